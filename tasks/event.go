@@ -1,0 +1,124 @@
+package tasks
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// EventType says what a webhook is about. It fixes the meaning of the event's data.
+type EventType string
+
+// The event types. A receiver must tolerate types that are not in this list.
+const (
+	EventInstanceCreated EventType = "instance.created" // the instance exists: Data.Instance is set
+	EventInstanceFailed  EventType = "instance.failed"  // there is no instance and no further try
+	EventInstanceHeld    EventType = "instance.held"    // nobody knows yet: a person has to decide
+	EventBatchCompleted  EventType = "batch.completed"  // no job of the batch is under way: Data.Batch is set
+)
+
+// EventTypes lists every event type.
+func EventTypes() []EventType {
+	return []EventType{EventInstanceCreated, EventInstanceFailed, EventInstanceHeld, EventBatchCompleted}
+}
+
+// Event is the body of a webhook. Its JSON is public: a field that changes its name or meaning is a breaking change.
+type Event struct {
+	Type EventType `json:"type"`
+	// Timestamp is when it happened, not when it was sent. It travels in UTC with milliseconds.
+	Timestamp time.Time `json:"timestamp"`
+	Data      EventData `json:"data"`
+}
+
+// EventData tells how one job ended, or (only BatchID and Batch are set) how one batch did.
+// It carries no contact data: of the request it repeats only what names the instance.
+type EventData struct {
+	JobID    string         `json:"job_id"`
+	BatchID  string         `json:"batch_id"`
+	Account  string         `json:"account"`
+	Request  EventRequest   `json:"request"`
+	Instance *EventInstance `json:"instance"` // null when there is none, or none is known
+	Batch    *EventBatch    `json:"batch,omitempty"`
+	// Code and Message are the API's last answer; Code is "OK" after a success.
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	// RequestID is the API's own, to be quoted to its support.
+	RequestID string `json:"request_id"`
+	Tries     int    `json:"tries"`
+	// Adopted is true when the instance was found by a lookup, after a create whose answer was lost.
+	Adopted bool `json:"adopted"`
+	// Metadata is the producer's, given back untouched.
+	Metadata map[string]string `json:"metadata"`
+}
+
+// EventRequest is the part of the request that names the instance, under the API's own field names.
+type EventRequest struct {
+	ChannelType  string `json:"ChannelType"`
+	InstanceName string `json:"InstanceName"`
+}
+
+// EventInstance is an instance as the API described it.
+type EventInstance struct {
+	InstanceID       string `json:"instance_id"`
+	InstanceName     string `json:"instance_name"`
+	ChannelType      string `json:"channel_type"`
+	ResourceRegionID string `json:"resource_region_id"`
+	SubmitTime       string `json:"submit_time"`
+}
+
+// EventBatch counts the jobs of a completed batch by where they stand.
+type EventBatch struct {
+	Jobs      int `json:"jobs"`
+	Created   int `json:"created"`
+	Failed    int `json:"failed"`
+	Held      int `json:"held"`
+	Cancelled int `json:"cancelled"`
+}
+
+// EncodeEvent writes the webhook body. The same event gives the same bytes, always: a signature and [EventID] depend
+// on it. An event without type or timestamp is refused.
+func EncodeEvent(e Event) ([]byte, error) {
+	if e.Type == "" {
+		return nil, errors.New("tasks: encoding an event: it has no type")
+	}
+	if e.Timestamp.IsZero() {
+		return nil, fmt.Errorf("tasks: encoding an event %s: it has no timestamp", e.Type)
+	}
+	// One instant has one spelling, also after a store that keeps milliseconds.
+	e.Timestamp = e.Timestamp.UTC().Truncate(time.Millisecond)
+	if e.Data.Metadata == nil {
+		e.Data.Metadata = map[string]string{}
+	}
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(e); err != nil {
+		return nil, fmt.Errorf("tasks: encoding an event %s: %w", e.Type, err)
+	}
+	return bytes.TrimSuffix(body.Bytes(), []byte("\n")), nil
+}
+
+// DecodeEvent reads a webhook body. Fields and types that it does not know are no error, so that an old receiver
+// survives a new sender; a body without type or timestamp is one.
+func DecodeEvent(body []byte) (Event, error) {
+	var e Event
+	if err := json.Unmarshal(body, &e); err != nil {
+		return Event{}, fmt.Errorf("tasks: decoding an event: %w", err)
+	}
+	if e.Type == "" || e.Timestamp.IsZero() {
+		return Event{}, errors.New("tasks: decoding an event: type and timestamp are required")
+	}
+	return e, nil
+}
+
+// EventID derives the webhook-id from the bytes of the body: the same on every try and after every restart, another
+// one for every other outcome, and free of what a producer wrote (the signature scheme forbids a dot in it).
+func EventID(body []byte) string {
+	sum := sha256.Sum256(body)
+	return "evt_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:20]))
+}

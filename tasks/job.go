@@ -1,0 +1,124 @@
+package tasks
+
+import (
+	"regexp"
+	"strings"
+)
+
+// DefaultAccount is the account of a job that names none.
+const DefaultAccount = "default"
+
+// Job is what a producer asks for: one instance.
+type Job struct {
+	// ID is the producer's own name for the job, or "" for one that is derived
+	// from account, channel type and instance name: see [Job.Normalize].
+	ID string `json:"id"`
+	// Account is the lane whose credentials and quota the call uses. Defaults to "default".
+	Account string `json:"account"`
+	// Batch names the file or the run that the job came with. It may be empty.
+	Batch string `json:"batch,omitempty"`
+	// Request holds the API's parameters.
+	Request Request `json:"request"`
+	// CallbackURL is who is told of the outcome, instead of the default receiver.
+	CallbackURL string `json:"callback_url,omitempty"`
+	// Metadata is the producer's own; it comes back in the webhook as it was given.
+	Metadata map[string]string `json:"metadata,omitempty"`
+}
+
+// Request holds the ten parameters of CreateInstance, all strings, under the
+// API's own names (seed: CreateInstance, "Request parameters").
+type Request struct {
+	ChannelType         string `json:"ChannelType"`
+	InstanceName        string `json:"InstanceName"`
+	InstanceDescription string `json:"InstanceDescription,omitempty"`
+	ResourceGroupID     string `json:"ResourceGroupId,omitempty"`
+	OfficeAddress       string `json:"OfficeAddress,omitempty"`
+	ContactMail         string `json:"ContactMail,omitempty"`
+	CountryID           string `json:"CountryId,omitempty"`
+	FacebookBmID        string `json:"FacebookBmId,omitempty"`
+	IsvTerms            string `json:"IsvTerms,omitempty"`
+	IsConfirmAudit      string `json:"IsConfirmAudit,omitempty"`
+}
+
+// Param is one of the API's parameters: its name, and where a request keeps it.
+type Param struct {
+	Name     string
+	Required bool
+	Field    func(*Request) *string
+}
+
+var params = []Param{
+	{"ChannelType", true, func(r *Request) *string { return &r.ChannelType }},
+	{"InstanceName", true, func(r *Request) *string { return &r.InstanceName }},
+	{"InstanceDescription", false, func(r *Request) *string { return &r.InstanceDescription }},
+	{"ResourceGroupId", false, func(r *Request) *string { return &r.ResourceGroupID }},
+	{"OfficeAddress", false, func(r *Request) *string { return &r.OfficeAddress }},
+	{"ContactMail", false, func(r *Request) *string { return &r.ContactMail }},
+	{"CountryId", false, func(r *Request) *string { return &r.CountryID }},
+	{"FacebookBmId", false, func(r *Request) *string { return &r.FacebookBmID }},
+	{"IsvTerms", false, func(r *Request) *string { return &r.IsvTerms }},
+	{"IsConfirmAudit", false, func(r *Request) *string { return &r.IsConfirmAudit }},
+}
+
+// Params lists the API's parameters in the order of its documentation.
+func Params() []Param { return append([]Param(nil), params...) }
+
+// Ref returns the job's name.
+func (j Job) Ref() Ref { return Ref{Account: j.Account, ID: j.ID} }
+
+// Normalize returns the job as it is kept: white space around every parameter
+// is dropped, the channel type and IsConfirmAudit are in upper case (the only
+// form that the vendor's page shows), the account defaults to "default", and a
+// job without an ID gets one that is derived from account, channel type and
+// instance name, so that the same row is the same job however often it is sent.
+func (j Job) Normalize() Job {
+	for _, p := range params {
+		f := p.Field(&j.Request)
+		*f = strings.TrimSpace(*f)
+	}
+	j.Request.ChannelType = strings.ToUpper(j.Request.ChannelType)
+	j.Request.IsConfirmAudit = strings.ToUpper(j.Request.IsConfirmAudit)
+	j.ID = strings.TrimSpace(j.ID)
+	j.Account = strings.TrimSpace(j.Account)
+	j.CallbackURL = strings.TrimSpace(j.CallbackURL)
+	if j.Account == "" {
+		j.Account = DefaultAccount
+	}
+	if j.ID == "" {
+		j.ID = "job_" + digest(j.Account, j.Request.ChannelType, j.Request.InstanceName)
+	}
+	return j
+}
+
+// NameKey identifies (ChannelType, InstanceName) within an account. Jobs with
+// the same key never overlap.
+func (r Request) NameKey() string {
+	return digest(r.ChannelType, r.InstanceName)
+}
+
+// Redact returns text with every personal value of the request cut out of it. A
+// vendor's message may repeat what it was sent.
+func (r Request) Redact(text string) string {
+	for _, v := range []string{r.ContactMail, r.OfficeAddress} {
+		if v != "" {
+			text = strings.ReplaceAll(text, v, "[redacted]")
+		}
+	}
+	return text
+}
+
+var (
+	accountRule = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+	idRule      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@/=+-]{0,127}$`)
+)
+
+// ValidAccount says whether a name can name an account: 1 to 63 of a-z, 0-9,
+// underscore and hyphen, the first a letter or digit.
+func ValidAccount(name string) bool { return accountRule.MatchString(name) }
+
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}

@@ -1,0 +1,155 @@
+package tasks
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Ref names a job: IDs are unique within an account.
+type Ref struct {
+	Account string
+	ID      string
+}
+
+// String returns "account/id", the form in which messages, logs and callback
+// tasks name a job. An account's name has no slash.
+func (r Ref) String() string { return r.Account + "/" + r.ID }
+
+// ParseRef reads what [Ref.String] wrote.
+func ParseRef(s string) (Ref, error) {
+	account, id, ok := strings.Cut(s, "/")
+	if !ok || !accountRule.MatchString(account) || !idRule.MatchString(id) {
+		return Ref{}, fmt.Errorf("tasks: %q does not name a job as ACCOUNT/ID", clip(s, 80))
+	}
+	return Ref{Account: account, ID: id}, nil
+}
+
+// Record is everything that the ledger knows of a job. Its times are on Redis's
+// clock, so that processes whose clocks differ agree.
+type Record struct {
+	Job
+	State State
+	// Rev changes with every write. A write names the Rev that it was made from
+	// and is refused if another came first.
+	Rev string
+	// EnqueuedAt is when the job was accepted, Since when it entered its State.
+	EnqueuedAt, Since time.Time
+	// Due is the earliest time at which anybody need look at the job again: the
+	// end of the call that may be running (calling), the next look (uncertain),
+	// or the end of a backoff (queued). Zero means now.
+	Due time.Time
+	// Now is when the record was read.
+	Now time.Time
+	Progress
+}
+
+// Ref returns the job's name.
+func (r Record) Ref() Ref { return Ref{Account: r.Account, ID: r.ID} }
+
+// Wait is how long it is until [Record.Due]; never negative.
+func (r Record) Wait() time.Duration { return max(0, r.Due.Sub(r.Now)) }
+
+// Progress is the part of a record that changes over the job's life. It holds no
+// personal data: it stands in Redis in clear.
+type Progress struct {
+	// Tries counts the calls that cost a try.
+	Tries int `json:"tries,omitempty"`
+	// FirstTry is when the first call that cost a try began; the age budget counts from it.
+	FirstTry time.Time `json:"first_try,omitzero"`
+	// Delays counts the waits in a row that ended without an answer, for the backoff.
+	Delays int `json:"delays,omitempty"`
+	// Baseline holds the IDs of the instances of the same name that stood there
+	// before the first call. Nil means that nobody has looked yet.
+	Baseline *[]string `json:"baseline,omitempty"`
+	// Looks counts how often recovery listed the instances since the job became uncertain.
+	Looks int `json:"looks,omitempty"`
+	// Candidates are the instance IDs between which a held job needs a person to choose.
+	Candidates []string `json:"candidates,omitempty"`
+
+	// Instance is the instance of a created job.
+	Instance *EventInstance `json:"instance,omitempty"`
+	// Adopted says that the instance was found by a lookup rather than in an answer.
+	Adopted bool `json:"adopted,omitempty"`
+	// Code, Message and RequestID are of the last answer, or of what camsq itself
+	// decided: such codes begin with "camsq.".
+	Code      string `json:"code,omitempty"`
+	Message   string `json:"message,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
+
+	// Callback is how far telling the outcome got.
+	Callback CallbackProgress `json:"callback,omitzero"`
+}
+
+// InBaseline says whether the instance stood there before the first call.
+func (p Progress) InBaseline(instanceID string) bool {
+	return p.Baseline != nil && slices.Contains(*p.Baseline, instanceID)
+}
+
+// CallbackState is how far telling an outcome got.
+type CallbackState string
+
+const (
+	// CallbackNone means that there is nobody to tell, or nothing yet to tell.
+	CallbackNone CallbackState = ""
+	// CallbackOwed means that the receiver has not acknowledged it yet.
+	CallbackOwed CallbackState = "owed"
+	// CallbackDelivered means that the receiver answered 2xx.
+	CallbackDelivered CallbackState = "delivered"
+	// CallbackGone means that the receiver answered 410 and wants no more.
+	CallbackGone CallbackState = "gone"
+	// CallbackDead means that every try failed; it is listed, to be replayed.
+	CallbackDead CallbackState = "dead"
+)
+
+// CallbackStates lists every state of a callback that is told apart in metrics.
+func CallbackStates() []CallbackState {
+	return []CallbackState{CallbackOwed, CallbackDelivered, CallbackGone, CallbackDead}
+}
+
+// CallbackProgress is how far telling an outcome got.
+type CallbackProgress struct {
+	State CallbackState `json:"state,omitempty"`
+	Tries int           `json:"tries,omitempty"`
+	// Reason is that of the last try that failed, from [DeliveryReasons].
+	Reason string `json:"reason,omitempty"`
+}
+
+// Event returns the event that tells the record's outcome. It depends on the
+// outcome alone, so every try of one outcome carries the same bytes. ok is false
+// where the state owes none.
+func (r Record) Event() (e Event, ok bool) {
+	kind := r.State.EventType()
+	if kind == "" {
+		return Event{}, false
+	}
+	return Event{
+		Type:      kind,
+		Timestamp: r.Since,
+		Data: EventData{
+			JobID:     r.ID,
+			BatchID:   r.Batch,
+			Account:   r.Account,
+			Request:   EventRequest{ChannelType: r.Request.ChannelType, InstanceName: r.Request.InstanceName},
+			Instance:  r.Instance,
+			Code:      r.Code,
+			Message:   r.Message,
+			RequestID: r.RequestID,
+			Tries:     r.Tries,
+			Adopted:   r.Adopted,
+			Metadata:  r.Metadata,
+		},
+	}, true
+}
+
+// digest makes a 26-letter name from parts whose borders matter.
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(h.Sum(nil)[:16]))
+}
