@@ -2,12 +2,9 @@ package tasks
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/base32"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -116,9 +113,9 @@ func DecodeEvent(body []byte) (Event, error) {
 	return e, nil
 }
 
-// EventID derives the webhook-id from the bytes of the body: the same on every try and after every restart, another
-// one for every other outcome, and free of what a producer wrote (the signature scheme forbids a dot in it).
+// EventID derives the webhook-id of an event that no record stands behind (a batch) from the bytes of its body: the
+// same on every try and after every restart, another one for every other outcome, and free of what a producer wrote
+// (the signature scheme forbids a dot in it). For a job's outcome see [Record.Event].
 func EventID(body []byte) string {
-	sum := sha256.Sum256(body)
-	return "evt_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:20]))
+	return "evt_" + digest(string(body))
 }
