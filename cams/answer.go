@@ -1,0 +1,148 @@
+package cams
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// answer is the envelope that all operations share, and that the gateway uses for errors.
+type answer struct {
+	Code               text
+	Message            text
+	RequestID          text `json:"RequestId"`
+	AccessDeniedDetail json.RawMessage
+	TotalCount         text
+	Data               json.RawMessage
+}
+
+// text is a scalar whatever its JSON type. The API page declares InstanceName an
+// integer and shows a string; a code may be "OK" or 200. The literal is kept, so a
+// long number loses no digits. Null, objects and arrays are empty.
+type text string
+
+func (t *text) UnmarshalJSON(b []byte) error {
+	switch b[0] {
+	case '"':
+		return json.Unmarshal(b, (*string)(t))
+	case '{', '[', 'n':
+		*t = ""
+	default:
+		*t = text(b)
+	}
+	return nil
+}
+
+// decode reads an answer's body: JSON, or the XML form of a gateway error.
+func decode(body []byte) (answer, error) {
+	body = bytes.TrimSpace(body)
+	switch {
+	case len(body) == 0:
+		return answer{}, errors.New("unreadable answer: the body is empty")
+	case body[0] == '{':
+		var a answer
+		if err := json.Unmarshal(body, &a); err != nil {
+			return answer{}, fmt.Errorf("unreadable answer: %w", err)
+		}
+		return a, nil
+	case body[0] == '<':
+		if a, ok := decodeXML(body); ok {
+			return a, nil
+		}
+	}
+	return answer{}, errors.New("unreadable answer: the body is not a JSON object")
+}
+
+func decodeXML(body []byte) (answer, bool) {
+	var e struct {
+		XMLName   xml.Name `xml:"Error"`
+		Code      string
+		Message   string
+		RequestID string `xml:"RequestId"`
+	}
+	if err := xml.Unmarshal(body, &e); err != nil || e.Code == "" {
+		return answer{}, false
+	}
+	return answer{Code: text(e.Code), Message: text(e.Message), RequestID: text(e.RequestID)}, true
+}
+
+// ok tells whether the code is the one for success. The page says OK; its Chinese
+// twin says 200.
+func (a answer) ok() bool { return a.Code == "OK" || a.Code == "200" }
+
+// instance reads Data as one instance. Data of another shape has no InstanceID.
+func (a answer) instance() Instance {
+	var row instanceRow
+	if err := json.Unmarshal(a.Data, &row); err != nil {
+		return Instance{}
+	}
+	return row.instance()
+}
+
+// instances reads Data as a page of a list, and the number of instances that the
+// whole list has, or 0 if that is not said.
+func (a answer) instances() ([]Instance, int, error) {
+	total, _ := strconv.Atoi(string(a.TotalCount))
+	if len(a.Data) == 0 {
+		return nil, total, nil
+	}
+	var rows []instanceRow
+	if err := json.Unmarshal(a.Data, &rows); err != nil {
+		return nil, 0, fmt.Errorf("unreadable answer: Data: %w", err)
+	}
+	page := make([]Instance, 0, len(rows))
+	for _, row := range rows {
+		if row.InstanceID == "" {
+			return nil, 0, errors.New("unreadable answer: an instance in the list has no InstanceId")
+		}
+		page = append(page, row.instance())
+	}
+	return page, total, nil
+}
+
+type instanceRow struct {
+	InstanceID          text `json:"InstanceId"`
+	InstanceName        text
+	InstanceDescription text
+	ChannelType         text
+	ResourceRegionID    text `json:"ResourceRegionId"`
+	SubmitTime          text
+}
+
+func (r instanceRow) instance() Instance {
+	return Instance{
+		InstanceID:          string(r.InstanceID),
+		InstanceName:        string(r.InstanceName),
+		InstanceDescription: string(r.InstanceDescription),
+		ChannelType:         string(r.ChannelType),
+		ResourceRegionID:    string(r.ResourceRegionID),
+		SubmitTime:          string(r.SubmitTime),
+	}
+}
+
+// denied reads AccessDeniedDetail, a string in some answers and an object in others.
+// Of the object it takes what says why; the rest names the caller's account.
+func (a answer) denied() string {
+	var object struct{ NoPermissionType, AuthAction text }
+	if err := json.Unmarshal(a.AccessDeniedDetail, &object); err == nil {
+		return strings.TrimSpace(string(object.NoPermissionType) + " " + string(object.AuthAction))
+	}
+	var s text
+	if err := json.Unmarshal(a.AccessDeniedDetail, &s); err != nil {
+		return ""
+	}
+	return notPlaceholder(string(s))
+}
+
+// notPlaceholder empties the words that the API's samples have where there is nothing to say.
+func notPlaceholder(s string) string {
+	switch s {
+	case "NULL", "null", "None", "{}":
+		return ""
+	}
+	return s
+}
