@@ -1,0 +1,119 @@
+package redisconn
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	pauseMin = 100 * time.Millisecond
+	pauseMax = 2 * time.Second
+)
+
+// PauseOnError is a go-redis hook that sleeps before it returns an error that
+// would come again at once: a lost or refused connection, or a reply such as
+// OOM, READONLY or LOADING. Failures that follow each other double the pause
+// from 100 ms to 2 s, less up to half of it at random; a success ends that. A
+// context that ends cuts the pause short. Missing keys, NOSCRIPT and what a
+// script answers are never paused for.
+//
+// It is there because asynq's dequeue loop does not sleep after an error
+// (v0.26.0 processor.go:188-193) and takes most of a core while Redis is away.
+//
+// The zero value is ready. A client has one, which all its commands share; it
+// must not be copied after it was added.
+type PauseOnError struct {
+	mu    sync.Mutex
+	pause time.Duration // the last one; 0 while all is well
+	grown time.Time     // when it last grew
+}
+
+// DialHook passes through: go-redis holds a lock while it dials for pub/sub.
+func (p *PauseOnError) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook pauses after one command.
+func (p *PauseOnError) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		p.after(ctx, repeats(err))
+		return err
+	}
+}
+
+// ProcessPipelineHook pauses once after a pipeline or a transaction.
+func (p *PauseOnError) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		again := repeats(err)
+		for _, cmd := range cmds {
+			again = again || repeats(cmd.Err())
+		}
+		p.after(ctx, again)
+		return err
+	}
+}
+
+func (p *PauseOnError) after(ctx context.Context, again bool) {
+	if ctx.Err() != nil {
+		return // the caller gave up: this says nothing about Redis
+	}
+	d := p.next(again)
+	if d == 0 {
+		return
+	}
+	t := time.NewTimer(d/2 + rand.N(d/2))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// next returns the pause after a failure, or 0 after a success. Many commands
+// fail together when Redis goes away; that is one failure, so the pause grows
+// at most once in half its length.
+func (p *PauseOnError) next(again bool) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !again {
+		p.pause = 0
+		return 0
+	}
+	now := time.Now()
+	switch {
+	case p.pause == 0:
+		p.pause, p.grown = pauseMin, now
+	case now.Sub(p.grown) >= p.pause/2:
+		p.pause, p.grown = min(2*p.pause, pauseMax), now
+	}
+	return p.pause
+}
+
+// repeating are the replies that the next command would get too, until
+// somebody or time mends the server.
+var repeating = []string{
+	"OOM ", "READONLY ", "LOADING ", "CLUSTERDOWN ", "MASTERDOWN ", "TRYAGAIN ", "NOREPLICAS ", "MISCONF ", "BUSY ", "MOVED ",
+	"NOAUTH ", "WRONGPASS ", "NOPERM ", "ERR max number of clients reached",
+}
+
+func repeats(err error) bool {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return false
+	}
+	var reply redis.Error
+	if !errors.As(err, &reply) {
+		return true // no reply came: refused, cut, timed out, no free connection
+	}
+	for _, prefix := range repeating {
+		if strings.HasPrefix(reply.Error(), prefix) {
+			return true
+		}
+	}
+	return false
+}
