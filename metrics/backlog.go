@@ -1,0 +1,113 @@
+package metrics
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/camsq/camsq/tasks"
+)
+
+// Backlog tells what is still to be done. It is asked once for each scrape, by
+// several goroutines at once if there are several scrapers; its answer must cost
+// the store little. An error means that the store could not be asked: the scrape
+// then reports camsq_redis_up 0 and leaves the other gauges out, since unknown is not zero.
+type Backlog interface {
+	Backlog(ctx context.Context) ([]LaneBacklog, CallbackBacklog, error)
+}
+
+// LaneBacklog is where one account's jobs stand.
+type LaneBacklog struct {
+	Account string
+	// Jobs counts the jobs in each state; a state that is left out has none.
+	Jobs map[tasks.State]int64
+	// Oldest is the age of the oldest job in each state that is not final.
+	Oldest map[tasks.State]time.Duration
+}
+
+// CallbackBacklog is what has not been told yet.
+type CallbackBacklog struct {
+	// Owed are to be tried again, Dead were given up and wait for a person.
+	Owed, Dead int64
+	// OldestOwed is how long the oldest of Owed has been owed.
+	OldestOwed time.Duration
+}
+
+// backlogTimeout is under Prometheus's scrape timeout of 10 s, so that a slow
+// store makes a scrape that says so, and not a scrape that is lost.
+const backlogTimeout = 5 * time.Second
+
+var (
+	redisUp = prometheus.NewDesc("camsq_redis_up",
+		"Whether Redis answered when this scrape asked for the backlog.", nil, nil)
+	jobs = prometheus.NewDesc("camsq_jobs",
+		"Jobs by where they stand, of all processes together.", []string{"account", "state"}, nil)
+	jobOldest = prometheus.NewDesc("camsq_job_oldest_seconds",
+		"Age of the oldest job in each state that is not final; 0 where there is none.", []string{"account", "state"}, nil)
+	callbacksOwed = prometheus.NewDesc("camsq_callbacks_owed",
+		"Outcomes that no receiver has acknowledged yet and that are to be tried again.", nil, nil)
+	callbacksDead = prometheus.NewDesc("camsq_callbacks_dead",
+		"Outcomes whose delivery was given up and waits for a person.", nil, nil)
+	callbackOldest = prometheus.NewDesc("camsq_callback_oldest_seconds",
+		"Age of the oldest outcome that is owed to its receiver; 0 where there is none.", nil, nil)
+)
+
+type backlogCollector struct {
+	source   Backlog
+	accounts set
+}
+
+func (c *backlogCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{redisUp, jobs, jobOldest, callbacksOwed, callbacksDead, callbackOldest} {
+		ch <- d
+	}
+}
+
+func (c *backlogCollector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), backlogTimeout)
+	defer cancel()
+	lanes, callbacks, err := c.source.Backlog(ctx)
+	if err != nil {
+		gauge(redisUp, 0)
+		return
+	}
+	gauge(redisUp, 1)
+	for account, lane := range c.byLabel(lanes) {
+		for _, state := range tasks.States() {
+			gauge(jobs, float64(lane.Jobs[state]), account, string(state))
+			if !state.Final() {
+				gauge(jobOldest, lane.Oldest[state].Seconds(), account, string(state))
+			}
+		}
+	}
+	gauge(callbacksOwed, float64(callbacks.Owed))
+	gauge(callbacksDead, float64(callbacks.Dead))
+	gauge(callbackOldest, callbacks.OldestOwed.Seconds())
+}
+
+// byLabel gives every account its lane, with zeros where the store knows of no
+// job, and joins the lanes of unlisted accounts: one series told twice would
+// fail the whole scrape.
+func (c *backlogCollector) byLabel(lanes []LaneBacklog) map[string]LaneBacklog {
+	joined := make(map[string]LaneBacklog, len(c.accounts))
+	for account := range c.accounts {
+		joined[account] = LaneBacklog{
+			Jobs:   map[tasks.State]int64{},
+			Oldest: map[tasks.State]time.Duration{},
+		}
+	}
+	for _, lane := range lanes {
+		sum := joined[c.accounts.label(lane.Account)]
+		for state, n := range lane.Jobs {
+			sum.Jobs[state] += n
+		}
+		for state, age := range lane.Oldest {
+			sum.Oldest[state] = max(sum.Oldest[state], age)
+		}
+	}
+	return joined
+}
