@@ -1,0 +1,274 @@
+package enqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/seal"
+	"github.com/camsq/camsq/tasks"
+)
+
+// chunkSize is how many jobs go to Redis in one step.
+const chunkSize = 500
+
+// Config is what a [Client] needs.
+type Config struct {
+	// Redis is where the jobs go. Required. The client does not close it.
+	Redis redis.UniversalClient
+	// DataKeys seal the requests, which hold personal data, in Redis: one or more
+	// keys, each the base64 form of 32 bytes, with spaces between; the first one
+	// seals. Producers and workers must share one. Required. See [NewDataKey].
+	DataKeys string
+	// Rules are what a job must fulfil. The zero value holds the defaults.
+	Rules tasks.Rules
+	// Keep is how long the record of a job that ended is kept. It must be that of
+	// the workers. Defaults to 90 days.
+	Keep time.Duration
+}
+
+// NewDataKey makes a key for [Config.DataKeys].
+func NewDataKey() string { return seal.NewKey() }
+
+// Client puts jobs into the queue. It is safe for concurrent use.
+type Client struct {
+	rdb     redis.UniversalClient
+	ledger  *ledger.Ledger
+	rules   tasks.Rules
+	asynq   *asynq.Client
+	scripts scripts
+
+	mu        sync.Mutex
+	keysKnown bool
+	published map[string]bool
+}
+
+// New returns a client. It does not talk to Redis yet.
+func New(c Config) (*Client, error) {
+	keys, err := seal.ParseKeys(c.DataKeys)
+	if err != nil {
+		return nil, fmt.Errorf("enqueue: Config.DataKeys: %w", err)
+	}
+	l, err := ledger.New(ledger.Config{Redis: c.Redis, Keys: keys, Keep: c.Keep})
+	if err != nil {
+		return nil, fmt.Errorf("enqueue: %w", err)
+	}
+	client := asynq.NewClientFromRedisClient(capture{})
+	s, err := newScripts(client)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{rdb: c.Redis, ledger: l, rules: c.Rules, asynq: client, scripts: s, published: map[string]bool{}}, nil
+}
+
+// Status says what became of a job that was sent.
+type Status string
+
+const (
+	// StatusQueued means that the job is new and now waits for a worker.
+	StatusQueued Status = "queued"
+	// StatusKnown means that the same job was there already; nothing was done.
+	StatusKnown Status = "known"
+	// StatusConflict means that its ID stands for another request; it was refused.
+	StatusConflict Status = "conflict"
+	// StatusInvalid means that the job breaks a rule; it was refused.
+	StatusInvalid Status = "invalid"
+)
+
+// Result is what became of one job.
+type Result struct {
+	// Job is the job as it is kept: see [tasks.Job.Normalize].
+	Job    tasks.Job
+	Status Status
+	// State is where the job stood when it was sent: queued for a new one.
+	State tasks.State
+	// Err is nil for queued and known jobs; a [*ConflictError], a
+	// [*tasks.InvalidError], or the error that came with the job in the sequence.
+	Err error
+}
+
+// ConflictError means that a job ID is taken by another request.
+type ConflictError struct {
+	Ref   tasks.Ref
+	State tasks.State
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("enqueue: job %s is there already (%s) with another request; give this one an ID of its own, or send the same request", e.Ref, e.State)
+}
+
+// Summary counts what became of many jobs.
+type Summary struct {
+	Queued, Known, Conflict, Invalid int
+}
+
+// Create puts one job into the queue and returns what became of it. The error is
+// the result's own for a refused job; any other means that Redis did not answer,
+// and the job may or may not be queued: send it again, it is queued once.
+func (c *Client) Create(ctx context.Context, job tasks.Job) (Result, error) {
+	var got Result
+	one := func(yield func(tasks.Job, error) bool) { yield(job, nil) }
+	_, err := c.CreateAll(ctx, one, func(r Result) { got = r })
+	if err != nil {
+		return Result{Job: job.Normalize()}, err
+	}
+	return got, got.Err
+}
+
+// CreateAll puts many jobs into the queue, some hundreds in each step, and calls
+// each (which may be nil) with every job's result in the order of the sequence.
+// A job that is refused, or that comes with an error, does not stop the others.
+//
+// The error means that Redis did not answer: results given so far hold, and the
+// whole sequence may be sent again. Canceling ctx stops between two steps.
+func (c *Client) CreateAll(ctx context.Context, jobs iter.Seq2[tasks.Job, error], each func(Result)) (Summary, error) {
+	var sum Summary
+	chunk := make([]Result, 0, chunkSize)
+	flush := func() error {
+		if err := c.send(ctx, chunk); err != nil {
+			return err
+		}
+		for _, r := range chunk {
+			sum.add(r.Status)
+			if each != nil {
+				each(r)
+			}
+		}
+		chunk = chunk[:0]
+		return nil
+	}
+	for job, err := range jobs {
+		chunk = append(chunk, c.check(job, err))
+		if len(chunk) == chunkSize {
+			if err := flush(); err != nil {
+				return sum, err
+			}
+		}
+	}
+	return sum, flush()
+}
+
+func (s *Summary) add(status Status) {
+	switch status {
+	case StatusQueued:
+		s.Queued++
+	case StatusKnown:
+		s.Known++
+	case StatusConflict:
+		s.Conflict++
+	case StatusInvalid:
+		s.Invalid++
+	}
+}
+
+func (c *Client) check(job tasks.Job, err error) Result {
+	if err != nil {
+		return Result{Job: job, Status: StatusInvalid, Err: err}
+	}
+	job = job.Normalize()
+	if err := job.Validate(c.rules); err != nil {
+		return Result{Job: job, Status: StatusInvalid, Err: err}
+	}
+	return Result{Job: job}
+}
+
+// send settles the results that have no status yet.
+func (c *Client) send(ctx context.Context, results []Result) error {
+	byAccount := map[string][]*Result{}
+	for i := range results {
+		if r := &results[i]; r.Status == "" {
+			byAccount[r.Job.Account] = append(byAccount[r.Job.Account], r)
+		}
+	}
+	for account, rs := range byAccount {
+		if err := c.sendTo(ctx, account, rs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Client) sendTo(ctx context.Context, account string, rs []*Result) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("enqueue: %w", err)
+	}
+	queue := tasks.ProvisionQueue(account)
+	if err := c.prepare(ctx, queue); err != nil {
+		return err
+	}
+	keys := listKeys(queue)
+	args := []any{len(rs), ledger.InsertKeys, ledger.InsertArgs, c.scripts.keys, c.scripts.args}
+	for _, r := range rs {
+		k, a, err := c.ledger.Insertion(r.Job)
+		if err != nil {
+			return fmt.Errorf("enqueue: %w", err)
+		}
+		_, task, err := captureTask(c.asynq, queue, tasks.TypeCreateInstance, r.Job.ID, r.Job.ID)
+		if err != nil {
+			return err
+		}
+		keys = append(append(keys, k...), task.keys...)
+		args = append(append(args, a...), task.args...)
+	}
+	heads, err := c.scripts.create.Run(ctx, c.rdb, keys, args...).StringSlice()
+	if err != nil {
+		return fmt.Errorf("enqueue: writing %d jobs of account %s: %w", len(rs), account, err)
+	}
+	for i, r := range rs {
+		if err := c.settle(ctx, r, heads[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle fills in a result from what create.lua said of it.
+func (c *Client) settle(ctx context.Context, r *Result, head string) error {
+	if head == "" {
+		r.Status, r.State = StatusQueued, tasks.StateQueued
+		return nil
+	}
+	other := strings.HasPrefix(head, "!")
+	r.Status, r.State = StatusKnown, ledger.HeadState(strings.TrimPrefix(head, "!"))
+	if !other {
+		return nil
+	}
+	// Sealed with an older data key, the same request has other bytes.
+	rec, err := c.ledger.Get(ctx, r.Job.Ref())
+	switch {
+	case err == nil && ledger.SameRequest(rec, r.Job):
+		return nil
+	case err != nil && !errors.Is(err, tasks.ErrNotFound) && !errors.Is(err, tasks.ErrUnreadable):
+		return fmt.Errorf("enqueue: comparing with the job that is there: %w", err)
+	}
+	r.Status, r.Err = StatusConflict, &ConflictError{Ref: r.Job.Ref(), State: r.State}
+	return nil
+}
+
+// prepare checks once that this process shares a data key with the others, and
+// makes a queue known to asynq once.
+func (c *Client) prepare(ctx context.Context, queue string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.keysKnown {
+		if err := c.ledger.CheckKeys(ctx); err != nil {
+			return fmt.Errorf("enqueue: %w", err)
+		}
+		c.keysKnown = true
+	}
+	if !c.published[queue] {
+		if err := c.rdb.SAdd(ctx, "asynq:queues", queue).Err(); err != nil {
+			return fmt.Errorf("enqueue: making queue %s known: %w", queue, err)
+		}
+		c.published[queue] = true
+	}
+	return nil
+}

@@ -1,0 +1,11 @@
+// Package enqueue is the way in: a Go backend puts CreateInstance jobs into the
+// queue with a [Client], and a file's rows become jobs with [ReadCSV].
+//
+// It promises that a job's record and its asynq task are written in one atomic
+// step, so an accepted job is never half there; that the same job sent again is
+// the same job, however often; and that a job ID which stands for another
+// request is refused. A job that is accepted is on the disk as far as Redis is.
+//
+// It refuses to call the API, and to judge whether a job may run: asynq decides
+// when, the ledger decides whether.
+package enqueue

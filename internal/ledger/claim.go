@@ -1,0 +1,63 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/tasks"
+)
+
+// Claim takes the (ChannelType, InstanceName) of the record for its job, until
+// the job ends. If another job that has not ended holds it, holder is that job's
+// ID; else holder is the job's own ID.
+func (l *Ledger) Claim(ctx context.Context, r tasks.Record) (holder string, err error) {
+	key := []string{laneOf(r.Account).name(r.Request.NameKey())}
+	gone := ""
+	for {
+		holder, err = claimScript.Run(ctx, l.rdb, key, r.ID, gone).Text()
+		if err != nil {
+			return "", fmt.Errorf("ledger: claiming the name of job %s: %w", r.Ref(), err)
+		}
+		if holder == r.ID || holder == gone {
+			return r.ID, nil
+		}
+		// The script that ends a job gives its claim back. A claim whose job has
+		// ended or vanished is left only by a Redis that lost writes.
+		other, err := l.Get(ctx, tasks.Ref{Account: r.Account, ID: holder})
+		switch {
+		case errors.Is(err, tasks.ErrNotFound), err == nil && other.State.Final():
+			gone = holder
+		case err != nil && !errors.Is(err, tasks.ErrUnreadable):
+			return "", err
+		default:
+			return holder, nil
+		}
+	}
+}
+
+// Claimed tells which of the instances other jobs of the account have.
+func (l *Ledger) Claimed(ctx context.Context, r tasks.Record, instanceIDs []string) (map[string]bool, error) {
+	lane, claimed := laneOf(r.Account), map[string]bool{}
+	cmds := make([]*redis.StringCmd, len(instanceIDs))
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, id := range instanceIDs {
+			cmds[i] = p.Get(ctx, lane.instance(id))
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("ledger: looking up who has %d instances of account %s: %w", len(instanceIDs), r.Account, err)
+	}
+	for i, id := range instanceIDs {
+		switch holder, err := cmds[i].Result(); {
+		case err == nil:
+			claimed[id] = holder != r.ID
+		case !errors.Is(err, redis.Nil):
+			return nil, fmt.Errorf("ledger: looking up who has an instance of account %s: %w", r.Account, err)
+		}
+	}
+	return claimed, nil
+}

@@ -1,0 +1,34 @@
+// Package ledger keeps the record of every job in Redis: the one place that
+// decides whether a job may take a step.
+//
+// It promises that a record changes only by a step that [tasks.Edges] allows,
+// only from the revision that the caller has read, and together with every index
+// and counter that depends on it, in one script. A write whose reply was lost may
+// be asked for again: it is applied once. The request is sealed, see package
+// seal; IDs, batch names, codes and messages stand in clear.
+//
+// It refuses to know the protocol (that is package worker), and asynq (that is
+// package enqueue). It needs a Redis that keeps its writes: an append-only file,
+// and maxmemory-policy noeviction.
+//
+// # Layout
+//
+// Every key of an account shares the hash tag of the account's asynq queue, so
+// that one script reaches all of them, on Redis Cluster too. With Q for
+// {provision:ACCOUNT}:
+//
+//	camsq:Q:job:ID        hash: head, request (sealed), progress (JSON)
+//	camsq:Q:state:STATE   sorted set of IDs by the time they entered the state (queued, calling, uncertain, held, failed)
+//	camsq:Q:count         hash: how many jobs stand in each state; expired ones still count
+//	camsq:Q:batch:NAME    hash: the same for one batch
+//	camsq:Q:batches       sorted set of batch names by their last job
+//	camsq:Q:name:DIGEST   the ID of the job that holds this (ChannelType, InstanceName)
+//	camsq:Q:instance:ID   the ID of the job that has this instance
+//	camsq:Q:owed          sorted set of IDs whose callback is owed, by the time since when
+//	camsq:Q:dead          sorted set of IDs whose callback was given up
+//	camsq:data-keys       set of the fingerprints of the data keys in use
+//
+// The head is "1 STATE REV SINCE DUE ENQUEUED BATCH", times in milliseconds on
+// Redis's clock. It is one field, and there are few of them, because a hash with
+// a long value costs some 60 bytes more for each field.
+package ledger

@@ -1,0 +1,161 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/tasks"
+)
+
+// List names one of an account's lists of jobs.
+type List string
+
+// The lists. Besides them there is one for each state but created and cancelled:
+// see [StateList].
+const (
+	OwedCallbacks List = "owed"
+	DeadCallbacks List = "dead"
+)
+
+// StateList is the list of the jobs in a state.
+func StateList(s tasks.State) List { return List("state:" + string(s)) }
+
+// Page returns up to n job IDs of a list, the oldest first, that entered it at
+// least age ago, from the offset on.
+func (l *Ledger) Page(ctx context.Context, account string, list List, age time.Duration, offset, n int64) ([]string, error) {
+	now, err := l.now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := l.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{
+		Key: string(laneOf(account)) + string(list), ByScore: true,
+		Start: "-inf", Stop: strconv.FormatInt(now.Add(-age).UnixMilli(), 10),
+		Offset: offset, Count: n,
+	}).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ledger: listing %s of account %s: %w", list, account, err)
+	}
+	return ids, nil
+}
+
+// Rank is how many jobs of a list come before the job, or -1 if it is not there.
+func (l *Ledger) Rank(ctx context.Context, ref tasks.Ref, list List) (int64, error) {
+	n, err := l.rdb.ZRank(ctx, string(laneOf(ref.Account))+string(list), ref.ID).Result()
+	if errors.Is(err, redis.Nil) {
+		return -1, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("ledger: ranking job %s: %w", ref, err)
+	}
+	return n, nil
+}
+
+func (l *Ledger) now(ctx context.Context) (time.Time, error) {
+	now, err := l.rdb.Time(ctx).Result()
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ledger: asking Redis for the time: %w", err)
+	}
+	return now, nil
+}
+
+// Overview is how many jobs of an account stand where.
+type Overview struct {
+	Account string
+	// Jobs counts by state: those that stand there now, and of the final states
+	// all that ever ended so, also those whose records have expired.
+	Jobs map[tasks.State]int64
+	// Oldest is how long the oldest job of a state has been in it.
+	Oldest map[tasks.State]time.Duration
+	// Owed and Dead count callbacks; OldestOwed is the age of the oldest one owed.
+	Owed, Dead int64
+	OldestOwed time.Duration
+}
+
+// Overview counts an account's jobs in one round trip.
+func (l *Ledger) Overview(ctx context.Context, account string) (Overview, error) {
+	lane := laneOf(account)
+	var now *redis.TimeCmd
+	var count *redis.MapStringStringCmd
+	var owed, dead *redis.IntCmd
+	var oldestOwed *redis.ZSliceCmd
+	oldest := map[tasks.State]*redis.ZSliceCmd{}
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		now, count = p.Time(ctx), p.HGetAll(ctx, lane.count())
+		owed, dead = p.ZCard(ctx, lane.owed()), p.ZCard(ctx, lane.dead())
+		oldestOwed = p.ZRangeWithScores(ctx, lane.owed(), 0, 0)
+		for _, s := range tasks.States() {
+			if !s.Final() {
+				oldest[s] = p.ZRangeWithScores(ctx, lane.state(s), 0, 0)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Overview{}, fmt.Errorf("ledger: counting the jobs of account %s: %w", account, err)
+	}
+	age := func(z *redis.ZSliceCmd) time.Duration {
+		if len(z.Val()) == 0 {
+			return 0
+		}
+		return max(0, now.Val().Sub(time.UnixMilli(int64(z.Val()[0].Score))))
+	}
+	o := Overview{
+		Account: account, Jobs: states(count.Val()), Oldest: map[tasks.State]time.Duration{},
+		Owed: owed.Val(), Dead: dead.Val(), OldestOwed: age(oldestOwed),
+	}
+	for s, z := range oldest {
+		o.Oldest[s] = age(z)
+	}
+	return o, nil
+}
+
+// Batch counts the jobs of a batch in an account by state, and is nil if the
+// account has none of it.
+func (l *Ledger) Batch(ctx context.Context, account, name string) (map[tasks.State]int64, error) {
+	count, err := l.rdb.HGetAll(ctx, laneOf(account).batch(name)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ledger: counting batch %q of account %s: %w", name, account, err)
+	}
+	if len(count) == 0 {
+		return nil, nil
+	}
+	return states(count), nil
+}
+
+// Batches returns the names of the account's last n batches, the newest first.
+func (l *Ledger) Batches(ctx context.Context, account string, n int64) ([]string, error) {
+	names, err := l.rdb.ZRevRange(ctx, laneOf(account).batches(), 0, n-1).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ledger: listing the batches of account %s: %w", account, err)
+	}
+	return names, nil
+}
+
+func states(count map[string]string) map[tasks.State]int64 {
+	out := map[tasks.State]int64{}
+	for _, s := range tasks.States() {
+		n, _ := strconv.ParseInt(count[string(s)], 10, 64)
+		out[s] = n
+	}
+	return out
+}
+
+// Trim drops what points at records that have expired. It is safe at any time.
+func (l *Ledger) Trim(ctx context.Context, account string) error {
+	now, err := l.now(ctx)
+	if err != nil {
+		return err
+	}
+	lane, before := laneOf(account), strconv.FormatInt(now.Add(-l.keep).UnixMilli(), 10)
+	for _, key := range []string{lane.state(tasks.StateFailed), lane.dead(), lane.batches()} {
+		if err := l.rdb.ZRemRangeByScore(ctx, key, "-inf", "("+before).Err(); err != nil {
+			return fmt.Errorf("ledger: trimming account %s: %w", account, err)
+		}
+	}
+	return nil
+}

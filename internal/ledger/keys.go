@@ -1,0 +1,32 @@
+package ledger
+
+import "github.com/camsq/camsq/tasks"
+
+const dataKeysKey = "camsq:data-keys"
+
+// lane makes the keys of one account.
+type lane string
+
+func laneOf(account string) lane {
+	return lane("camsq:{" + tasks.ProvisionQueue(account) + "}:")
+}
+
+func (l lane) job(id string) string       { return string(l) + "job:" + id }
+func (l lane) state(s tasks.State) string { return string(l) + "state:" + string(s) }
+func (l lane) count() string              { return string(l) + "count" }
+func (l lane) batch(name string) string   { return string(l) + "batch:" + name }
+func (l lane) batches() string            { return string(l) + "batches" }
+func (l lane) name(key string) string     { return string(l) + "name:" + key }
+func (l lane) instance(id string) string  { return string(l) + "instance:" + id }
+func (l lane) owed() string               { return string(l) + "owed" }
+func (l lane) dead() string               { return string(l) + "dead" }
+func (l lane) limit(action string) string { return string(l) + "limit:" + action }
+
+// LimitKey is where the account's limiter for an API action stands.
+func LimitKey(account, action string) string { return laneOf(account).limit(action) }
+
+// indexed says whether the IDs of the jobs in a state are listed. Created and
+// cancelled jobs are only counted: nobody has to come back to them.
+func indexed(s tasks.State) bool {
+	return !s.Final() || s == tasks.StateFailed
+}

@@ -1,0 +1,264 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/internal/seal"
+	"github.com/camsq/camsq/tasks"
+)
+
+// DefaultKeep is how long the record of a job that ended is kept.
+const DefaultKeep = 90 * 24 * time.Hour
+
+var (
+	//go:embed get.lua
+	getLua    string
+	getScript = redis.NewScript(getLua)
+
+	//go:embed step.lua
+	stepLua    string
+	stepScript = redis.NewScript(stepLua)
+
+	//go:embed claim.lua
+	claimLua    string
+	claimScript = redis.NewScript(claimLua)
+)
+
+// Config is what a [Ledger] needs.
+type Config struct {
+	// Redis holds the records. Required.
+	Redis redis.UniversalClient
+	// Keys seal the requests. Required.
+	Keys seal.Keyring
+	// Keep is how long a final record is kept. Defaults to [DefaultKeep].
+	Keep time.Duration
+}
+
+// Ledger reads and changes job records. It is safe for concurrent use.
+type Ledger struct {
+	rdb  redis.UniversalClient
+	keys seal.Keyring
+	keep time.Duration
+}
+
+// New returns a ledger. It does not talk to Redis: see [Ledger.CheckKeys].
+func New(c Config) (*Ledger, error) {
+	if c.Redis == nil {
+		return nil, errors.New("ledger: Config.Redis is missing")
+	}
+	if c.Keys.Zero() {
+		return nil, errors.New("ledger: Config.Keys is missing: requests hold personal data and are kept sealed")
+	}
+	if c.Keep < 0 {
+		return nil, fmt.Errorf("ledger: Config.Keep is %v; it must not be negative", c.Keep)
+	}
+	if c.Keep == 0 {
+		c.Keep = DefaultKeep
+	}
+	return &Ledger{rdb: c.Redis, keys: c.Keys, keep: c.Keep}, nil
+}
+
+// WrongKeyError means that the requests in Redis are sealed with other data keys
+// than this process was given.
+type WrongKeyError struct {
+	Have, Want []string
+}
+
+func (e *WrongKeyError) Error() string {
+	return fmt.Sprintf("ledger: the requests in this Redis are sealed with data key %v, but this process was given %v", e.Want, e.Have)
+}
+
+// CheckKeys makes sure that this process shares a data key with the others, and
+// makes its sealing key known. It returns a [*WrongKeyError] if it shares none.
+func (l *Ledger) CheckKeys(ctx context.Context) error {
+	own := l.keys.IDs()
+	known, err := l.rdb.SMembers(ctx, dataKeysKey).Result()
+	if err != nil {
+		return fmt.Errorf("ledger: reading the data keys in use: %w", err)
+	}
+	shared := len(known) == 0
+	for _, k := range known {
+		for _, o := range own {
+			shared = shared || k == o
+		}
+	}
+	if !shared {
+		return &WrongKeyError{Have: own, Want: known}
+	}
+	if err := l.rdb.SAdd(ctx, dataKeysKey, own[0]).Err(); err != nil {
+		return fmt.Errorf("ledger: noting the data key in use: %w", err)
+	}
+	return nil
+}
+
+// Get reads one record. Its errors wrap [tasks.ErrNotFound] and
+// [tasks.ErrUnreadable].
+func (l *Ledger) Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error) {
+	found, err := l.GetMany(ctx, ref.Account, []string{ref.ID})
+	if err != nil {
+		return tasks.Record{}, err
+	}
+	return found[0].Record, found[0].Err
+}
+
+// Found is one answer of [Ledger.GetMany].
+type Found struct {
+	Record tasks.Record
+	// Err wraps [tasks.ErrNotFound] or [tasks.ErrUnreadable]. Record then holds the name alone.
+	Err error
+}
+
+// GetMany reads the records of one account's jobs in one round trip, in the
+// order of the IDs. Some hundreds at a time are a good number.
+func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]Found, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	lane := laneOf(account)
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = lane.job(id)
+	}
+	reply, err := getScript.Run(ctx, l.rdb, keys).StringSlice()
+	if err != nil {
+		return nil, fmt.Errorf("ledger: reading %d jobs of account %s: %w", len(ids), account, err)
+	}
+	if len(reply) != 1+3*len(ids) {
+		return nil, fmt.Errorf("ledger: reading %d jobs of account %s: Redis returned %d values", len(ids), account, len(reply))
+	}
+	now := millis(reply[0])
+	out := make([]Found, len(ids))
+	for i, id := range ids {
+		ref, f := tasks.Ref{Account: account, ID: id}, reply[1+3*i:]
+		if f[0] == "" {
+			out[i].Err = fmt.Errorf("ledger: job %s: %w", ref, tasks.ErrNotFound)
+		} else {
+			out[i].Record, out[i].Err = l.decode(ref, now, f[0], f[1], f[2])
+		}
+		if out[i].Err != nil {
+			out[i].Record.Account, out[i].Record.ID = account, id
+		}
+	}
+	return out, nil
+}
+
+// Step moves the record by a step, with the progress that it carries, and
+// returns it as it then stands. due is how long nobody need look at it again.
+//
+// The write is durable as far as Redis is when Step returns nil. Step tries for
+// as long as ctx allows (and at most [writeTime]) while Redis cannot be reached;
+// however often it tries, the write is applied at most once. Its errors wrap
+// [*tasks.StepError] (not an edge), [tasks.ErrConflict], [tasks.ErrNotFound], and
+// [tasks.ErrClaimed] if another job has the instance: then nothing was written.
+// After any other error it may or may not have been.
+func (l *Ledger) Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
+	to, err := tasks.Next(r.State, by)
+	if err != nil {
+		return tasks.Record{}, fmt.Errorf("ledger: job %s: %w", r.Ref(), err)
+	}
+	return l.write(ctx, r, to, due)
+}
+
+// Note writes the record's progress without leaving its state. Its errors are
+// those of [Ledger.Step].
+func (l *Ledger) Note(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error) {
+	return l.write(ctx, r, r.State, due)
+}
+
+const (
+	writeTime = time.Minute
+	// writePause is between two tries of a write.
+	writePause = 200 * time.Millisecond
+)
+
+func (l *Ledger) write(ctx context.Context, r tasks.Record, to tasks.State, due time.Duration) (tasks.Record, error) {
+	lane := laneOf(r.Account)
+	progress, err := json.Marshal(r.Progress)
+	if err != nil {
+		return tasks.Record{}, fmt.Errorf("ledger: encoding the progress of %s: %w", r.Ref(), err)
+	}
+	keep, instance := time.Duration(0), ""
+	if to.Final() {
+		keep = l.keep
+	}
+	if to == tasks.StateCreated && r.Instance != nil {
+		instance = r.Instance.InstanceID
+	}
+	keys := []string{
+		lane.job(r.ID), lane.state(r.State), lane.state(to), lane.count(), lane.batch(r.Batch),
+		lane.name(r.Request.NameKey()), lane.owed(), lane.dead(), lane.instance(instance),
+	}
+	// The revision is new for each intended write and the same for each try of it:
+	// so a try whose reply was lost is recognised, and another worker's is not.
+	args := []any{
+		r.ID, r.Rev, newRev(), string(r.State), string(to), progress,
+		due.Milliseconds(), keep.Milliseconds(), flag(indexed(to)), flag(r.Batch != ""),
+		string(r.Callback.State), flag(instance != ""),
+	}
+	reply, err := persist(ctx, func(ctx context.Context) ([]string, error) {
+		return stepScript.Run(ctx, l.rdb, keys, args...).StringSlice()
+	})
+	if err != nil {
+		return tasks.Record{}, fmt.Errorf("ledger: writing job %s as %s: %w", r.Ref(), to, err)
+	}
+	switch reply[0] {
+	case "ok":
+		r.Now = millis(reply[2])
+		if err := decodeHead(reply[1], &r); err != nil {
+			return tasks.Record{}, unreadable(r.Ref(), err)
+		}
+		return r, nil
+	case "missing":
+		err = tasks.ErrNotFound
+	case "claimed":
+		err = tasks.ErrClaimed
+	default:
+		err = tasks.ErrConflict
+	}
+	return tasks.Record{}, fmt.Errorf("ledger: writing job %s as %s: %w", r.Ref(), to, err)
+}
+
+// persist asks again until it has an answer or ctx ends, and returns the last error.
+func persist(ctx context.Context, ask func(context.Context) ([]string, error)) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTime)
+	defer cancel()
+	for {
+		reply, err := ask(ctx)
+		if err == nil {
+			return reply, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(writePause):
+		}
+	}
+}
+
+func newRev() string {
+	b := make([]byte, 9)
+	rand.Read(b) // never fails: crypto/rand ends the program instead
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
+
+func millis(s string) time.Time {
+	ms, _ := strconv.ParseInt(s, 10, 64)
+	return time.UnixMilli(ms)
+}

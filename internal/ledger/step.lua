@@ -1,0 +1,73 @@
+-- Changes one record by compare-and-swap, with everything that depends on it.
+-- KEYS: record, index of the old state, index of the new state, counts, counts
+--   of the batch, name lock, owed callbacks, dead callbacks, instance claim.
+-- ARGV: id, revision read, revision to write, old state, new state, progress,
+--   due in (ms, 0 = now), how long a final record is kept (ms, 0 = not final),
+--   '1' if the new state is indexed, '1' if there is a batch, state of the
+--   callback, '1' if an instance is claimed.
+-- Returns 'ok', 'missing', 'conflict' or 'claimed', then the head, then now.
+local id, read, write, from, to = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local t = redis.call('TIME')
+local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
+
+local head = redis.call('HGET', KEYS[1], 'head')
+if not head then
+  return {'missing', '', now}
+end
+local v, state, rev, since, enqueued, batch =
+  string.match(head, '^(%S+) (%S+) (%S+) (%S+) %S+ (%S+) ?(.*)$')
+if rev == write then
+  return {'ok', head, now} -- applied before; only the reply was lost
+end
+if v ~= '1' or rev ~= read or state ~= from then
+  return {'conflict', head, now}
+end
+if ARGV[12] == '1' then
+  local holder = redis.call('GET', KEYS[9])
+  if holder and holder ~= id then
+    return {'claimed', head, now}
+  end
+end
+
+local due = '0'
+if ARGV[7] ~= '0' then
+  due = string.format('%.0f', now + ARGV[7])
+end
+if from ~= to then
+  since = now
+  redis.call('ZREM', KEYS[2], id)
+  if ARGV[9] == '1' then
+    redis.call('ZADD', KEYS[3], now, id)
+  end
+  for i, key in ipairs({KEYS[4], KEYS[5]}) do
+    if i == 1 or ARGV[10] == '1' then
+      redis.call('HINCRBY', key, from, -1)
+      redis.call('HINCRBY', key, to, 1)
+    end
+  end
+end
+head = table.concat({'1', to, write, since, due, enqueued, batch}, ' ')
+redis.call('HSET', KEYS[1], 'head', head, 'progress', ARGV[6])
+
+if ARGV[8] == '0' then
+  redis.call('PERSIST', KEYS[1])
+else
+  redis.call('PEXPIRE', KEYS[1], ARGV[8])
+  if redis.call('GET', KEYS[6]) == id then
+    redis.call('DEL', KEYS[6])
+  end
+end
+if ARGV[12] == '1' then
+  redis.call('SET', KEYS[9], id, 'PX', ARGV[8])
+end
+local callback = ARGV[11]
+if callback == 'owed' then
+  redis.call('ZADD', KEYS[7], 'NX', now, id)
+  redis.call('ZREM', KEYS[8], id)
+else
+  redis.call('ZREM', KEYS[7], id)
+  if callback == 'dead' then
+    redis.call('ZADD', KEYS[8], 'NX', now, id)
+  end
+end
+return {'ok', head, now}

@@ -1,0 +1,32 @@
+package tasks
+
+import "errors"
+
+// The types of the asynq tasks. A task's payload names its job and holds nothing
+// else: the request stands once, in the record.
+const (
+	// TypeCreateInstance is a turn of a job. Its payload is the job's ID; the queue names the account.
+	TypeCreateInstance = "instance:create"
+	// TypeDeliverCallback tells a job's outcome. Its payload is a [Ref].
+	TypeDeliverCallback = "callback:deliver"
+)
+
+// QueueCallback is the asynq queue of every callback.
+const QueueCallback = "callback"
+
+// ProvisionQueue is the asynq queue of an account's jobs.
+func ProvisionQueue(account string) string { return "provision:" + account }
+
+// What a ledger answers instead of a record.
+var (
+	// ErrNotFound means that there is no such job: it never was, or it ended
+	// longer ago than records are kept.
+	ErrNotFound = errors.New("there is no such job")
+	// ErrConflict means that the record has changed since it was read; read it again.
+	ErrConflict = errors.New("the job's record has changed meanwhile")
+	// ErrClaimed means that another job already has the instance.
+	ErrClaimed = errors.New("another job has this instance")
+	// ErrUnreadable means that the record is damaged, from a newer version, or
+	// sealed with a data key that this process was not given. The job waits.
+	ErrUnreadable = errors.New("the job's record cannot be read")
+)
