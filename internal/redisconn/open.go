@@ -128,6 +128,7 @@ type address struct {
 	query    url.Values // what is left for redis.ParseURL
 
 	sentinelUser, sentinelPassword string
+	secretQuery                    bool // the query holds a password
 }
 
 func parseAddress(rawURL string) (address, error) {
@@ -204,6 +205,7 @@ func (a *address) setQuery(query string) error {
 	}
 	a.query = q
 	if a.kind == sentinel {
+		a.secretQuery = q.Has("sentinel_password")
 		a.master = a.take("master")
 		a.sentinelUser = a.take("sentinel_username")
 		a.sentinelPassword = a.take("sentinel_password")
@@ -271,7 +273,7 @@ func (a *address) options() (*redis.Options, error) {
 		return nil, problem("the user name or password holds a character that must be percent-encoded, such as %% as %%25")
 	}
 	opt, err := redis.ParseURL(base + "?" + a.query.Encode())
-	if err != nil && a.sentinelPassword != "" {
+	if err != nil && a.secretQuery {
 		// An & in the password begins what looks like an option.
 		return nil, problem("the query has an unknown option or a bad value; in a password write & as %%26")
 	}

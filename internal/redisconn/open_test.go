@@ -142,16 +142,22 @@ func TestOpenSaysWhatIsWrongAndNeverThePassword(t *testing.T) {
 }
 
 func FuzzOpenKeepsThePasswordSecret(f *testing.F) {
-	for _, s := range []string{"redis://u:%s@h", "rediss://:%s@h/0", "redis-sentinel://h/m?sentinel_password=%s", "redis://u:%s/@h", "redis://a:%s,b", "unix://u:%s@/x"} {
-		f.Add(strings.ReplaceAll(s, "%s", "PASS"), "hunter2")
+	forms := []string{
+		"redis://u:PASSWORD@h/0", "rediss://:PASSWORD@h", "redis://u:PASSWORD@a,b", "unix://u:PASSWORD@/run/x",
+		"redis-sentinel://h/m?sentinel_password=PASSWORD", "redis-sentinel://h/m?sentinel_password=PASSWORD&pool_size=x",
 	}
-	f.Fuzz(func(t *testing.T, pattern, tail string) {
-		// Whatever surrounds it, what stands between a colon and an @ is secret.
-		const secret = "hunter2secret"
-		url := strings.ReplaceAll(pattern, "PASS", secret+tail)
-		if !strings.Contains(url, ":"+secret) || !strings.Contains(url, "@") {
-			t.Skip("no password")
+	for i := range forms {
+		for _, around := range []string{"", "/", "?", "#", "@", "&", ":", "%zz", ";", " ", "&db="} {
+			f.Add(i, around, "")
+			f.Add(i, "", around)
 		}
+	}
+	f.Fuzz(func(t *testing.T, form int, head, tail string) {
+		const secret = "hunter2secret"
+		if form < 0 || form >= len(forms) {
+			t.Skip("no such form")
+		}
+		url := strings.ReplaceAll(forms[form], "PASSWORD", head+secret+tail)
 		c, err := redisconn.Open(url, redisconn.Options{})
 		if err == nil {
 			c.Close()
