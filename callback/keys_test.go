@@ -132,7 +132,8 @@ func TestAKeyringNeverPrintsItsKeys(t *testing.T) {
 }
 
 func TestNewKeysAreNewAndFitTogether(t *testing.T) {
-	if callback.NewSecret() == callback.NewSecret() {
+	first, second := callback.NewSecret(), callback.NewSecret()
+	if first == second {
 		t.Error("two new secrets are the same")
 	}
 	private, public := callback.NewKeyPair()
