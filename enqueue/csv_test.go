@@ -1,0 +1,418 @@
+package enqueue_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/tasks"
+)
+
+// read returns what a file comes to, one line for each element: "3 name" for a
+// row, or the error's text.
+func read(r io.Reader, opts enqueue.CSVOptions) []string {
+	got := []string{}
+	for row, err := range enqueue.ReadCSV(r, opts) {
+		if err != nil {
+			got = append(got, err.Error())
+			continue
+		}
+		got = append(got, fmt.Sprintf("%d %s", row.Line, row.Job.Request.InstanceName))
+	}
+	return got
+}
+
+func TestEachRowIsAJobOrAnErrorAtItsLine(t *testing.T) {
+	const mail = "ChannelType,InstanceName,ContactMail\n"
+	for _, tt := range []struct {
+		name string
+		in   string
+		want []string
+	}{
+		{"two rows", mail + "VIBER,one,\nviber,two,b@example.com\n", []string{"2 one", "3 two"}},
+		{"no line end at the end", mail + "VIBER,one,", []string{"2 one"}},
+		{"Windows line ends", "ChannelType,InstanceName\r\nVIBER,one\r\n\r\nVIBER,two\r\n", []string{"2 one", "4 two"}},
+		{"byte order mark", "\ufeff" + mail + "VIBER,one,\n", []string{"2 one"}},
+		{"byte order mark before a quoted name", "\ufeff\"ChannelType\",InstanceName\nVIBER,one\n", []string{"2 one"}},
+		{"blank rows", "\n" + mail + "\n,,\nVIBER,one,\n  \n , ,\nVIBER,two,\n\n", []string{"5 one", "8 two"}},
+		{
+			"line breaks in quotes are counted",
+			"ChannelType,InstanceName,OfficeAddress\nVIBER,one,\"1 Main St\r\nSpringfield\"\nVIBER,two,\"a\n\nb\"\nVIBER,three,\n",
+			[]string{"2 one", "4 two", "7 three"},
+		},
+		{"commas and quotes in quotes", mail + `VIBER,"a, ""b""",` + "\n", []string{`2 a, "b"`}},
+		{
+			"a bad row does not stop the next", mail + "VIBER,one,ana\nVIBER,two,\nSMS,,ana\nVIBER,four,\n",
+			[]string{
+				"t.csv:2: ContactMail: is not a mail address", "3 two",
+				`t.csv:4: ChannelType: "SMS" is not one of WHATSAPP, MESSENGER, INSTAGRAM, VIBER; InstanceName: is required; ContactMail: is not a mail address`,
+				"5 four",
+			},
+		},
+		{
+			"too few and too many fields", mail + "VIBER\nVIBER,two,,\nVIBER,three,\n",
+			[]string{
+				"t.csv:2: has 1 field, but the header has 3; put a field that holds a comma in quotation marks",
+				"t.csv:3: has 4 fields, but the header has 3; put a field that holds a comma in quotation marks",
+				"4 three",
+			},
+		},
+		{
+			"a bare quote", mail + "VIBER,5\" pizza,\nVIBER,two,\n",
+			[]string{`t.csv:2: has a stray quotation mark, or one that is not closed, at byte 8; write a mark inside a quoted field twice ("")`, "3 two"},
+		},
+		{
+			"text after a closing quote", mail + "VIBER,\"one\" x,\nVIBER,two,\n",
+			[]string{`t.csv:2: has a stray quotation mark, or one that is not closed, at byte 11; write a mark inside a quoted field twice ("")`, "3 two"},
+		},
+		{
+			"an open quote swallows rows until the next mark, and says which", mail + "VIBER,\"one,\nVIBER,two,\nVIBER,\"three\",\nVIBER,four,\n",
+			[]string{"t.csv:2: has a stray quotation mark, or one that is not closed; lines 2 to 4 were not read", "5 four"},
+		},
+		{
+			"an open quote swallows the rest", mail + "VIBER,one,\nVIBER,\"two,\nVIBER,three,\n",
+			[]string{"2 one", "t.csv:3: the row has a stray quotation mark, or one that is not closed; from here to its end the file was not read"},
+		},
+		{
+			"Latin-1", mail + "VIBER,M\xfcller,\nVIBER,two,\n",
+			[]string{"t.csv:2: InstanceName: is not valid UTF-8; save the source as UTF-8", "3 two"},
+		},
+		{
+			"a number that a spreadsheet has rounded", "ChannelType,InstanceName,facebook_bm_id\nMESSENGER,one,3.93993E+08\n",
+			[]string{"t.csv:2: facebook_bm_id: looks like a number that a spreadsheet has rounded; format the column as text"},
+		},
+		{
+			"a column without a name", "ChannelType,InstanceName,,\nVIBER,one,,\nVIBER,two,,x\n",
+			[]string{"2 one", "t.csv:3: has a value in column 4, which has no name"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for name, r := range map[string]io.Reader{
+				"at once":      strings.NewReader(tt.in),
+				"byte by byte": iotest.OneByteReader(strings.NewReader(tt.in)),
+			} {
+				if diff := cmp.Diff(tt.want, read(r, enqueue.CSVOptions{File: "t.csv"})); diff != "" {
+					t.Errorf("read %s (-want +got):\n%s", name, diff)
+				}
+			}
+		})
+	}
+}
+
+func TestAFileThatCannotBeUnderstoodIsRefusedInOneLine(t *testing.T) {
+	for _, tt := range []struct {
+		name, in, want string
+	}{
+		{"empty", "", "t.csv:1: the file is empty; its first row must name the columns"},
+		{"blank", "\r\n\n", "t.csv:1: the file is empty; its first row must name the columns"},
+		{"a mark alone", "\ufeff", "t.csv:1: the file is empty; its first row must name the columns"},
+		{"header only", "\nChannelType,InstanceName\n", "t.csv:2: the file has a header but no rows"},
+		{"header and blank rows", "ChannelType,InstanceName\n,\n\n", "t.csv:1: the file has a header but no rows"},
+		{"a typo", "ChannelType,InstanceName,ContactMial\nVIBER,a,\n", `t.csv:1: column 3 "ContactMial" is not known; did you mean ContactMail?`},
+		{"a typo in snake case", "channel_type,instance_nam\n", `t.csv:1: column 2 "instance_nam" is not known; did you mean InstanceName?`},
+		{"a space for an underscore", "Channel Type,InstanceName\n", `t.csv:1: column 1 "Channel Type" is not known; did you mean ChannelType?`},
+		{"an unknown column", "ChannelType,InstanceName,Salesperson\n", `t.csv:1: column 3 "Salesperson" is not known; remove it, or name it metadata.KEY to get it back with the result`},
+		{"a long unknown column", strings.Repeat("x", 5000) + "\n", `t.csv:1: column 1 "` + strings.Repeat("x", 60) + `…" is not known; remove it, or name it metadata.KEY to get it back with the result`},
+		{"a column twice", "ChannelType,InstanceName,channel_type\n", `t.csv:1: column 3 "channel_type" is the same as column 1; remove one`},
+		{"a metadata column twice", "ChannelType,metadata.a,InstanceName,Metadata.a\n", `t.csv:1: column 4 "Metadata.a" is the same as column 2; remove one`},
+		{"a metadata key with a space", "ChannelType,InstanceName,metadata.crm id\n", `t.csv:1: column 3 "metadata.crm id" must be metadata. and 1 to 40 of A-Z a-z 0-9 . _ -`},
+		{"metadata without a key", "ChannelType,InstanceName,metadata.\n", `t.csv:1: column 3 "metadata." is not known; remove it, or name it metadata.KEY to get it back with the result`},
+		{"no instance name", "ChannelType,ContactMail\nVIBER,a@example.com\n", "t.csv:1: the header has no column InstanceName"},
+		{"no required column", ",\n", "t.csv:1: the header has no column ChannelType and no column InstanceName"},
+		{"no header", "VIBER,one\nVIBER,two\n", `t.csv:1: column 1 "VIBER" is not known; remove it, or name it metadata.KEY to get it back with the result`},
+		{"semicolons", "ChannelType;InstanceName\nVIBER;one\n", "t.csv:1: the columns are not separated by commas; save it with commas between them"},
+		{"UTF-16", "\xff\xfeC\x00h\x00\"\x00\r\x00\n\x00", `t.csv:1: the file is UTF-16; save it as "CSV UTF-8"`},
+		{"UTF-16 without a mark", "C\x00h\x00\n\x00", `t.csv:1: the file is not UTF-8; save it as "CSV UTF-8"`},
+		{"Latin-1", "ChannelType,InstanceName,metadata.gr\xfc\xdfe\n", `t.csv:1: the file is not UTF-8; save it as "CSV UTF-8"`},
+		{"a workbook", "PK\x03\x04\x14\x00", `t.csv:1: the file is a workbook or an archive; save it as "CSV UTF-8"`},
+		{"lines that end in carriage returns", "ChannelType,InstanceName\rVIBER,one\r", `t.csv:1: the file's lines end in carriage returns alone; save it as "CSV UTF-8"`},
+		{"a stray quote in the header", "Channel\"Type,InstanceName\n", `t.csv:1: the header has a stray quotation mark, or one that is not closed, at byte 8; write a mark inside a quoted field twice ("")`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff([]string{tt.want}, read(strings.NewReader(tt.in), enqueue.CSVOptions{File: "t.csv"})); diff != "" {
+				t.Errorf("read (-want +got):\n%s", diff)
+			}
+			for _, err := range enqueue.ReadCSV(strings.NewReader(tt.in), enqueue.CSVOptions{}) {
+				if _, ok := errors.AsType[*enqueue.FileError](err); !ok {
+					t.Errorf("the error is a %T", err)
+				}
+			}
+		})
+	}
+}
+
+func TestColumnsAreFoundHoweverTheyAreWritten(t *testing.T) {
+	const in = "instance_name, CHANNELTYPE ,instanceDescription,resource_group_id,Office_Address,contactmail,COUNTRY_ID,facebookbmid,isv_terms,IsConfirmAudit," +
+		"Job_ID,Account,CallbackURL,metadata.crm_ID,METADATA.Team\n" +
+		" one , viber,about,rg-1,1 Main St,a@example.com,0049,393992929,https://a.com/1.pdf,y, order-7 ,acme,https://example.com/hook,\" 42 \",\n"
+	want := tasks.Job{
+		ID: "order-7", Account: "acme", Batch: "march", CallbackURL: "https://example.com/hook",
+		Request: tasks.Request{
+			ChannelType: "VIBER", InstanceName: "one", InstanceDescription: "about", ResourceGroupID: "rg-1", OfficeAddress: "1 Main St",
+			ContactMail: "a@example.com", CountryID: "0049", FacebookBmID: "393992929", IsvTerms: "https://a.com/1.pdf", IsConfirmAudit: "Y",
+		},
+		Metadata: map[string]string{"crm_ID": " 42 "},
+	}
+	for row, err := range enqueue.ReadCSV(strings.NewReader(in), enqueue.CSVOptions{Account: "other", Batch: "march"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, row.Job); diff != "" {
+			t.Errorf("job (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestARowWithoutAnAccountGetsTheFilesOrTheDefault(t *testing.T) {
+	const in = "ChannelType,InstanceName,account\nVIBER,one,\nVIBER,two,acme\n"
+	for _, tt := range []struct {
+		given string
+		want  []string
+	}{{"", []string{"default", "acme"}}, {"eu", []string{"eu", "acme"}}} {
+		var got []string
+		for row, err := range enqueue.ReadCSV(strings.NewReader(in), enqueue.CSVOptions{Account: tt.given}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, row.Job.Account)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("accounts with %q given (-want +got):\n%s", tt.given, diff)
+		}
+	}
+}
+
+func TestTheRulesReachEveryRow(t *testing.T) {
+	const in = "ChannelType,InstanceName\nSMS,one\nVIBER,two\n"
+	want := []string{"2 one", `line 3: ChannelType: "VIBER" is not one of SMS`}
+	got := read(strings.NewReader(in), enqueue.CSVOptions{Rules: tasks.Rules{ChannelTypes: []string{"SMS"}}})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("read (-want +got):\n%s", diff)
+	}
+}
+
+func TestARowErrorRepeatsNoPersonalValueAndHoldsNoJob(t *testing.T) {
+	const in = "ChannelType,InstanceName,ContactMail,OfficeAddress\nVIBER,one,s3cret,\"s3cret\tstreet\"\n"
+	for row, err := range enqueue.ReadCSV(strings.NewReader(in), enqueue.CSVOptions{}) {
+		rowErr, ok := errors.AsType[*enqueue.RowError](err)
+		if !ok {
+			t.Fatalf("the error is a %T: %v", err, err)
+		}
+		want := []enqueue.Problem{
+			{Column: "OfficeAddress", Reason: "holds a control character; remove it"},
+			{Column: "ContactMail", Reason: "is not a mail address"},
+		}
+		if diff := cmp.Diff(want, rowErr.Problems); diff != "" {
+			t.Errorf("problems (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(enqueue.Row{Line: 2}, row); diff != "" {
+			t.Errorf("row (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// endless gives its first bytes once and the rest for ever, and counts what was taken.
+type endless struct {
+	first, rest string
+	taken       int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n := copy(p, e.first)
+	e.first = e.first[n:]
+	for n < len(p) {
+		n += copy(p[n:], e.rest)
+	}
+	e.taken += n
+	return n, nil
+}
+
+func TestARowWithoutEndIsRefusedBeforeItFillsTheMemory(t *testing.T) {
+	const header = "ChannelType,InstanceName\nVIBER,one\n"
+	const long = "longer than 1 MiB; is there a quotation mark that is not closed?"
+	for _, tt := range []struct {
+		name, first, rest string
+		want              []string
+	}{
+		{"in the header", "", "a", []string{"t.csv:1: the row that begins here is " + long}},
+		{"one field", header, "a", []string{"2 one", "t.csv:3: the row that begins here is " + long}},
+		{"many fields", header, "a,", []string{"2 one", "t.csv:3: the row that begins here is " + long}},
+		{"an open quote", header + `VIBER,"`, "two\nVIBER,three\n", []string{"2 one", "t.csv:3: the row that begins here is " + long}},
+		{
+			"after a stray quote", header + `VIBER,a"`, "a",
+			[]string{"2 one", `t.csv:3: has a stray quotation mark, or one that is not closed, at byte 8; write a mark inside a quoted field twice ("")`, "t.csv:4: the row that begins here is " + long},
+		},
+		{"blank lines", header, "\n", []string{"2 one", "t.csv:3: the row that begins here is " + long}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := &endless{first: tt.first, rest: tt.rest}
+			if diff := cmp.Diff(tt.want, read(in, enqueue.CSVOptions{File: "t.csv"})); diff != "" {
+				t.Errorf("read (-want +got):\n%s", diff)
+			}
+			if most := 1<<20 + 1<<14; in.taken > most {
+				t.Errorf("%d bytes were taken, want at most %d", in.taken, most)
+			}
+		})
+	}
+}
+
+func TestARowMayFillWhatIsAllowed(t *testing.T) {
+	const row = "VIBER,one,"
+	in := "ChannelType,InstanceName,InstanceDescription\n" + row + strings.Repeat("x", 1<<20-len(row)-1) + "\nVIBER,two,\n"
+	want := []string{"t.csv:2: InstanceDescription: must be at most 512 characters long; request: takes more than 8000 bytes when encoded; shorten the longest parameters", "3 two"}
+	if diff := cmp.Diff(want, read(strings.NewReader(in), enqueue.CSVOptions{File: "t.csv"})); diff != "" {
+		t.Errorf("read (-want +got):\n%s", diff)
+	}
+}
+
+func TestAReaderThatBreaksOffEndsTheFile(t *testing.T) {
+	broken := errors.New("disk is gone")
+	for _, tt := range []struct {
+		name, in string
+		want     []string
+	}{
+		{"at once", "", []string{"line 1: reading the file broke off: disk is gone"}},
+		{"within a row", "ChannelType,InstanceName\nVIBER,one\nVIBER,tw", []string{"2 one", "line 3: reading the file broke off: disk is gone"}},
+		{"within a quoted field", "ChannelType,InstanceName\nVIBER,\"one", []string{"line 2: reading the file broke off: disk is gone"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := func() io.Reader { return io.MultiReader(strings.NewReader(tt.in), iotest.ErrReader(broken)) }
+			if diff := cmp.Diff(tt.want, read(r(), enqueue.CSVOptions{})); diff != "" {
+				t.Errorf("read (-want +got):\n%s", diff)
+			}
+			var last error
+			for _, err := range enqueue.ReadCSV(r(), enqueue.CSVOptions{}) {
+				last = err
+			}
+			if !errors.Is(last, broken) {
+				t.Errorf("the last error is %v", last)
+			}
+		})
+	}
+}
+
+func TestReadingStopsWhenTheCallerDoes(t *testing.T) {
+	in := &endless{first: "ChannelType,InstanceName\n", rest: "VIBER,one\n"}
+	rows := 0
+	for range enqueue.ReadCSV(in, enqueue.CSVOptions{}) {
+		if rows++; rows == 3 {
+			break
+		}
+	}
+	if rows != 3 {
+		t.Errorf("%d rows came, want 3", rows)
+	}
+}
+
+func TestTheExampleFileHasThreeBadRowsAndOneTwin(t *testing.T) {
+	file, err := os.Open("../examples/tenants.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var bad []string
+	ids := map[string][]int{}
+	jobs, twins := 0, 0
+	for row, err := range enqueue.ReadCSV(file, enqueue.CSVOptions{File: "tenants.csv"}) {
+		if err != nil {
+			bad = append(bad, err.Error())
+			continue
+		}
+		jobs++
+		ids[row.Job.ID] = append(ids[row.Job.ID], row.Line)
+		if len(ids[row.Job.ID]) > 1 {
+			twins++
+		}
+	}
+	want := []string{
+		`tenants.csv:13: ChannelType: "SMS" is not one of WHATSAPP, MESSENGER, INSTAGRAM, VIBER`,
+		"tenants.csv:19: ContactMail: is not a mail address",
+		"tenants.csv:24: FacebookBmId: looks like a number that a spreadsheet has rounded; format the column as text",
+	}
+	if diff := cmp.Diff(want, bad); diff != "" {
+		t.Errorf("bad rows (-want +got):\n%s", diff)
+	}
+	if jobs != 25 || twins != 1 {
+		t.Errorf("%d rows are jobs and %d of them twins, want 25 and 1: %v", jobs, twins, ids)
+	}
+}
+
+func FuzzReadCSV(f *testing.F) {
+	const header = "ChannelType,InstanceName,ContactMail,FacebookBmId,metadata.crm_id\n"
+	for _, seed := range []string{
+		"", "\ufeff", "\xff\xfe", "PK\x03\x04", header, header + "VIBER,one,a@example.com,393992929,7\n",
+		header + "viber,\"a\nb\",,,\nSMS,,x,3.9E+08,\n", header + "VIBER,\"open,,,\nVIBER,\"x\",,,\n", header + "VIBER,a\"b,,,\r\n\r\n,,,,\n",
+		header + "VIBER,M\xfcller,,,\n", "channel_type,instance_name\rVIBER,one\r", "ChannelType,InstanceName,Contact\n", "a;b\n1;2\n",
+		header + "VIBER,\"\x00\",\"\",\n\n\n\"",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		lines, last, elements := bytes.Count(in, []byte("\n"))+1, 0, 0
+		ended := false
+		for row, err := range enqueue.ReadCSV(bytes.NewReader(in), enqueue.CSVOptions{File: "f.csv"}) {
+			elements++
+			if ended {
+				t.Fatal("an element follows the error that ends the file")
+			}
+			_, ended = errors.AsType[*enqueue.FileError](err)
+			// The header's own line comes again with "a header but no rows".
+			if row.Line < last || !ended && row.Line == last || row.Line > lines {
+				t.Fatalf("line %d comes after line %d of %d", row.Line, last, lines)
+			}
+			last = row.Line
+			if err != nil {
+				checkError(t, row, err)
+				continue
+			}
+			if err := row.Job.Validate(tasks.Rules{}); err != nil {
+				t.Fatalf("line %d: a row that is not valid came as a job: %v", row.Line, err)
+			}
+			if diff := cmp.Diff(row.Job.Normalize(), row.Job); diff != "" {
+				t.Fatalf("line %d: the job is not normalised:\n%s", row.Line, diff)
+			}
+		}
+		if elements == 0 {
+			t.Fatal("the file came to nothing")
+		}
+	})
+}
+
+func checkError(t *testing.T, row enqueue.Row, err error) {
+	t.Helper()
+	if diff := cmp.Diff(enqueue.Row{Line: row.Line}, row); diff != "" {
+		t.Fatalf("a row with an error holds a job:\n%s", diff)
+	}
+	text := err.Error()
+	if strings.ContainsAny(text, "\r\n\x00") || !utf8.ValidString(text) || len(text) > 5000 {
+		t.Fatalf("the error is not one readable line: %q", text)
+	}
+	if row, ok := errors.AsType[*enqueue.RowError](err); ok && len(row.Problems) == 0 {
+		t.Fatal("a row error without a problem")
+	}
+}
+
+func BenchmarkReadCSV(b *testing.B) {
+	in, err := os.ReadFile("../examples/tenants.csv")
+	if err != nil {
+		b.Fatal(err)
+	}
+	rows := 0
+	b.SetBytes(int64(len(in)))
+	b.ReportAllocs()
+	for b.Loop() {
+		for range enqueue.ReadCSV(bytes.NewReader(in), enqueue.CSVOptions{}) {
+			rows++
+		}
+	}
+	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+}
