@@ -9,25 +9,16 @@ const (
 	none = "none"
 )
 
-// apiCodes lists the answers' codes that are told apart, under the outcome that
-// they are expected to lead to. A code with another outcome is counted as well;
-// its series then begins with its first event instead of at zero.
+// callCodes lists the codes that are told apart, under the outcome that a call
+// with this code is expected to have. A code with another outcome is counted as
+// well; its series then begins with its first event instead of at zero.
 //
 // Sources: the vendor's page of codes common to all products (document 48054)
 // and the chat app's own (document 196974), of which only a part is public.
-var apiCodes = []struct {
-	outcome tasks.Outcome
-	codes   []string
-}{
-	{tasks.OutcomeSucceeded, []string{"OK", "200"}},
-	{tasks.OutcomeThrottled, []string{
-		"Throttling",
-		"Throttling.User",
-		"Throttling.Api",
-		"Throttling.ConcurrentLimitExceeded",
-		"Rejected.Throttling",
-	}},
-	{tasks.OutcomeRejected, []string{
+var callCodes = map[tasks.Outcome][]string{
+	tasks.OutcomeSucceeded: {"OK", "200"},
+	tasks.OutcomeThrottled: {"Throttling", "Throttling.User", "Throttling.Api"},
+	tasks.OutcomeRejected: {
 		"MissingParameter",
 		"InvalidParameter",
 		"InvalidParameter.ChannelTypeNotSupport",
@@ -39,15 +30,9 @@ var apiCodes = []struct {
 		"InvalidParameter.TemplateNameExist",
 		"InvalidParameter.TemplateTypeNotSupport",
 		"UnsupportedParameter",
-		"InvalidAction.NotFound",
-		"InvalidApi.NotFound",
-		"InvalidVersion",
-		"NoSuchVersion",
-		"InvalidProduct.NotFound",
-		"UnsupportedHTTPMethod",
-		"InvalidProtocol.NeedSsl",
-	}},
-	{tasks.OutcomeBlocked, []string{
+	},
+	tasks.OutcomeBlocked: {
+		tasks.CodeNoCredentials,
 		"Authentication.NoAuth",
 		"NoPermission",
 		"Forbidden",
@@ -68,8 +53,17 @@ var apiCodes = []struct {
 		"InvalidTimeStamp.Format",
 		"IllegalTimestamp",
 		"InsufficientBalance",
-	}},
-	{tasks.OutcomeAmbiguous, []string{
+		"InvalidAction.NotFound",
+		"InvalidApi.NotFound",
+		"InvalidVersion",
+		"NoSuchVersion",
+		"InvalidProduct.NotFound",
+		"UnsupportedHTTPMethod",
+		"InvalidProtocol.NeedSsl",
+	},
+	tasks.OutcomeAmbiguous: {
+		tasks.CodeNoAnswer,
+		tasks.CodeCallerDied,
 		"InternalError",
 		"UnknownError",
 		"ServiceUnavailable",
@@ -77,5 +71,34 @@ var apiCodes = []struct {
 		"SystemBusy",
 		"LastTokenProcessing",
 		"SignatureNonceUsed",
-	}},
+		"Throttling.ConcurrentLimitExceeded",
+		"Rejected.Throttling",
+	},
+	tasks.OutcomeUnsent: {tasks.CodeUnsent},
+}
+
+// allCodes lists every code that is told apart, whatever it is of.
+func allCodes() []string {
+	all := append([]string{none, other}, tasks.Codes()...)
+	for _, codes := range callCodes {
+		all = append(all, codes...)
+	}
+	return all
+}
+
+// finishCodes lists the codes that a job is expected to enter a state with.
+func finishCodes(state tasks.State) []string {
+	switch state {
+	case tasks.StateCreated:
+		return append([]string{none, other, tasks.CodeExists, tasks.CodeResolved}, callCodes[tasks.OutcomeSucceeded]...)
+	case tasks.StateHeld:
+		return []string{none, other, tasks.CodeSeveral, tasks.CodeAbsent}
+	case tasks.StateCancelled:
+		return []string{none, other, tasks.CodeCancelled}
+	case tasks.StateFailed:
+		// A job whose budget is spent may end with any answer's code.
+		return allCodes()
+	case tasks.StateQueued, tasks.StateCalling, tasks.StateUncertain:
+	}
+	return nil
 }

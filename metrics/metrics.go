@@ -14,9 +14,6 @@ import (
 type Config struct {
 	// Accounts are the lanes that are told apart. Any other is counted as "other".
 	Accounts []string
-	// Codes are the codes that camsq itself decides ("camsq.…"), told apart
-	// beside those of the API. Any other is counted as "other".
-	Codes []string
 	// Version is the program's own. Defaults to "unknown".
 	Version string
 	// Backlog is asked at each scrape. Defaults to nobody: then there are no
@@ -52,7 +49,7 @@ var (
 func New(reg prometheus.Registerer, cfg Config) *Metrics {
 	m := &Metrics{
 		accounts: newSet(append([]string{other}, cfg.Accounts...)...),
-		codes:    newSet(append([]string{none, other}, cfg.Codes...)...),
+		codes:    newSet(allCodes()...),
 		calls: counter("calls_total",
 			"CreateInstance calls, by how they ended and the code that the API answered.", "account", "outcome", "code"),
 		callDuration: histogram("call_duration_seconds",
@@ -72,12 +69,7 @@ func New(reg prometheus.Registerer, cfg Config) *Metrics {
 		swept: counter("swept_total",
 			"Jobs that the sweeper put back or cared for, by what had happened to them.", "kind"),
 	}
-	for _, group := range apiCodes {
-		for _, code := range group.codes {
-			m.codes[code] = true
-		}
-	}
-	m.zero(cfg.Codes)
+	m.zero()
 
 	reg.MustRegister(m.calls, m.callDuration, m.finished, m.jobDuration, m.limiterWait, m.lookups,
 		m.callbackTries, m.callbackDuration, m.swept, buildInfo(cfg.Version))
@@ -88,32 +80,20 @@ func New(reg prometheus.Registerer, cfg Config) *Metrics {
 }
 
 // zero creates the series that rate() must see before their first event.
-func (m *Metrics) zero(own []string) {
+func (m *Metrics) zero() {
 	for account := range m.accounts {
-		for _, group := range apiCodes {
-			for _, code := range group.codes {
-				m.calls.WithLabelValues(account, group.outcome.String(), code)
-			}
-		}
 		for _, outcome := range tasks.Outcomes() {
-			for _, code := range append([]string{none, other}, own...) {
+			for _, code := range append([]string{none, other}, callCodes[outcome]...) {
 				m.calls.WithLabelValues(account, outcome.String(), code)
 			}
 		}
 		m.callDuration.WithLabelValues(account)
-
-		for _, state := range endings() {
-			for _, code := range append([]string{none, other}, own...) {
+		for _, state := range tasks.States() {
+			for _, code := range finishCodes(state) {
 				m.finished.WithLabelValues(account, string(state), code)
+				m.jobDuration.WithLabelValues(account, string(state))
 			}
-			m.jobDuration.WithLabelValues(account, string(state))
 		}
-		m.finished.WithLabelValues(account, string(tasks.StateCreated), "OK")
-		// A job whose budget is spent fails with the last answer's code, whatever that is.
-		for code := range m.codes {
-			m.finished.WithLabelValues(account, string(tasks.StateFailed), code)
-		}
-
 		for _, action := range Actions() {
 			m.limiterWait.WithLabelValues(account, action)
 		}
@@ -200,11 +180,6 @@ func LookResults() []string {
 // or active without a lease, or its callback was owed and not queued.
 func SweptKinds() []string {
 	return []string{"task_lost", "archived", "no_lease", "callback_owed"}
-}
-
-// endings lists the states that a [tasks.Finish] may name.
-func endings() []tasks.State {
-	return []tasks.State{tasks.StateCreated, tasks.StateFailed, tasks.StateCancelled, tasks.StateHeld}
 }
 
 // expectedResult is the result that a reason is expected with.

@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -46,7 +47,6 @@ func TestEverySeriesStandsAtZeroFromTheStart(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	metrics.New(reg, metrics.Config{
 		Accounts: []string{"default"},
-		Codes:    []string{"camsq.example"},
 		Version:  "1.2.3",
 		Backlog:  backlog{},
 	})
@@ -99,9 +99,9 @@ func TestAnEventChangesOnlyItsOwnSeries(t *testing.T) {
 		},
 		"call that never left has no duration": {
 			func(m *metrics.Metrics) {
-				m.Attempt(tasks.Attempt{Account: "eu", Outcome: tasks.OutcomeUnsent, Code: "camsq.own", Took: second})
+				m.Attempt(tasks.Attempt{Account: "eu", Outcome: tasks.OutcomeUnsent, Code: tasks.CodeUnsent, Took: second})
 			},
-			map[string]string{`camsq_calls_total{account="eu",code="camsq.own",outcome="unsent"}`: "1"},
+			map[string]string{`camsq_calls_total{account="eu",code="camsq.Unsent",outcome="unsent"}`: "1"},
 		},
 		"labels outside the lists": {
 			func(m *metrics.Metrics) {
@@ -187,7 +187,7 @@ func TestAnEventChangesOnlyItsOwnSeries(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			reg := prometheus.NewRegistry()
-			m := metrics.New(reg, metrics.Config{Accounts: []string{"eu", "us"}, Codes: []string{"camsq.own"}})
+			m := metrics.New(reg, metrics.Config{Accounts: []string{"eu", "us"}})
 			before := series(page(t, reg))
 			tc.emit(m)
 			changed := map[string]string{}
@@ -219,6 +219,9 @@ func TestEveryListedEventHasItsSeriesAlready(t *testing.T) {
 			m.Finish(tasks.Finish{Account: "eu", State: step.To, Code: "Something.New"})
 		}
 	}
+	for _, code := range tasks.Codes() {
+		m.Finish(tasks.Finish{Account: "eu", State: tasks.StateFailed, Code: code})
+	}
 	for _, result := range metrics.LookResults() {
 		m.Look("eu", result)
 	}
@@ -236,8 +239,15 @@ func TestEveryListedEventHasItsSeriesAlready(t *testing.T) {
 			m.Delivery(tasks.Delivery{Result: tasks.DeliveryRetry, Reason: reason})
 		}
 	}
-	if after := len(series(page(t, reg))); after != before {
-		t.Errorf("the events made %d new series; each must stand at zero from the start", after-before)
+	after := series(page(t, reg))
+	if len(after) != before {
+		t.Errorf("the events made %d new series; each must stand at zero from the start", len(after)-before)
+	}
+	for _, code := range tasks.Codes() {
+		sample := fmt.Sprintf(`camsq_jobs_finished_total{account="eu",code=%q,state="failed"}`, code)
+		if after[sample] != "1" {
+			t.Errorf("%s is %q, want 1: a code of our own must not be counted as another", sample, after[sample])
+		}
 	}
 }
 
