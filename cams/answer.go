@@ -18,6 +18,9 @@ type answer struct {
 	AccessDeniedDetail json.RawMessage
 	TotalCount         text
 	Data               json.RawMessage
+
+	// facts is what an error about this answer says, whatever Code is.
+	facts Error
 }
 
 // text is a scalar whatever its JSON type. The API page declares InstanceName an

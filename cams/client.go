@@ -197,28 +197,31 @@ func (c *Client) call(ctx context.Context, op string, params url.Values, private
 	}
 	defer response.Body.Close()
 
-	e := &Error{Op: op, Sent: true, Status: response.StatusCode, RetryAfter: retryAfter(response.Header, time.Now())}
-	e.ServerTime, _ = http.ParseTime(response.Header.Get("Date"))
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	facts := Error{Op: op, Sent: true, Status: response.StatusCode, RetryAfter: retryAfter(response.Header, time.Now())}
+	facts.ServerTime, _ = http.ParseTime(response.Header.Get("Date"))
+	a, err := readAnswer(response.Body)
 	if err != nil {
-		e.Err = fmt.Errorf("reading the answer: %w", err)
-		return answer{}, e
+		facts.Err = err
+		return answer{}, &facts
 	}
-	if len(body) > maxBody {
-		e.Err = errors.New("unreadable answer: the body is over 1 MiB")
-		return answer{}, e
-	}
-	a, err := decode(body)
-	if err != nil {
-		e.Err = err
-		return answer{}, e
-	}
-	e.Code = oneLine(string(a.Code), 128)
-	e.RequestID = oneLine(string(a.RequestID), 128)
-	e.Message = oneLine(redact(notPlaceholder(string(a.Message)), private), 512)
-	e.Denied = oneLine(redact(a.denied(), private), 512)
+	facts.Code = oneLine(string(a.Code), 128)
+	facts.RequestID = oneLine(string(a.RequestID), 128)
+	facts.Message = oneLine(redact(notPlaceholder(string(a.Message)), private), 512)
+	facts.Denied = oneLine(redact(a.denied(), private), 512)
+	a.facts = facts
 	if response.StatusCode == http.StatusOK && a.ok() {
 		return a, nil
 	}
-	return a, e
+	return a, &facts
+}
+
+func readAnswer(r io.Reader) (answer, error) {
+	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+	if err != nil {
+		return answer{}, fmt.Errorf("reading the answer: %w", err)
+	}
+	if len(body) > maxBody {
+		return answer{}, errors.New("unreadable answer: the body is over 1 MiB")
+	}
+	return decode(body)
 }

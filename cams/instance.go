@@ -75,18 +75,17 @@ func (c *Client) CreateInstance(ctx context.Context, r CreateInstanceRequest) (I
 		return Instance{}, e
 	}
 	if instance.InstanceID == "" {
-		return Instance{}, a.contradiction("CreateInstance", errors.New("the answer is a success but has no InstanceId"))
+		return Instance{}, a.contradiction(errors.New("the answer is a success but has no InstanceId"))
 	}
 	instance.InstanceName = r.InstanceName
 	return instance, nil
 }
 
 // contradiction is the error for an answer that says OK and cannot be taken at its word.
-func (a answer) contradiction(op string, err error) *Error {
-	return &Error{
-		Op: op, Sent: true, Status: http.StatusOK,
-		Code: string(a.Code), RequestID: oneLine(string(a.RequestID), 128), Err: err,
-	}
+func (a answer) contradiction(err error) *Error {
+	e := a.facts
+	e.Err = err
+	return &e
 }
 
 // ListInstancesRequest filters a list. Empty fields do not filter. What the API's
@@ -123,20 +122,21 @@ func (c *Client) ListInstances(ctx context.Context, r ListInstancesRequest) ([]I
 		}
 		page, total, err := a.instances()
 		if err != nil {
-			return nil, a.contradiction(op, err)
+			return nil, a.contradiction(err)
 		}
-		// An instance that was made or deleted meanwhile shifts the pages, so rows may
-		// come twice. A page that starts like an earlier one means that pages go in circles.
-		last := len(page) == 0 || seen[page[0].InstanceID]
+		// An instance that was made meanwhile shifts the pages, so rows may come twice.
+		// A page of nothing new is the end, or means that pages go in circles.
+		last := true
 		for _, instance := range page {
 			if !seen[instance.InstanceID] {
 				seen[instance.InstanceID] = true
+				last = false
 				list = append(list, instance)
 			}
 		}
 		switch {
 		case last && len(list) < total:
-			return nil, a.contradiction(op, fmt.Errorf("the list has %d of its %d instances: pages are missing", len(list), total))
+			return nil, a.contradiction(fmt.Errorf("the list has %d of its %d instances: pages are missing", len(list), total))
 		case last, total > 0 && len(list) >= total:
 			return list, nil
 		}
