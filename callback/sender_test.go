@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -211,7 +213,7 @@ func TestEveryFailureHasItsReasonAndHidesTheURL(t *testing.T) {
 	}{
 		{name: "nobody listens", url: refusing + secret, reason: tasks.ReasonConnection},
 		{name: "hung up without an answer", url: talk("") + secret, reason: tasks.ReasonConnection},
-		{name: "hung up within the answer", url: talk("HTTP/1.1 20") + secret, reason: tasks.ReasonConnection},
+		{name: "hung up within the answer", url: talk("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n") + secret, reason: tasks.ReasonConnection},
 		{name: "an answer that repeats the secret and is not HTTP", url: talk("SSH-2.0 s3cret\r\n\r\n") + secret, reason: tasks.ReasonOther},
 		{name: "no answer", url: slow.URL + secret, config: callback.Config{RootCAs: trust(slow), Timeout: 200 * time.Millisecond}, reason: tasks.ReasonTimeout},
 		{name: "a certificate that nobody trusts", url: slow.URL + secret, reason: tasks.ReasonTLS},
@@ -366,11 +368,23 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
+// net/http reads the environment once per process, so the promise is tried in a process of its own.
 func TestAProxyFromTheEnvironmentIsNotUsed(t *testing.T) {
-	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"} {
-		t.Setenv(name, "http://proxy.example:3128")
+	const child = "CAMSQ_TEST_PROXY_CHILD"
+	if os.Getenv(child) == "" {
+		program, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), program, "-test.run=^"+t.Name()+"$", "-test.v")
+		const proxy = "http://proxy.example:3128"
+		cmd.Env = append(os.Environ(), child+"=1", "NO_PROXY=", "no_proxy=",
+			"HTTP_PROXY="+proxy, "http_proxy="+proxy, "HTTPS_PROXY="+proxy, "https_proxy="+proxy, "ALL_PROXY="+proxy)
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+			t.Errorf("with a proxy in the environment: %v\n%s", err, out)
+		}
+		return
 	}
-	t.Setenv("NO_PROXY", "")
 	network := memoryNetwork{}
 	network.serve(t, "receiver.example:80", func(http.ResponseWriter, *http.Request) {})
 	sender := newSender(t, callback.Config{AllowPrivate: true})
