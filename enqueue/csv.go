@@ -222,6 +222,9 @@ type columns []column
 
 const metadataPrefix = "metadata."
 
+// maxTypo is how many letters a name may be off to be taken for a slip.
+const maxTypo = 3
+
 // knownColumns are the columns that a file may have, beside metadata.KEY.
 func knownColumns() columns {
 	var known columns
@@ -241,6 +244,10 @@ func readHeader(header []string) (columns, string) {
 		return nil, reason
 	}
 	known := knownColumns()
+	if !slices.ContainsFunc(header, func(name string) bool { _, d := known.nearest(name); return d <= maxTypo }) {
+		// Its cells are values then, perhaps personal ones: none is repeated.
+		return nil, "the first row names no known column; it must be a header, such as ChannelType,InstanceName"
+	}
 	cols := make(columns, len(header))
 	first := map[string]int{}
 	for i, name := range header {
@@ -298,22 +305,29 @@ func (known columns) find(name string) (column, string) {
 			j.Metadata[key] = v
 		}}, ""
 	}
-	folded := fold(name)
-	nearest, least := "", 4
-	for _, c := range known {
-		d := distance(folded, fold(c.name), least)
-		if d == 0 {
-			c.name = name
-			return c, ""
-		}
-		if d < least {
-			nearest, least = c.name, d
-		}
-	}
-	if nearest != "" {
-		return column{}, "is not known; did you mean " + nearest + "?"
+	c, d := known.nearest(name)
+	switch {
+	case d == 0:
+		c.name = name
+		return c, ""
+	case d <= maxTypo:
+		return column{}, "is not known; did you mean " + c.name + "?"
 	}
 	return column{}, "is not known; remove it, or name it metadata.KEY to get it back with the result"
+}
+
+// nearest returns the known column whose name is most like the given one, and
+// how far it is from it; 0 is the same, and more than maxTypo is nothing like it.
+func (known columns) nearest(name string) (column, int) {
+	name = fold(strings.TrimSpace(name))
+	var best column
+	least := maxTypo + 1
+	for _, c := range known {
+		if d := distance(name, fold(c.name), least); d < least {
+			best, least = c, d
+		}
+	}
+	return best, least
 }
 
 // job makes the job of a row. Its error is a [*RowError].
@@ -381,7 +395,8 @@ func clip(name string) string {
 	return strings.ToValidUTF8(name[:most], "") + "…"
 }
 
-// distance is Levenshtein's, in bytes. It gives up at the limit.
+// distance is Levenshtein's, in bytes. Names whose lengths alone differ by the
+// limit are that far apart.
 func distance(a, b string, limit int) int {
 	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
 		return limit
