@@ -1,0 +1,103 @@
+package ledger
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/tasks"
+)
+
+const (
+	leadKey  = "camsq:sweeper"
+	pageSize = 1000
+)
+
+var (
+	//go:embed lead.lua
+	leadLua    string
+	leadScript = redis.NewScript(leadLua)
+)
+
+// Lead takes, or keeps, the lock of the one process that sweeps, for d.
+func (l *Ledger) Lead(ctx context.Context, d time.Duration) (bool, error) {
+	held, err := leadScript.Run(ctx, l.rdb, []string{leadKey}, l.self, d.Milliseconds()).Bool()
+	if err != nil {
+		return false, fmt.Errorf("ledger: taking the sweeper's lock: %w", err)
+	}
+	return held, nil
+}
+
+// unfinished are the states in which a job needs a task to go on.
+var unfinished = []tasks.State{tasks.StateQueued, tasks.StateCalling, tasks.StateUncertain}
+
+// CountUnfinished counts the account's jobs that need a task to go on.
+func (l *Ledger) CountUnfinished(ctx context.Context, account string) (int64, error) {
+	var counts []*redis.IntCmd
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, s := range unfinished {
+			counts = append(counts, p.ZCard(ctx, laneOf(account).state(s)))
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("ledger: counting the unfinished jobs of account %s: %w", account, err)
+	}
+	var sum int64
+	for _, c := range counts {
+		sum += c.Val()
+	}
+	return sum, nil
+}
+
+// Unfinished pages through the account's jobs that need a task to go on and have
+// stood in their state for at least age.
+func (l *Ledger) Unfinished(ctx context.Context, account string, age time.Duration) iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) {
+		for _, s := range unfinished {
+			for ids, err := range l.pages(ctx, account, StateList(s), age) {
+				if !yield(ids, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Owed pages through the account's jobs whose callback has been owed for at least age.
+func (l *Ledger) Owed(ctx context.Context, account string, age time.Duration) iter.Seq2[[]string, error] {
+	return l.pages(ctx, account, OwedCallbacks, age)
+}
+
+// pages goes from the newest to the oldest, since the oldest are the first to
+// leave: what leaves meanwhile does not shift what is still to come.
+func (l *Ledger) pages(ctx context.Context, account string, list List, age time.Duration) iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) {
+		now, err := l.now(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for offset := int64(0); ; offset += pageSize {
+			ids, err := l.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{
+				Key: string(laneOf(account)) + string(list), ByScore: true, Rev: true,
+				Start: "-inf", Stop: strconv.FormatInt(now.Add(-age).UnixMilli(), 10),
+				Offset: offset, Count: pageSize,
+			}).Result()
+			if err != nil {
+				err = fmt.Errorf("ledger: listing %s of account %s: %w", list, account, err)
+			}
+			if len(ids) == 0 && err == nil {
+				return
+			}
+			if !yield(ids, err) || err != nil || len(ids) < pageSize {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,35 @@
+package tasks
+
+// Codes that camsq itself puts where the API's code would stand. The API's own
+// have no such prefix.
+const (
+	// CodeExists means that an instance of that name stood there before the first call.
+	CodeExists = "camsq.InstanceExists"
+	// CodeSeveral means that there are several instances between which only a person can choose.
+	CodeSeveral = "camsq.SeveralInstances"
+	// CodeAbsent means that no instance was found for the whole settle window after a call without an answer.
+	CodeAbsent = "camsq.NoneFound"
+	// CodeTriesSpent and CodeAgeSpent mean that the job's budget is spent.
+	CodeTriesSpent = "camsq.TriesSpent"
+	CodeAgeSpent   = "camsq.AgeSpent"
+	// CodeNoAnswer means that a call was sent and nothing readable came back.
+	CodeNoAnswer = "camsq.NoAnswer"
+	// CodeCallerDied means that the process that was calling did not say how it ended.
+	CodeCallerDied = "camsq.CallerDied"
+	// CodeUnsent means that the call did not leave.
+	CodeUnsent = "camsq.Unsent"
+	// CodeNoCredentials means that the account has no usable credentials.
+	CodeNoCredentials = "camsq.NoCredentials"
+	// CodeResolved means that a person decided.
+	CodeResolved = "camsq.Resolved"
+	// CodeCancelled means that somebody withdrew the job.
+	CodeCancelled = "camsq.Cancelled"
+)
+
+// Codes lists the codes that camsq itself decides, for metrics.
+func Codes() []string {
+	return []string{
+		CodeExists, CodeSeveral, CodeAbsent, CodeTriesSpent, CodeAgeSpent, CodeNoAnswer,
+		CodeCallerDied, CodeUnsent, CodeNoCredentials, CodeResolved, CodeCancelled,
+	}
+}

@@ -1,0 +1,24 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// backoffDelay is the pause after the n-th failure in a row (from 1): it doubles
+// from lowest to highest, with half of it more or less at random. The generator is made anew
+// each time, since it is stateful and jobs share it with nobody.
+func backoffDelay(n int, lowest, highest time.Duration) time.Duration {
+	b := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(lowest),
+		backoff.WithMaxInterval(highest),
+		backoff.WithMultiplier(2),
+		backoff.WithMaxElapsedTime(0), // never Stop: the budget is the record's
+	)
+	d := b.NextBackOff()
+	for range min(n, 32) - 1 {
+		d = b.NextBackOff()
+	}
+	return min(d, highest)
+}

@@ -1,0 +1,188 @@
+package worker
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/tasks"
+)
+
+// verdict is what a call's error means.
+type verdict struct {
+	outcome tasks.Outcome
+	// throttled says that flow control spoke, so the account must slow down. It can
+	// be true of an ambiguous outcome.
+	throttled bool
+	// renew says that the credentials may be out of date.
+	renew bool
+	// pause is how long the account is left alone; [Worker.pace] decides it.
+	pause time.Duration
+}
+
+// rule tells what a code means. A pattern that ends in "*" is a prefix, one that
+// begins with "*" a suffix, with both a part.
+type rule struct {
+	pattern string
+	verdict verdict
+}
+
+var (
+	ambiguous = verdict{outcome: tasks.OutcomeAmbiguous}
+	rejected  = verdict{outcome: tasks.OutcomeRejected}
+	blocked   = verdict{outcome: tasks.OutcomeBlocked}
+	stale     = verdict{outcome: tasks.OutcomeBlocked, renew: true}
+	throttled = verdict{outcome: tasks.OutcomeThrottled, throttled: true}
+)
+
+// rules are tried from the top; the first that matches counts. The codes are
+// those of the gateway's and the product's error pages, and of the vendor's own
+// Terraform provider; what each proves is our judgement. A code is looked at
+// before the HTTP status, which varies for the same code between product pages.
+var rules = []rule{
+	// Turned away by the gateway, before the product.
+	{"Throttling", throttled},
+	{"Throttling.User", throttled},
+	{"Throttling.Api", throttled},
+	// Others of that family have been seen after the product had accepted
+	// (terraform-provider-alicloud, pull request 10310).
+	{"*Throttling*", verdict{outcome: tasks.OutcomeAmbiguous, throttled: true}},
+	{"TooManyRequests", verdict{outcome: tasks.OutcomeAmbiguous, throttled: true}},
+
+	// The product was busy with something: it may have begun.
+	{"OperationConflict*", ambiguous},
+	{"SystemBusy", ambiguous},
+	{"System.Busy", ambiguous},
+	{"LastTokenProcessing", ambiguous},
+	{"ServiceUnavailable*", ambiguous},
+	{"InternalError*", ambiguous},
+	{"InternalServerError", ambiguous},
+	{"UnknownError", ambiguous},
+	{"*Timeout*", ambiguous},
+	// Every request has a nonce of its own: if this one is used, it came twice, and
+	// the first may have been carried out.
+	{"SignatureNonceUsed", ambiguous},
+
+	// The account or this host, not the job.
+	{"InvalidTimeStamp*", blocked},
+	{"IllegalTimestamp", blocked},
+	{"InvalidSecurityToken*", stale},
+	{"MissingSecurityToken", stale},
+	{"*SecurityToken.Expired*", stale},
+	{"InvalidAccessKeyId*", stale},
+	{"InvalidAccessKeySecret*", stale},
+	{"MissingAccessKeyId", stale},
+	{"Forbidden.AccessKeyDisabled", stale},
+	{"SignatureDoesNotMatch", stale},
+	{"IncompleteSignature", blocked},
+	{"InvalidSignatureMethod", blocked},
+	{"NoPermission*", blocked},
+	{"Forbidden*", blocked},
+	{"Authentication.*", blocked},
+	{"Unauthorized*", blocked},
+	{"*NotSubscri*", blocked},
+	{"*NotActivated*", blocked},
+	{"*NotOpen*", blocked},
+	{"InsufficientBalance*", blocked},
+	{"NotEnoughBalance*", blocked},
+	{"*Overdue*", blocked},
+	{"*Arrear*", blocked},
+	{"InvalidAction*", blocked},
+	{"InvalidApi*", blocked},
+	{"InvalidVersion*", blocked},
+	{"NoSuchVersion*", blocked},
+	{"InvalidProduct*", blocked},
+	{"UnsupportedHTTPMethod", blocked},
+	{"InvalidProtocol*", blocked},
+	{"InvalidRegionId*", blocked},
+
+	// This request, before any write.
+	{"MissingParameter*", rejected},
+	{"Missing*", rejected},
+	{"Invalid*", rejected},
+	{"UnsupportedParameter*", rejected},
+	{"*NotSupport", rejected},
+	{"*NotSupported", rejected},
+	{"*.NotExist", rejected},
+	{"*NotExist", rejected},
+}
+
+// classify says what a CreateInstance error proves. It is total, and whatever it
+// does not recognise is ambiguous: the unknown never calls again.
+func classify(err error) verdict {
+	if err == nil {
+		return verdict{outcome: tasks.OutcomeSucceeded}
+	}
+	e, ok := asCall(err)
+	switch {
+	case !ok:
+		return ambiguous
+	case errors.Is(e, cams.ErrCredentials) && !e.Sent:
+		return stale
+	case !e.Sent:
+		return verdict{outcome: tasks.OutcomeUnsent}
+	case e.InstanceID != "", e.Code == "OK", e.Code == "200":
+		return ambiguous // says no and names an instance, or says yes and names none
+	case e.Status == 0 || e.Status >= 500 && !knownAtGateway(e.Code):
+		return ambiguous
+	}
+	if e.Code != "" {
+		// Some gateways put an expired token into the message of a general code.
+		if strings.Contains(e.Message, "SecurityToken.Expired") {
+			return stale
+		}
+		for _, r := range rules {
+			if !match(r.pattern, e.Code) {
+				continue
+			}
+			if r.verdict.outcome == tasks.OutcomeThrottled && e.Status < 300 {
+				return verdict{outcome: tasks.OutcomeAmbiguous, throttled: true} // the product's answer, not the gateway's
+			}
+			return r.verdict
+		}
+	}
+	return byStatus(e.Status)
+}
+
+// knownAtGateway says whether a code proves, whatever the HTTP status, that flow
+// control turned the call away.
+func knownAtGateway(code string) bool {
+	return code == "Throttling" || code == "Throttling.User" || code == "Throttling.Api"
+}
+
+// byStatus judges an answer whose code says nothing.
+func byStatus(status int) verdict {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return throttled
+	case status == http.StatusRequestTimeout, status == http.StatusConflict, status == 499:
+		return ambiguous
+	case status >= 300 && status < 400,
+		status == http.StatusProxyAuthRequired,
+		status == http.StatusUnauthorized,
+		status == http.StatusForbidden:
+		return blocked // a redirect, a proxy, a firewall: every job would meet it
+	case status >= 400 && status < 500:
+		return rejected
+	}
+	return ambiguous
+}
+
+func match(pattern, code string) bool {
+	prefix, suffix := strings.HasSuffix(pattern, "*"), strings.HasPrefix(pattern, "*")
+	word := strings.Trim(pattern, "*")
+	switch {
+	case prefix && suffix:
+		return strings.Contains(code, word)
+	case prefix:
+		return strings.HasPrefix(code, word)
+	case suffix:
+		return strings.HasSuffix(code, word)
+	}
+	return code == word
+}
+
+// asCall returns the error as one that a call made, if it is.
+func asCall(err error) (*cams.Error, bool) { return errors.AsType[*cams.Error](err) }

@@ -1,0 +1,184 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/tasks"
+)
+
+// baseline notes which instances of the job's name stand there before its first
+// call, so that recovery can tell an old one from the job's own, and does with a
+// job that meets one what the configuration says. The begin step writes it.
+func (w *Worker) baseline(ctx context.Context, l *lane, r tasks.Record) (tasks.Record, error) {
+	found, err := w.find(ctx, l, r)
+	if err != nil {
+		return r, w.cannotList(ctx, l, r, err)
+	}
+	ids := make([]string, 0, len(found))
+	for _, i := range found {
+		ids = append(ids, i.InstanceID)
+	}
+	r.Baseline = &ids
+	if len(found) == 0 || w.Existing == ExistingCreate {
+		return r, nil
+	}
+	if w.Existing == ExistingAdopt {
+		free, err := w.unclaimed(ctx, r, found)
+		if err != nil {
+			return r, err
+		}
+		if len(free) == 1 {
+			r.Instance, r.Adopted, r.Code, r.Message = eventInstance(free[0]), true, "OK", ""
+			return ended(r, again(w.end(ctx, l, r, tasks.StepAdopt)))
+		}
+		if len(free) > 1 {
+			choose(&r, free)
+			return ended(r, again(w.end(ctx, l, r, tasks.StepChoose)))
+		}
+	}
+	r.Code = tasks.CodeExists
+	r.Message = "instances of that channel type and name exist already: " + strings.Join(ids, ", ")
+	return ended(r, again(w.end(ctx, l, r, tasks.StepExists)))
+}
+
+// ended marks a record in hand as one whose turn is over.
+func ended(r tasks.Record, err error) (tasks.Record, error) {
+	r.State = ""
+	return r, err
+}
+
+// recover looks for the instance of a call whose answer is not known. One look
+// that finds nothing proves nothing: only none for the whole settle window does.
+func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
+	if d := r.Wait(); d > 0 {
+		return &Later{d, "whether the call made an instance is not known yet"}
+	}
+	wait, stop := w.untilDraining(ctx)
+	defer stop()
+	found, err := w.find(wait, l, r)
+	if err != nil {
+		w.looked(l, "failed")
+		return w.cannotList(wait, l, r, err)
+	}
+	var fresh []cams.Instance
+	for _, i := range found {
+		if !r.InBaseline(i.InstanceID) {
+			fresh = append(fresh, i)
+		}
+	}
+	if fresh, err = w.unclaimed(ctx, r, fresh); err != nil {
+		return err
+	}
+	switch {
+	case len(fresh) == 1:
+		w.looked(l, "found")
+		r.Instance, r.Adopted, r.Code, r.Message = eventInstance(fresh[0]), true, "OK", ""
+		return again(w.end(ctx, l, r, tasks.StepFound))
+	case len(fresh) > 1:
+		w.looked(l, "several")
+		choose(&r, fresh)
+		return again(w.end(ctx, l, r, tasks.StepSeveral))
+	}
+	w.looked(l, "absent")
+	// r.Now is from before the look, so a window that was over then is over for the look.
+	if left := w.SettleWindow - r.Now.Sub(r.Since); left > 0 {
+		due := min(w.ReconcileDelay<<min(r.Looks+1, 20), max(left, time.Second))
+		r.Looks, r.Delays = r.Looks+1, 0
+		return w.comeBack(ctx, r, due, "whether the call made an instance is not known yet")
+	}
+	r.Message = fmt.Sprintf("no instance in %d looks over %v after a call that ended with %s",
+		r.Looks+1, r.Now.Sub(r.Since).Round(time.Second), orElse(r.Code, "no answer"))
+	r.Code, r.Looks = tasks.CodeAbsent, 0
+	if w.Absent == AbsentHold {
+		return again(w.end(ctx, l, r, tasks.StepUnfound))
+	}
+	if r, err = w.Ledger.Step(ctx, r, tasks.StepAbsent, backoffDelay(r.Tries, w.RetryMin, w.RetryMax)); err != nil {
+		return again(err)
+	}
+	return &Later{r.Wait(), "the call made no instance and is made again"}
+}
+
+// find lists the instances of exactly the job's channel type and name, within
+// the account's quota for listing.
+func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record) ([]cams.Instance, error) {
+	waited, err := l.List.Wait(ctx)
+	w.waited(l, "ListInstance", waited)
+	if err != nil {
+		return nil, w.interrupted(ctx, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.CallTimeout)
+	defer cancel()
+	return l.API.FindInstances(ctx, r.Request.ChannelType, r.Request.InstanceName)
+}
+
+// cannotList puts a job off whose look at the instances failed. It costs no try:
+// nothing was at stake. The state stays as it is, since no answer is no evidence.
+func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err error) error {
+	e, ok := asCall(err)
+	if !ok {
+		return err // the wait, not the call
+	}
+	v := classify(err)
+	if v.outcome == tasks.OutcomeBlocked || v.outcome == tasks.OutcomeRejected {
+		// Every job lists in the same way, so a refused look is the account's.
+		v.outcome = tasks.OutcomeBlocked
+	}
+	w.pace(ctx, l, l.List, &v, err)
+	r.Delays++
+	due := max(e.RetryAfter, v.pause, backoffDelay(r.Delays, w.RetryMin, w.RetryMax))
+	if r.State == tasks.StateQueued {
+		answer(&r, v, err)
+	}
+	return w.comeBack(context.WithoutCancel(ctx), r, due, "its instances could not be listed: "+orElse(e.Code, "no answer"))
+}
+
+// comeBack notes when the job is due again and asks the queue for it.
+func (w *Worker) comeBack(ctx context.Context, r tasks.Record, due time.Duration, why string) error {
+	r, err := w.Ledger.Note(ctx, r, due)
+	if err != nil {
+		return again(err)
+	}
+	return &Later{r.Wait(), why}
+}
+
+// unclaimed drops the instances that other jobs have.
+func (w *Worker) unclaimed(ctx context.Context, r tasks.Record, found []cams.Instance) ([]cams.Instance, error) {
+	if len(found) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(found))
+	for i, f := range found {
+		ids[i] = f.InstanceID
+	}
+	claimed, err := w.Ledger.Claimed(ctx, r, ids)
+	if err != nil {
+		return nil, err
+	}
+	var free []cams.Instance
+	for _, f := range found {
+		if !claimed[f.InstanceID] {
+			free = append(free, f)
+		}
+	}
+	return free, nil
+}
+
+// choose makes a record say between which instances a person must choose.
+func choose(r *tasks.Record, found []cams.Instance) {
+	r.Candidates = r.Candidates[:0:0]
+	for _, f := range found {
+		r.Candidates = append(r.Candidates, f.InstanceID)
+	}
+	r.Code = tasks.CodeSeveral
+	r.Message = "several instances may be this job's: " + strings.Join(r.Candidates, ", ")
+}
+
+func (w *Worker) looked(l *lane, result string) {
+	if w.Hooks.Look != nil {
+		w.Hooks.Look(l.Account, result)
+	}
+}

@@ -1,0 +1,421 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/tasks"
+)
+
+// lane is a [Lane] and what this process knows of it.
+type lane struct {
+	Lane
+	mu sync.Mutex
+	// refusals counts the calls in a row that were refused for the account's sake.
+	refusals int
+}
+
+// Turn is one turn of a job: it looks at the record and takes the job as far as
+// it can be taken now. It returns nil if the queue may forget the job, a
+// [*Later] if the job must come back, tasks.ErrNotFound or tasks.ErrUnreadable
+// if there is no record to go by, or what Redis answered. It may be called
+// at any time, twice, and beside itself.
+func (w *Worker) Turn(ctx context.Context, ref tasks.Ref) error {
+	l := w.lanes[ref.Account]
+	if l == nil {
+		return &Later{time.Minute, "this worker has no account " + ref.Account}
+	}
+	r, err := w.Ledger.Get(ctx, ref)
+	if err != nil {
+		return err
+	}
+	switch r.State {
+	case tasks.StateQueued:
+		return w.call(ctx, l, r)
+	case tasks.StateCalling:
+		return w.afterCaller(ctx, r)
+	case tasks.StateUncertain:
+		return w.recover(ctx, l, r)
+	case tasks.StateCreated, tasks.StateFailed, tasks.StateHeld, tasks.StateCancelled:
+	}
+	return w.tell(ctx, r)
+}
+
+// afterCaller deals with a job whose mark stands. Until the call's deadline has
+// passed its caller may be alive, and nobody may judge. After it the caller has
+// died, or could not write how the call ended.
+func (w *Worker) afterCaller(ctx context.Context, r tasks.Record) error {
+	if d := r.Wait(); d > 0 {
+		return &Later{d, "a call may still be on the wire"}
+	}
+	r.Code, r.Message, r.RequestID = tasks.CodeCallerDied, "the process that was calling did not say how the call ended", ""
+	return w.doubt(ctx, r)
+}
+
+// doubt makes a calling job uncertain.
+func (w *Worker) doubt(ctx context.Context, r tasks.Record) error {
+	r.Looks, r.Delays = 0, 0
+	r, err := w.Ledger.Step(ctx, r, tasks.StepAmbiguous, w.ReconcileDelay)
+	if err != nil {
+		return again(err)
+	}
+	return &Later{r.Wait(), "whether the call made an instance is not known yet"}
+}
+
+// call takes a queued job through its call. Beside each step stands what the
+// next turn finds if the process dies there.
+func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record) error {
+	if d := r.Wait(); d > 0 {
+		return &Later{d, "it waits after " + orElse(r.Code, "an earlier try")}
+	}
+	if code := w.spent(r); code != "" {
+		r.Message = fmt.Sprintf("gave up after %d tries; the last one ended with %s", r.Tries, orElse(r.Code, "no answer"))
+		r.Code = code
+		return again(w.end(ctx, l, r, tasks.StepSpent))
+	}
+
+	// Dies before the mark: the job is queued, and nothing has happened.
+	holder, err := w.Ledger.Claim(ctx, r)
+	if err != nil {
+		return err
+	}
+	if holder != r.ID {
+		return &Later{5 * time.Second, "job " + holder + " has the same channel type and instance name, and has not ended"}
+	}
+	wait, stop := w.untilDraining(ctx)
+	defer stop()
+	if r.Baseline == nil {
+		r, err = w.baseline(wait, l, r)
+		if err != nil || r.State != tasks.StateQueued {
+			return err
+		}
+	}
+	waited, err := l.Create.Wait(wait)
+	w.waited(l, "CreateInstance", waited)
+	if err != nil {
+		return w.interrupted(wait, err)
+	}
+
+	// The mark. Its deadline runs on Redis's clock from after start; the call's own
+	// runs from start, so it is over first, and settling has the time between.
+	start := time.Now()
+	r.Tries++
+	if r.FirstTry.IsZero() {
+		r.FirstTry = r.Now
+	}
+	ctx = context.WithoutCancel(ctx) // from here on the queue may not interrupt
+	r, err = w.begin(ctx, r)
+	if err != nil {
+		return again(err)
+	}
+
+	// Dies from here to the end of settling: the job is calling. After the deadline
+	// a turn makes it uncertain, and the API is asked what there is.
+	instance, err := w.create(ctx, l, r, start)
+	v := classify(err)
+	a := tasks.Attempt{
+		Account: r.Account, JobID: r.ID, Outcome: v.outcome, Try: r.Tries,
+		Waited: waited, Took: time.Since(start), Age: r.Now.Sub(r.EnqueuedAt) + time.Since(start),
+	}
+	if e, ok := asCall(err); ok {
+		a.Status, a.Code, a.RequestID = e.Status, e.Code, e.RequestID
+	} else if err == nil {
+		a.Status, a.Code = 200, "OK"
+	}
+	next := w.settle(ctx, l, r, v, instance, err)
+
+	// Dies here: the job has its outcome; the next turn queues the callback, or the
+	// sweeper does.
+	if w.Hooks.Attempt != nil {
+		w.Hooks.Attempt(a)
+	}
+	level := slog.LevelInfo
+	if v.outcome == tasks.OutcomeAmbiguous || v.outcome == tasks.OutcomeBlocked {
+		level = slog.LevelWarn
+	}
+	w.Log.LogAttrs(ctx, level, "call", slog.Any("attempt", a))
+	return next
+}
+
+// spent returns the code of the budget that the job has used up, or "".
+func (w *Worker) spent(r tasks.Record) string {
+	switch {
+	case r.Tries >= w.MaxTries:
+		return tasks.CodeTriesSpent
+	case r.Tries > 0 && r.Now.Sub(r.FirstTry) > w.MaxAge:
+		return tasks.CodeAgeSpent
+	}
+	return ""
+}
+
+// begin writes the mark. If it cannot tell whether the mark was written, no call
+// is made: at worst the mark stands for a call that never was, and recovery finds
+// that there is no instance.
+func (w *Worker) begin(ctx context.Context, r tasks.Record) (tasks.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.CallTimeout/2)
+	defer cancel()
+	return w.Ledger.Step(ctx, r, tasks.StepBegin, w.CallTimeout+settleTime)
+}
+
+// create makes the call, unless too much of its time is gone already: a process
+// that was frozen between mark and call must not send when others may judge.
+func (w *Worker) create(ctx context.Context, l *lane, r tasks.Record, start time.Time) (cams.Instance, error) {
+	if time.Since(start) > w.CallTimeout/2 {
+		return cams.Instance{}, &cams.Error{
+			Op: "CreateInstance", Err: errors.New("not sent, since writing the mark took too long"),
+		}
+	}
+	ctx, cancel := context.WithDeadline(ctx, start.Add(w.CallTimeout))
+	defer cancel()
+	q := r.Request
+	return l.API.CreateInstance(ctx, cams.CreateInstanceRequest{
+		ChannelType:         q.ChannelType,
+		InstanceName:        q.InstanceName,
+		InstanceDescription: q.InstanceDescription,
+		ResourceGroupID:     q.ResourceGroupID,
+		OfficeAddress:       q.OfficeAddress,
+		ContactMail:         q.ContactMail,
+		CountryID:           q.CountryID,
+		FacebookBmID:        q.FacebookBmID,
+		IsvTerms:            q.IsvTerms,
+		IsConfirmAudit:      q.IsConfirmAudit,
+	})
+}
+
+// settle writes how the call ended, and says what the queue is to do.
+func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict, instance cams.Instance, callErr error) error {
+	w.pace(ctx, l, l.Create, &v, callErr)
+	answer(&r, v, callErr)
+	if !v.outcome.CostsTry() {
+		r.Tries--
+		if r.Tries == 0 {
+			r.FirstTry = time.Time{}
+		}
+		r.Delays++
+	} else {
+		r.Delays = 0
+	}
+	due := time.Duration(0)
+	switch v.outcome {
+	case tasks.OutcomeSucceeded:
+		r.Instance = eventInstance(instance)
+		return w.succeed(ctx, l, r)
+	case tasks.OutcomeRejected:
+		return again(w.end(ctx, l, r, tasks.StepRejected))
+	case tasks.OutcomeThrottled:
+		due = max(retryAfter(callErr), backoffDelay(r.Delays, w.RetryMin, w.RetryMax))
+	case tasks.OutcomeBlocked:
+		due = max(retryAfter(callErr), v.pause)
+	case tasks.OutcomeUnsent:
+		due = backoffDelay(r.Tries, w.RetryMin, w.RetryMax)
+	case tasks.OutcomeAmbiguous:
+		return w.doubt(ctx, r)
+	}
+	r, err := w.Ledger.Step(ctx, r, v.outcome.Step(), due)
+	if err != nil {
+		return again(err)
+	}
+	return &Later{r.Wait(), "it waits after " + r.Code}
+}
+
+// succeed records an instance that the API returned. Knowing it is worth more
+// than what others concluded meanwhile, so it is recorded wherever the job stands.
+func (w *Worker) succeed(ctx context.Context, l *lane, r tasks.Record) error {
+	err := w.end(ctx, l, r, tasks.StepSucceeded)
+	for errors.Is(err, tasks.ErrConflict) {
+		// Settling came so late that another turn has judged.
+		now, getErr := w.Ledger.Get(ctx, r.Ref())
+		if getErr != nil {
+			err = getErr
+			break
+		}
+		by := map[tasks.State]tasks.Step{
+			tasks.StateCalling:   tasks.StepSucceeded,
+			tasks.StateUncertain: tasks.StepFound,
+			tasks.StateQueued:    tasks.StepAdopt,
+			tasks.StateHeld:      tasks.StepResolveCreated,
+		}[now.State]
+		if now.Instance != nil && now.Instance.InstanceID == r.Instance.InstanceID {
+			return w.tell(ctx, now)
+		}
+		if by == "" || now.State == tasks.StateCalling && now.Tries != r.Tries {
+			break
+		}
+		now.Instance, now.Code, now.Message = r.Instance, "OK", ""
+		err = w.end(ctx, l, now, by)
+	}
+	if errors.Is(err, tasks.ErrClaimed) {
+		return w.disputed(ctx, l, r)
+	}
+	if later, ok := errors.AsType[*Later](err); err != nil && !ok {
+		// The mark stands, and recovery will find the instance. The line is for the
+		// case that it does not.
+		w.Log.Error("an instance was created and could not be recorded",
+			"job", r.Ref().String(), "instance_id", r.Instance.InstanceID, "error", err)
+	} else if ok {
+		return later
+	}
+	return again(err)
+}
+
+// disputed parks a job whose instance another job already has: one of the two
+// was told wrongly, and only a person can tell which.
+func (w *Worker) disputed(ctx context.Context, l *lane, r tasks.Record) error {
+	r.Candidates = []string{r.Instance.InstanceID}
+	r.Message = "the API returned instance " + r.Instance.InstanceID + ", which another job has"
+	r.Instance, r.Code = nil, tasks.CodeSeveral
+	r, err := w.Ledger.Step(ctx, r, tasks.StepAmbiguous, 0)
+	if err != nil {
+		return again(err)
+	}
+	return again(w.end(ctx, l, r, tasks.StepSeveral))
+}
+
+// end takes a job to a state that is told to the receiver, and tells it.
+func (w *Worker) end(ctx context.Context, l *lane, r tasks.Record, by tasks.Step) error {
+	to, err := tasks.Next(r.State, by)
+	if err != nil {
+		return err
+	}
+	r.Delays = 0
+	if to.EventType() != "" && orElse(r.CallbackURL, l.CallbackURL) != "" {
+		r.Callback = tasks.CallbackProgress{State: tasks.CallbackOwed}
+	}
+	r, err = w.Ledger.Step(ctx, r, by, 0)
+	if err != nil {
+		return err
+	}
+	if w.Hooks.Finish != nil {
+		w.Hooks.Finish(tasks.Finish{
+			Account: r.Account, State: r.State, Code: r.Code, Adopted: r.Adopted, Age: r.Now.Sub(r.EnqueuedAt),
+		})
+	}
+	w.Log.LogAttrs(ctx, slog.LevelInfo, "job "+string(r.State), slog.String("account", r.Account),
+		slog.String("job", r.ID), slog.String("code", r.Code), slog.Bool("adopted", r.Adopted))
+	return w.tell(ctx, r)
+}
+
+// tell queues the callback that a job owes. A job that owes none is done.
+func (w *Worker) tell(ctx context.Context, r tasks.Record) error {
+	if r.Callback.State != tasks.CallbackOwed {
+		return nil
+	}
+	if err := w.Callbacks.Callback(ctx, r.Ref()); err != nil {
+		w.Log.Warn("queueing a callback", "job", r.Ref().String(), "error", err)
+		return &Later{time.Second, "its callback could not be queued"}
+	}
+	return nil
+}
+
+// pace slows the account down by what an answer to one of its actions says, and
+// decides how long a blocked account is left alone.
+func (w *Worker) pace(ctx context.Context, l *lane, action Limiter, v *verdict, err error) {
+	if v.renew && l.Renew != nil {
+		l.Renew()
+	}
+	var held []Limiter
+	pause := time.Duration(0)
+	l.mu.Lock()
+	switch {
+	case v.outcome == tasks.OutcomeBlocked:
+		l.refusals++
+		v.pause = backoffDelay(l.refusals, 5*w.RetryMin, w.RetryMax)
+		pause, held = v.pause, []Limiter{l.Create, l.List}
+	case v.throttled:
+		pause, held = max(retryAfter(err), time.Second), []Limiter{action}
+	case v.outcome != tasks.OutcomeUnsent:
+		l.refusals = 0
+	}
+	l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for _, h := range held {
+		if err := h.Pause(ctx, pause); err != nil {
+			w.Log.Warn("slowing an account down", "account", l.Account, "error", err)
+		}
+	}
+}
+
+// answer copies what the API said into the record, without what is personal.
+func answer(r *tasks.Record, v verdict, err error) {
+	e, ok := asCall(err)
+	switch {
+	case err == nil:
+		r.Code, r.Message, r.RequestID = "OK", "", ""
+		return
+	case !ok:
+		r.Code, r.Message, r.RequestID = tasks.CodeNoAnswer, "the call ended in an unknown way", ""
+		return
+	}
+	r.Code, r.Message, r.RequestID = e.Code, e.Message, e.RequestID
+	if r.Message == "" && e.Err != nil {
+		r.Message = e.Err.Error()
+	}
+	r.Message = r.Request.Redact(r.Message)
+	switch {
+	case r.Code != "":
+	case v.outcome == tasks.OutcomeUnsent:
+		r.Code = tasks.CodeUnsent
+	case errors.Is(err, cams.ErrCredentials):
+		r.Code = tasks.CodeNoCredentials
+	case e.Status != 0:
+		r.Code = fmt.Sprintf("HTTP.%d", e.Status)
+	default:
+		r.Code = tasks.CodeNoAnswer
+	}
+}
+
+func eventInstance(i cams.Instance) *tasks.EventInstance {
+	return &tasks.EventInstance{
+		InstanceID: i.InstanceID, InstanceName: i.InstanceName, ChannelType: i.ChannelType,
+		ResourceRegionID: i.ResourceRegionID, SubmitTime: i.SubmitTime,
+	}
+}
+
+func retryAfter(err error) time.Duration {
+	if e, ok := asCall(err); ok {
+		return e.RetryAfter
+	}
+	return 0
+}
+
+// again makes the queue come back after an error that the next turn may not meet.
+func again(err error) error {
+	if errors.Is(err, tasks.ErrConflict) {
+		return &Later{time.Second, "another turn of the job came first"}
+	}
+	return err
+}
+
+// untilDraining returns a context that also ends when the worker stops.
+func (w *Worker) untilDraining(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(w.draining, func() { cancel(errDraining) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// interrupted turns the end of a wait into what the queue is to do.
+func (w *Worker) interrupted(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errDraining) {
+		return &Later{0, errDraining.Error()}
+	}
+	return err
+}
+
+func (w *Worker) waited(l *lane, action string, d time.Duration) {
+	if w.Hooks.Waited != nil {
+		w.Hooks.Waited(l.Account, action, d)
+	}
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
