@@ -48,5 +48,5 @@ func writeLine(w http.ResponseWriter, status int, line string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	fmt.Fprintln(w, strings.ReplaceAll(line, "\n", "; ")) //nolint:errcheck // The reader hung up; there is nobody to tell.
+	_, _ = fmt.Fprintln(w, strings.ReplaceAll(line, "\n", "; ")) // A reader that hung up need not be told.
 }

@@ -3,7 +3,9 @@ package deploytest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -113,23 +115,40 @@ func CheckDashboard(t testing.TB, promURL, dashboardPath string) {
 	if len(graphs) == 0 {
 		t.Fatalf("deploytest: dashboard %s has no panel", dashboardPath)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), answerTimeout)
-	defer cancel()
+	missing := map[string]error{} // the queries that have shown no number yet, and why
+	exprs := map[string]string{}
 	for _, p := range graphs {
 		for _, target := range p.Targets {
-			expr := d.fill(target.Expr)
-			err := poll(ctx, answerTimeout, func(ctx context.Context) error {
-				values, err := query(ctx, promURL, expr)
-				if err == nil && !slices.ContainsFunc(values, isNumber) {
-					err = fmt.Errorf("no number in the answer %v", values)
-				}
-				return err
-			})
-			if err != nil {
-				t.Errorf("deploytest: panel %q, query %s: %s: %v", p.Title, target.RefID, expr, err)
-			}
+			name := fmt.Sprintf("panel %q, query %s", p.Title, target.RefID)
+			exprs[name], missing[name] = d.fill(target.Expr), nil
 		}
 	}
+	_ = poll(t.Context(), answerTimeout, func(ctx context.Context) error {
+		for name := range missing {
+			err := showsNumber(ctx, promURL, exprs[name])
+			switch {
+			case err == nil:
+				delete(missing, name)
+			case ctx.Err() == nil:
+				missing[name] = err
+			}
+		}
+		if len(missing) > 0 {
+			return errors.New("some panels are empty")
+		}
+		return nil
+	})
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
+		t.Errorf("deploytest: %s: %s: %v", name, exprs[name], missing[name])
+	}
+}
+
+func showsNumber(ctx context.Context, promURL, expr string) error {
+	values, err := query(ctx, promURL, expr)
+	if err == nil && !slices.ContainsFunc(values, isNumber) {
+		err = fmt.Errorf("no number in the answer %v", values)
+	}
+	return err
 }
 
 func isNumber(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

@@ -110,7 +110,7 @@ func poll(ctx context.Context, timeout time.Duration, f func(context.Context) er
 		if err == nil || errors.Is(err, errHopeless) {
 			return err
 		}
-		if last == nil || ctx.Err() == nil {
+		if last == nil || ctx.Err() == nil { // the deadline itself says nothing
 			last = err
 		}
 		select {
@@ -160,7 +160,7 @@ func get(ctx context.Context, address string, into any) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close() //nolint:errcheck // Read to its end or of no use.
+	defer func() { _ = resp.Body.Close() }()
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
 		return fmt.Errorf("prometheus answers %s", resp.Status)
 	}
@@ -173,6 +173,6 @@ func freeAddr(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // It only reserved the port.
+	defer func() { _ = l.Close() }() // It only finds the port.
 	return l.Addr().String()
 }
