@@ -2,7 +2,6 @@ package enqueue
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -99,9 +98,17 @@ type Result struct {
 type ConflictError struct {
 	Ref   tasks.Ref
 	State tasks.State
+	// Err is why the two requests could not be compared, or nil if they differ.
+	Err error
 }
 
+// Unwrap returns Err.
+func (e *ConflictError) Unwrap() error { return e.Err }
+
 func (e *ConflictError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("enqueue: job %s is there already, and nobody can tell whether with this request: %v", e.Ref, e.Err)
+	}
 	return fmt.Sprintf("enqueue: job %s is there already (%s) with another request; give this one an ID of its own, or send the same request", e.Ref, e.State)
 }
 
@@ -222,53 +229,65 @@ func (c *Client) sendTo(ctx context.Context, account string, rs []*Result) error
 	if err != nil {
 		return fmt.Errorf("enqueue: writing %d jobs of account %s: %w", len(rs), account, err)
 	}
+	var others []*Result
 	for i, r := range rs {
-		if err := c.settle(ctx, r, heads[i]); err != nil {
-			return err
+		head, other := strings.CutPrefix(heads[i], "!")
+		switch {
+		case head == "":
+			r.Status, r.State = StatusQueued, tasks.StateQueued
+		case other:
+			r.State = ledger.HeadState(head)
+			others = append(others, r)
+		default:
+			r.Status, r.State = StatusKnown, ledger.HeadState(head)
 		}
 	}
-	return nil
+	return c.compare(ctx, account, others)
 }
 
-// settle fills in a result from what create.lua said of it.
-func (c *Client) settle(ctx context.Context, r *Result, head string) error {
-	if head == "" {
-		r.Status, r.State = StatusQueued, tasks.StateQueued
-		return nil
+// compare settles jobs whose sealed requests differ from those of the records:
+// sealed with an older data key, the same request has other bytes.
+func (c *Client) compare(ctx context.Context, account string, rs []*Result) error {
+	ids := make([]string, len(rs))
+	for i, r := range rs {
+		ids[i] = r.Job.ID
 	}
-	other := strings.HasPrefix(head, "!")
-	r.Status, r.State = StatusKnown, ledger.HeadState(strings.TrimPrefix(head, "!"))
-	if !other {
-		return nil
+	found, err := c.ledger.GetMany(ctx, account, ids)
+	if err != nil {
+		return fmt.Errorf("enqueue: comparing with the jobs that are there: %w", err)
 	}
-	// Sealed with an older data key, the same request has other bytes.
-	rec, err := c.ledger.Get(ctx, r.Job.Ref())
-	switch {
-	case err == nil && ledger.SameRequest(rec, r.Job):
-		return nil
-	case err != nil && !errors.Is(err, tasks.ErrNotFound) && !errors.Is(err, tasks.ErrUnreadable):
-		return fmt.Errorf("enqueue: comparing with the job that is there: %w", err)
+	for i, r := range rs {
+		if found[i].Err == nil && ledger.SameRequest(found[i].Record, r.Job) {
+			r.Status = StatusKnown
+			continue
+		}
+		r.Status, r.Err = StatusConflict, &ConflictError{Ref: r.Job.Ref(), State: r.State, Err: found[i].Err}
 	}
-	r.Status, r.Err = StatusConflict, &ConflictError{Ref: r.Job.Ref(), State: r.State}
 	return nil
 }
 
 // prepare checks once that this process shares a data key with the others, and
-// makes a queue known to asynq once.
+// makes a queue known to asynq once. It holds no lock while it waits for Redis,
+// so that each caller's context counts.
 func (c *Client) prepare(ctx context.Context, queue string) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.keysKnown {
+	keysKnown, published := c.keysKnown, c.published[queue]
+	c.mu.Unlock()
+	if keysKnown && published {
+		return nil
+	}
+	if !keysKnown {
 		if err := c.ledger.CheckKeys(ctx); err != nil {
 			return fmt.Errorf("enqueue: %w", err)
 		}
-		c.keysKnown = true
 	}
-	if !c.published[queue] {
+	if !published {
 		if err := c.rdb.SAdd(ctx, "asynq:queues", queue).Err(); err != nil {
 			return fmt.Errorf("enqueue: making queue %s known: %w", queue, err)
 		}
-		c.published[queue] = true
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keysKnown, c.published[queue] = true, true
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -13,7 +14,7 @@ import (
 
 // Callback makes sure that a callback task for the job is on its way.
 func (c *Client) Callback(ctx context.Context, ref tasks.Ref) error {
-	_, err := c.ensure(ctx, tasks.QueueCallback, tasks.TypeDeliverCallback, []string{ref.String()})
+	_, err := c.ensure(ctx, tasks.QueueCallback, tasks.TypeDeliverCallback, []string{ref.String()}, false)
 	return err
 }
 
@@ -39,42 +40,43 @@ func (c *Client) RequeueCallbacks(ctx context.Context, account string, pages ite
 	})
 }
 
-// Survey is what stands in an account's asynq queue.
-type Survey struct {
-	// Tasks is how many tasks are on their way to a worker.
-	Tasks int64
-	// Stuck holds IDs of tasks that asynq will not run again by itself: archived
-	// ones (the first 1,000), and active ones that have no lease.
-	Stuck []string
-}
+// leaseGrace is how long a task counts as somebody's after its lease has ended.
+// asynq's recoverer comes every minute for what ended 30 s before (v0.26.0,
+// recoverer.go), but never takes a task whose message was evicted.
+const leaseGrace = 5 * time.Minute
 
-// Survey looks over an account's queue in one round trip.
-func (c *Client) Survey(ctx context.Context, account string) (Survey, error) {
+// Survey looks over an account's asynq queue in one round trip. live is how many
+// tasks are on their way to a worker; archived (the first 1,000) and unleased
+// (active, but nobody's) are the IDs of those that asynq may not run again by
+// itself.
+func (c *Client) Survey(ctx context.Context, account string) (live int64, archived, unleased []string, err error) {
 	lists := listKeys(tasks.ProvisionQueue(account))
 	var pending, scheduled, retry *redis.IntCmd
-	var active, leases, archived *redis.StringSliceCmd
-	_, err := c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		pending, active, leases = p.LLen(ctx, lists[0]), p.LRange(ctx, lists[1], 0, -1), p.ZRange(ctx, lists[2], 0, -1)
+	var active, dead *redis.StringSliceCmd
+	var leases *redis.ZSliceCmd
+	_, err = c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		pending, active, leases = p.LLen(ctx, lists[0]), p.LRange(ctx, lists[1], 0, -1), p.ZRangeWithScores(ctx, lists[2], 0, -1)
 		scheduled, retry = p.ZCard(ctx, lists[3]), p.ZCard(ctx, lists[4])
-		archived = p.ZRange(ctx, lists[5], 0, 999)
+		dead = p.ZRange(ctx, lists[5], 0, 999)
 		return nil
 	})
 	if err != nil {
-		return Survey{}, fmt.Errorf("enqueue: looking over the queue of account %s: %w", account, err)
+		return 0, nil, nil, fmt.Errorf("enqueue: looking over the queue of account %s: %w", account, err)
 	}
 	leased := map[string]bool{}
-	for _, id := range leases.Val() {
-		leased[id] = true
+	for _, lease := range leases.Val() {
+		ended := time.Unix(int64(lease.Score), 0)
+		leased[lease.Member.(string)] = time.Since(ended) < leaseGrace
 	}
-	s := Survey{Tasks: pending.Val() + scheduled.Val() + retry.Val(), Stuck: archived.Val()}
+	live = pending.Val() + scheduled.Val() + retry.Val()
 	for _, id := range active.Val() {
 		if leased[id] {
-			s.Tasks++
+			live++
 		} else {
-			s.Stuck = append(s.Stuck, id)
+			unleased = append(unleased, id)
 		}
 	}
-	return s, nil
+	return live, dead.Val(), unleased, nil
 }
 
 // audit ensures the tasks of all pages. So that a long pending list is read once
@@ -105,7 +107,7 @@ func (c *Client) audit(ctx context.Context, queue, kind string, pages iter.Seq2[
 			}
 			suspects = append(suspects, id)
 		}
-		n, err := c.ensure(ctx, queue, kind, suspects)
+		n, err := c.ensure(ctx, queue, kind, suspects, true)
 		back += n
 		if err != nil {
 			return back, err
@@ -134,13 +136,13 @@ func (c *Client) taskStates(ctx context.Context, queue string, ids []string) ([]
 	return states, nil
 }
 
-// pending reads the queue's pending list, in pages from its tail, where tasks
-// leave it: one that moves meanwhile is seen twice rather than not at all.
+// pending reads the queue's pending list, in pages from its head, where tasks
+// enter it: one that moves meanwhile is seen twice rather than not at all.
 func (c *Client) pending(ctx context.Context, queue string) (map[string]bool, error) {
 	const page = 10_000
 	seen := map[string]bool{}
-	for end := int64(-1); ; end -= page {
-		ids, err := c.rdb.LRange(ctx, listKeys(queue)[0], end-page+1, end).Result()
+	for start := int64(0); ; start += page {
+		ids, err := c.rdb.LRange(ctx, listKeys(queue)[0], start, start+page-1).Result()
 		if err != nil {
 			return nil, fmt.Errorf("enqueue: reading the pending tasks of %s: %w", queue, err)
 		}
@@ -154,18 +156,22 @@ func (c *Client) pending(ctx context.Context, queue string) (map[string]bool, er
 }
 
 // ensure puts back, by asynq's own script, each task that is not on its way. A
-// task's payload is its ID in both queues.
-func (c *Client) ensure(ctx context.Context, queue, kind string, ids []string) (int, error) {
+// task's payload is its ID in both queues. old says that a task without a hash
+// may still stand in a list, which takes a walk along the list to find out.
+func (c *Client) ensure(ctx context.Context, queue, kind string, ids []string, old bool) (int, error) {
 	if len(ids) == 0 {
 		return 0, nil
 	}
 	if err := c.prepare(ctx, queue); err != nil {
 		return 0, err
 	}
-	back := 0
+	back, flag := 0, 0
+	if old {
+		flag = 1
+	}
 	for len(ids) > 0 {
 		n := min(len(ids), chunkSize)
-		keys, args := listKeys(queue), []any{n, c.scripts.keys, c.scripts.args}
+		keys, args := listKeys(queue), []any{n, c.scripts.keys, c.scripts.args, flag}
 		for _, id := range ids[:n] {
 			_, task, err := captureTask(c.asynq, queue, kind, id, id)
 			if err != nil {

@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"fmt"
 	"iter"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -84,11 +83,9 @@ func (l *Ledger) pages(ctx context.Context, account string, list List, age time.
 			return
 		}
 		for offset := int64(0); ; offset += pageSize {
-			ids, err := l.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{
-				Key: string(laneOf(account)) + string(list), ByScore: true, Rev: true,
-				Start: "-inf", Stop: strconv.FormatInt(now.Add(-age).UnixMilli(), 10),
-				Offset: offset, Count: pageSize,
-			}).Result()
+			page := upTo(string(laneOf(account))+string(list), now.Add(-age), offset, pageSize)
+			page.Rev = true
+			ids, err := l.rdb.ZRangeArgs(ctx, page).Result()
 			if err != nil {
 				err = fmt.Errorf("ledger: listing %s of account %s: %w", list, account, err)
 			}

@@ -21,7 +21,7 @@ func (l *Ledger) Claim(ctx context.Context, r tasks.Record) (holder string, err 
 		if err != nil {
 			return "", fmt.Errorf("ledger: claiming the name of job %s: %w", r.Ref(), err)
 		}
-		if holder == r.ID || holder == gone {
+		if holder == r.ID {
 			return r.ID, nil
 		}
 		// The script that ends a job gives its claim back. A claim whose job has

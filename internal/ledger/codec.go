@@ -73,6 +73,7 @@ func decodeHead(head string, r *tasks.Record) error {
 		if err != nil {
 			return fmt.Errorf("part %d of its head is not a time", i+1)
 		}
+		*at = time.Time{}
 		if ms != 0 {
 			*at = time.UnixMilli(ms)
 		}

@@ -28,15 +28,14 @@ func StateList(s tasks.State) List { return List("state:" + string(s)) }
 // Page returns up to n job IDs of a list, the oldest first, that entered it at
 // least age ago, from the offset on.
 func (l *Ledger) Page(ctx context.Context, account string, list List, age time.Duration, offset, n int64) ([]string, error) {
+	if n <= 0 {
+		return nil, nil // Redis takes a count of 0 for no limit
+	}
 	now, err := l.now(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := l.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{
-		Key: string(laneOf(account)) + string(list), ByScore: true,
-		Start: "-inf", Stop: strconv.FormatInt(now.Add(-age).UnixMilli(), 10),
-		Offset: offset, Count: n,
-	}).Result()
+	ids, err := l.rdb.ZRangeArgs(ctx, upTo(string(laneOf(account))+string(list), now.Add(-age), offset, n)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: listing %s of account %s: %w", list, account, err)
 	}
@@ -53,6 +52,13 @@ func (l *Ledger) Rank(ctx context.Context, ref tasks.Ref, list List) (int64, err
 		return 0, fmt.Errorf("ledger: ranking job %s: %w", ref, err)
 	}
 	return n, nil
+}
+
+// upTo asks for the members of a sorted set that have a time up to the given one.
+func upTo(key string, at time.Time, offset, n int64) redis.ZRangeArgs {
+	return redis.ZRangeArgs{
+		Key: key, ByScore: true, Start: "-inf", Stop: at.UnixMilli(), Offset: offset, Count: n,
+	}
 }
 
 func (l *Ledger) now(ctx context.Context) (time.Time, error) {
@@ -129,6 +135,9 @@ func (l *Ledger) Batch(ctx context.Context, account, name string) (map[tasks.Sta
 
 // Batches returns the names of the account's last n batches, the newest first.
 func (l *Ledger) Batches(ctx context.Context, account string, n int64) ([]string, error) {
+	if n <= 0 {
+		return nil, nil
+	}
 	names, err := l.rdb.ZRevRange(ctx, laneOf(account).batches(), 0, n-1).Result()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: listing the batches of account %s: %w", account, err)
@@ -151,11 +160,37 @@ func (l *Ledger) Trim(ctx context.Context, account string) error {
 	if err != nil {
 		return err
 	}
-	lane, before := laneOf(account), strconv.FormatInt(now.Add(-l.keep).UnixMilli(), 10)
-	for _, key := range []string{lane.state(tasks.StateFailed), lane.dead(), lane.batches()} {
-		if err := l.rdb.ZRemRangeByScore(ctx, key, "-inf", "("+before).Err(); err != nil {
+	lane, before := laneOf(account), now.Add(-l.keep)
+	if err := l.rdb.ZRemRangeByScore(ctx, lane.state(tasks.StateFailed), "-inf", strconv.FormatInt(before.UnixMilli(), 10)).Err(); err != nil {
+		return fmt.Errorf("ledger: trimming account %s: %w", account, err)
+	}
+	// A job that is held, or a batch that has such a job, outlives any age.
+	for list, key := range map[string]func(string) string{
+		lane.owed(): lane.job, lane.dead(): lane.job, lane.batches(): lane.batch,
+	} {
+		if err := l.trimGone(ctx, list, before, key); err != nil {
 			return fmt.Errorf("ledger: trimming account %s: %w", account, err)
 		}
 	}
 	return nil
+}
+
+// trimGone drops those of a list's old members whose key is gone.
+func (l *Ledger) trimGone(ctx context.Context, list string, before time.Time, key func(string) string) error {
+	const page = 500
+	for offset := int64(0); ; {
+		members, err := l.rdb.ZRangeArgs(ctx, upTo(list, before, offset, page)).Result()
+		if err != nil || len(members) == 0 {
+			return err
+		}
+		keys, args := []string{list}, make([]any, len(members))
+		for i, m := range members {
+			keys, args[i] = append(keys, key(m)), m
+		}
+		dropped, err := trimScript.Run(ctx, l.rdb, keys, args...).Int64()
+		if err != nil {
+			return err
+		}
+		offset += int64(len(members)) - dropped
+	}
 }

@@ -16,7 +16,7 @@ var InsertLua string
 // InsertKeys is how many keys [InsertLua] takes, InsertArgs how many arguments.
 const (
 	InsertKeys = 5
-	InsertArgs = 5
+	InsertArgs = 4
 )
 
 // Insertion returns what [InsertLua] takes for a normalised job.
@@ -27,7 +27,7 @@ func (l *Ledger) Insertion(j tasks.Job) (keys []string, args []any, err error) {
 	}
 	lane := laneOf(j.Account)
 	keys = []string{lane.job(j.ID), lane.state(tasks.StateQueued), lane.count(), lane.batch(j.Batch), lane.batches()}
-	args = []any{j.ID, newRev(), sealed, j.Batch, l.keep.Milliseconds()}
+	args = []any{j.ID, newRev(), sealed, j.Batch}
 	return keys, args, nil
 }
 

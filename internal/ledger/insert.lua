@@ -1,10 +1,13 @@
 -- The body of a function of (KEYS, ARGV, now) that writes a new job's record.
 -- KEYS: record, index of queued jobs, counts, counts of the batch, batches.
--- ARGV: id, revision, request, batch, how long a batch is kept (ms).
+-- ARGV: id, revision, request, batch.
 -- Returns the head of the record that stands there already, else false; and
 -- whether that one has the same request.
 local head = redis.call('HGET', KEYS[1], 'head')
 if head then
+  if string.find(head, '1 queued ' .. ARGV[2] .. ' ', 1, true) == 1 then
+    return false, false -- written before; only the reply was lost
+  end
   return head, redis.call('HGET', KEYS[1], 'request') == ARGV[3]
 end
 redis.call('HSET', KEYS[1],
@@ -14,7 +17,7 @@ redis.call('ZADD', KEYS[2], now, ARGV[1])
 redis.call('HINCRBY', KEYS[3], 'queued', 1)
 if ARGV[4] ~= '' then
   redis.call('HINCRBY', KEYS[4], 'queued', 1)
-  redis.call('PEXPIRE', KEYS[4], ARGV[5])
+  redis.call('PERSIST', KEYS[4])
   redis.call('ZADD', KEYS[5], now, ARGV[4])
 end
 return false, false

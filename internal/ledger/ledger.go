@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,6 +33,14 @@ var (
 	//go:embed claim.lua
 	claimLua    string
 	claimScript = redis.NewScript(claimLua)
+
+	//go:embed keys.lua
+	keysLua    string
+	keysScript = redis.NewScript(keysLua)
+
+	//go:embed trim.lua
+	trimLua    string
+	trimScript = redis.NewScript(trimLua)
 )
 
 // Config is what a [Ledger] needs.
@@ -49,6 +58,8 @@ type Ledger struct {
 	rdb  redis.UniversalClient
 	keys seal.Keyring
 	keep time.Duration
+	// self is who this process is to the sweeper's lock.
+	self string
 }
 
 // New returns a ledger. It does not talk to Redis: see [Ledger.CheckKeys].
@@ -59,13 +70,13 @@ func New(c Config) (*Ledger, error) {
 	if c.Keys.Zero() {
 		return nil, errors.New("ledger: Config.Keys is missing: requests hold personal data and are kept sealed")
 	}
-	if c.Keep < 0 {
-		return nil, fmt.Errorf("ledger: Config.Keep is %v; it must not be negative", c.Keep)
-	}
 	if c.Keep == 0 {
 		c.Keep = DefaultKeep
 	}
-	return &Ledger{rdb: c.Redis, keys: c.Keys, keep: c.Keep}, nil
+	if c.Keep < time.Second {
+		return nil, fmt.Errorf("ledger: Config.Keep is %v; it must be a second or more", c.Keep)
+	}
+	return &Ledger{rdb: c.Redis, keys: c.Keys, keep: c.Keep, self: newRev()}, nil
 }
 
 // WrongKeyError means that the requests in Redis are sealed with other data keys
@@ -82,21 +93,17 @@ func (e *WrongKeyError) Error() string {
 // makes its sealing key known. It returns a [*WrongKeyError] if it shares none.
 func (l *Ledger) CheckKeys(ctx context.Context) error {
 	own := l.keys.IDs()
-	known, err := l.rdb.SMembers(ctx, dataKeysKey).Result()
+	args := make([]any, len(own))
+	for i, id := range own {
+		args[i] = id
+	}
+	others, err := keysScript.Run(ctx, l.rdb, []string{dataKeysKey}, args...).StringSlice()
 	if err != nil {
-		return fmt.Errorf("ledger: reading the data keys in use: %w", err)
+		return fmt.Errorf("ledger: looking up the data keys in use: %w", err)
 	}
-	shared := len(known) == 0
-	for _, k := range known {
-		for _, o := range own {
-			shared = shared || k == o
-		}
-	}
-	if !shared {
-		return &WrongKeyError{Have: own, Want: known}
-	}
-	if err := l.rdb.SAdd(ctx, dataKeysKey, own[0]).Err(); err != nil {
-		return fmt.Errorf("ledger: noting the data key in use: %w", err)
+	if len(others) > 0 {
+		slices.Sort(others)
+		return &WrongKeyError{Have: own, Want: others}
 	}
 	return nil
 }
@@ -158,9 +165,11 @@ func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]F
 // The write is durable as far as Redis is when Step returns nil. Step tries for
 // as long as ctx allows (and at most [writeTime]) while Redis cannot be reached;
 // however often it tries, the write is applied at most once. Its errors wrap
-// [*tasks.StepError] (not an edge), [tasks.ErrConflict], [tasks.ErrNotFound], and
-// [tasks.ErrClaimed] if another job has the instance: then nothing was written.
-// After any other error it may or may not have been.
+// [*tasks.StepError] (not an edge), [tasks.ErrNotFound], and [tasks.ErrClaimed] if
+// another job has the instance: then nothing was written. After
+// [tasks.ErrConflict] the record is not what this write would have made of it: it
+// was refused, or its reply was lost and another write came after it. After any
+// other error it may or may not have been written.
 func (l *Ledger) Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
 	to, err := tasks.Next(r.State, by)
 	if err != nil {
@@ -204,6 +213,11 @@ func (l *Ledger) write(ctx context.Context, r tasks.Record, to tasks.State, due 
 		r.ID, r.Rev, newRev(), string(r.State), string(to), progress,
 		due.Milliseconds(), keep.Milliseconds(), flag(indexed(to)), flag(r.Batch != ""),
 		string(r.Callback.State), flag(instance != ""),
+	}
+	for _, s := range tasks.States() {
+		if !s.Final() {
+			args = append(args, string(s))
+		}
 	}
 	reply, err := persist(ctx, func(ctx context.Context) ([]string, error) {
 		return stepScript.Run(ctx, l.rdb, keys, args...).StringSlice()

@@ -4,7 +4,7 @@
 -- ARGV: id, revision read, revision to write, old state, new state, progress,
 --   due in (ms, 0 = now), how long a final record is kept (ms, 0 = not final),
 --   '1' if the new state is indexed, '1' if there is a batch, state of the
---   callback, '1' if an instance is claimed.
+--   callback, '1' if an instance is claimed; then the states that are not final.
 -- Returns 'ok', 'missing', 'conflict' or 'claimed', then the head, then now.
 local id, read, write, from, to = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local t = redis.call('TIME')
@@ -56,18 +56,27 @@ else
   if redis.call('GET', KEYS[6]) == id then
     redis.call('DEL', KEYS[6])
   end
+  if ARGV[10] == '1' then
+    -- The counts of a batch live while one of its jobs does, or they would start
+    -- again below zero.
+    local open = 0
+    for _, n in ipairs(redis.call('HMGET', KEYS[5], unpack(ARGV, 13))) do
+      open = open + (n or 0)
+    end
+    if open == 0 then
+      redis.call('PEXPIRE', KEYS[5], ARGV[8])
+    end
+  end
 end
 if ARGV[12] == '1' then
   redis.call('SET', KEYS[9], id, 'PX', ARGV[8])
 end
 local callback = ARGV[11]
-if callback == 'owed' then
-  redis.call('ZADD', KEYS[7], 'NX', now, id)
-  redis.call('ZREM', KEYS[8], id)
-else
-  redis.call('ZREM', KEYS[7], id)
-  if callback == 'dead' then
-    redis.call('ZADD', KEYS[8], 'NX', now, id)
+for key, list in pairs({[KEYS[7]] = 'owed', [KEYS[8]] = 'dead'}) do
+  if callback == list then
+    redis.call('ZADD', key, 'NX', now, id)
+  else
+    redis.call('ZREM', key, id)
   end
 end
 return {'ok', head, now}
