@@ -204,8 +204,10 @@ func (a *address) setQuery(query string) error {
 		return problem("the part after ? is not name=value, joined by &")
 	}
 	a.query = q
+	for name := range q {
+		a.secretQuery = a.secretQuery || strings.Contains(name, "password")
+	}
 	if a.kind == sentinel {
-		a.secretQuery = q.Has("sentinel_password")
 		a.master = a.take("master")
 		a.sentinelUser = a.take("sentinel_username")
 		a.sentinelPassword = a.take("sentinel_password")

@@ -144,7 +144,7 @@ func TestOpenSaysWhatIsWrongAndNeverThePassword(t *testing.T) {
 func FuzzOpenKeepsThePasswordSecret(f *testing.F) {
 	forms := []string{
 		"redis://u:PASSWORD@h/0", "rediss://:PASSWORD@h", "redis://u:PASSWORD@a,b", "unix://u:PASSWORD@/run/x",
-		"redis-sentinel://h/m?sentinel_password=PASSWORD", "redis-sentinel://h/m?sentinel_password=PASSWORD&pool_size=x",
+		"redis-sentinel://h/m?sentinel_password=PASSWORD", "redis-sentinel://h/m?sentinel_password=PASSWORD&pool_size=x", "redis://h?password=PASSWORD",
 	}
 	for i := range forms {
 		for _, around := range []string{"", "/", "?", "#", "@", "&", ":", "%zz", ";", " ", "&db="} {
