@@ -113,9 +113,8 @@ func DecodeEvent(body []byte) (Event, error) {
 	return e, nil
 }
 
-// EventID derives the webhook-id of an event that no record stands behind (a batch) from the bytes of its body: the
-// same on every try and after every restart, another one for every other outcome, and free of what a producer wrote
-// (the signature scheme forbids a dot in it). For a job's outcome see [Record.Event].
+// EventID derives the webhook-id from the bytes of the body: the same on every try and after every restart, another
+// one for every other outcome, and free of what a producer wrote (the signature scheme forbids a dot in it).
 func EventID(body []byte) string {
 	return "evt_" + digest(string(body))
 }

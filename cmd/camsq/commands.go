@@ -1,0 +1,10 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// commands are camsq's subcommands, in the order in which a newcomer meets them.
+func (p *program) commands() []*cobra.Command {
+	return []*cobra.Command{
+		p.workerCommand(),
+	}
+}

@@ -1,0 +1,110 @@
+// Command camsq creates Alibaba Cloud Chat App Message Service instances from a
+// queue: each job at most one, each outcome told to a webhook. See README.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes, which scripts rely on.
+const (
+	exitOK          = 0
+	exitSomeFailed  = 1 // some jobs or rows failed
+	exitUsage       = 2 // wrong usage or configuration
+	exitUnreachable = 3 // what is needed could not be reached
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// exitError is an error with the exit code that it means.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// usage is an error in what the user gave: arguments, settings, a file's form.
+func usage(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// unreachable is an error of what the program needs and could not reach.
+func unreachable(format string, args ...any) error {
+	return &exitError{exitUnreachable, fmt.Errorf(format, args...)}
+}
+
+// errSomeFailed ends a command that has said itself what failed.
+var errSomeFailed = &exitError{exitSomeFailed, errors.New("some failed")}
+
+// program is what every command has at hand.
+type program struct {
+	env            []string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	flags          map[string]*string
+}
+
+// run is the whole program but for the process around it. It prints at most one
+// line for an error.
+func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{env: env, stdin: stdin, stdout: stdout, stderr: stderr}
+	root := p.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	if err != errSomeFailed {
+		fmt.Fprintln(stderr, "camsq:", err)
+	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
+	return exitUsage // cobra's own: an unknown command or flag
+}
+
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "camsq",
+		Short: "Create Alibaba Cloud Chat App (CAMS) instances from a queue, each at most once",
+		Long: `camsq creates Alibaba Cloud Chat App Message Service (CAMS) instances from a queue.
+Jobs come from a file or a program and go into Redis; workers make the signed calls
+within each account's quota; every outcome goes to a signed webhook. Each job creates
+at most one instance, whatever dies in between.
+
+To see it at work on this machine alone: camsq demo`,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	p.addSettings(root)
+	root.AddCommand(p.commands()...)
+	return root
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "dev"
+}

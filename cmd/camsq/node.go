@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/redisconn"
+	"github.com/camsq/camsq/internal/seal"
+)
+
+// node is one process's hold on the system: its configuration, its Redis, and
+// what works on it.
+type node struct {
+	config config
+	rdb    redis.UniversalClient
+	ledger *ledger.Ledger
+	client *enqueue.Client
+}
+
+// open reads the settings and makes a node. It does not talk to Redis.
+func (p *program) open(cmd *cobra.Command) (*node, error) {
+	c, err := p.load(cmd)
+	if err != nil {
+		return nil, err
+	}
+	return newNode(c)
+}
+
+func newNode(c config) (*node, error) {
+	keys, err := c.dataKeys()
+	if err != nil {
+		return nil, err
+	}
+	ring, err := seal.ParseKeys(keys)
+	if err != nil {
+		return nil, err
+	}
+	rdb, err := redisconn.Open(c.RedisURL, redisconn.Options{})
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	n := &node{config: c, rdb: rdb}
+	if n.ledger, err = ledger.New(ledger.Config{Redis: rdb, Keys: ring, Keep: c.Keep}); err != nil {
+		return nil, usage("%w", err)
+	}
+	n.client, err = enqueue.New(enqueue.Config{Redis: rdb, DataKeys: keys, Rules: c.rules(), Keep: c.Keep})
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	return n, nil
+}
+
+func (n *node) close() { _ = n.rdb.Close() }
+
+// reach makes sure that Redis answers, and that this process shares a data key
+// with the others. It is what every command does first but the worker, which waits.
+func (n *node) reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := redisconn.Ping(ctx, n.rdb); err != nil {
+		return n.unreachable(err)
+	}
+	return n.checkKeys(ctx)
+}
+
+func (n *node) unreachable(err error) error {
+	return unreachable("Redis at %s does not answer; start it, or set CAMSQ_REDIS_URL: %w", n.config.redisHost(), err)
+}
+
+func (n *node) checkKeys(ctx context.Context) error {
+	err := n.ledger.CheckKeys(ctx)
+	if wrong, ok := errors.AsType[*ledger.WrongKeyError](err); ok {
+		return usage("CAMSQ_DATA_KEY: the jobs in Redis are sealed with key %v, and this process has %v; "+
+			"give every producer and worker the same key (%s)", wrong.Want, wrong.Have, keySource(n.config))
+	}
+	if err != nil {
+		return n.unreachable(err)
+	}
+	return nil
+}
+
+func keySource(c config) string {
+	if c.DataKeys != "" {
+		return "this one is from CAMSQ_DATA_KEY"
+	}
+	path, _ := dataKeyFile()
+	return fmt.Sprintf("this one is from %s, since CAMSQ_DATA_KEY is not set", path)
+}

@@ -1,0 +1,329 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"github.com/camsq/camsq/callback"
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/ratelimit"
+	"github.com/camsq/camsq/internal/redisconn"
+	"github.com/camsq/camsq/metrics"
+	"github.com/camsq/camsq/worker"
+)
+
+// The joins: what the worker asks for and who gives it.
+var (
+	_ worker.Ledger    = (*ledger.Ledger)(nil)
+	_ worker.Books     = (*ledger.Ledger)(nil)
+	_ worker.Callbacks = (*enqueue.Client)(nil)
+	_ worker.Tasks     = (*enqueue.Client)(nil)
+	_ worker.API       = (*cams.Client)(nil)
+	_ worker.Limiter   = (*ratelimit.Bucket)(nil)
+	_ worker.Sender    = (*callback.Sender)(nil)
+)
+
+// looksPerCreate is how much faster instances may be listed than created. The
+// vendor states no limit for either; a job looks once before its call, and a few
+// times more after a lost answer.
+const looksPerCreate = 2
+
+func (p *program) workerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "worker",
+		Short: "Take jobs from the queue and make the calls, until told to stop",
+		Long: `worker takes jobs from the queue and makes the calls. Start as many as you like: the
+quota of each account is shared by all. On SIGTERM no new call begins, calls under way
+end and are recorded, and the exit code is 0.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			n, err := p.open(cmd)
+			if err != nil {
+				return err
+			}
+			defer n.close()
+			return n.work(cmd.Context(), workOptions{log: newLog(n.config, p.stderr), env: p.env})
+		},
+	}
+}
+
+// workOptions are what a worker process takes beside the configuration.
+type workOptions struct {
+	log *slog.Logger
+	env []string
+	// sweep is the time between two sweeps; 0 is the worker's own choice.
+	sweep time.Duration
+	// registry is where the metrics go. Nil makes one.
+	registry *prometheus.Registry
+}
+
+// work is the composition root of a worker process. What is wrong with the
+// configuration is said before anything starts; a Redis that is away is waited for.
+func (n *node) work(ctx context.Context, o workOptions) error {
+	c := n.config
+	lanes, err := n.lanes(ctx, o)
+	if err != nil {
+		return err
+	}
+	sender, err := c.sender()
+	if err != nil {
+		return err
+	}
+	registry := o.registry
+	if registry == nil {
+		registry = prometheus.NewRegistry()
+		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	}
+	m := metrics.New(registry, metrics.Config{Accounts: c.names(), Version: version(), Backlog: backlog{n}})
+	wc := worker.Config{
+		Lanes: lanes, Ledger: n.ledger, Callbacks: n.client, Log: o.log,
+		Schedule: callback.Schedule{}.NextDelay,
+		Hooks: worker.Hooks{
+			Attempt: m.Attempt, Finish: m.Finish, Delivery: m.Delivery,
+			Waited: m.LimiterWait, Look: m.Look,
+		},
+		CallTimeout: c.CallTimeout, RetryMin: c.RetryMin, RetryMax: c.RetryMax,
+		MaxTries: c.MaxTries, MaxAge: c.MaxAge,
+		ReconcileDelay: c.ReconcileDelay, SettleWindow: c.SettleWindow,
+		Existing: c.Existing, Absent: c.Absent,
+	}
+	if sender != nil {
+		defer sender.Close()
+		wc.Sender = sender
+	}
+	w, err := worker.New(wc)
+	if err != nil {
+		return usage("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+
+	health := &readiness{node: n}
+	stopHTTP, err := serveHTTP(c.Listen, metrics.Handler(registry, health), o.log)
+	if err != nil {
+		return err
+	}
+	defer stopHTTP()
+	if err := n.awaitRedis(ctx, o.log); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+
+	queue, err := redisconn.Open(c.RedisURL, redisconn.Options{ClientName: "camsq-asynq"})
+	if err != nil {
+		return usage("%w", err)
+	}
+	defer queue.Close() // after Run: asynq reads from it until its servers have stopped
+	queue.AddHook(&redisconn.PauseOnError{})
+	queue.AddHook(redisconn.KeepBookkeeping{})
+
+	var sweeping sync.WaitGroup
+	sweeper := worker.Sweeper{
+		Accounts: c.names(), Books: n.ledger, Tasks: n.client, Log: o.log, Swept: m.Swept, Every: o.sweep,
+	}
+	sweeping.Go(func() { sweeper.Run(ctx) })
+	defer sweeping.Wait()
+	context.AfterFunc(ctx, health.stop)
+	return w.Run(ctx, func(cfg asynq.Config) *asynq.Server { return asynq.NewServerFromRedisClient(queue, cfg) })
+}
+
+// lanes makes a lane of each account. If no account at all has credentials the
+// worker could do nothing, and does not start; else those without only wait.
+func (n *node) lanes(ctx context.Context, o workOptions) ([]worker.Lane, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	limiter := ratelimit.New(n.rdb, ratelimit.Config{})
+	var lanes []worker.Lane
+	var without []string
+	for _, a := range n.config.Accounts {
+		source, renew, err := a.credentials(o.env)
+		if err != nil {
+			return nil, usage("account %s: %w", a.Name, err)
+		}
+		if _, err := source.Credentials(ctx); err != nil {
+			without = append(without, a.Name)
+			o.log.Error("no credentials; the account's jobs wait", "account", a.Name, "error", err)
+		}
+		api, err := cams.New(cams.Config{
+			Endpoint: a.Endpoint, Region: a.Region, Credentials: source, UserAgent: "camsq/" + version(),
+		})
+		if err != nil {
+			return nil, usage("account %s: %w", a.Name, err)
+		}
+		bucket := func(action string, rate float64) *ratelimit.Bucket {
+			return limiter.Bucket(ledger.LimitKey(a.Name, action), ratelimit.Limit{Rate: rate})
+		}
+		lanes = append(lanes, worker.Lane{
+			Account: a.Name, API: api, Renew: renew,
+			Create: bucket("CreateInstance", a.Rate), List: bucket("ListInstance", looksPerCreate*a.Rate),
+			CallbackURL: a.CallbackURL, Concurrency: a.Concurrency,
+		})
+	}
+	if len(without) == len(lanes) && ctx.Err() == nil {
+		return nil, usage("no credentials for account %s: set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, "+
+			"or another source of the vendor's credential chain", strings.Join(without, ", "))
+	}
+	return lanes, nil
+}
+
+// sender makes the sender of callbacks, or nil if nobody signs: then nobody may
+// be told either.
+func (c config) sender() (*callback.Sender, error) {
+	for _, a := range c.Accounts {
+		if a.CallbackURL == "" {
+			continue
+		}
+		if c.CallbackSecret == "" {
+			return nil, usage("CAMSQ_CALLBACK_URL is set for account %s, but CAMSQ_CALLBACK_SECRET is not; a callback is always signed", a.Name)
+		}
+		if err := callback.CheckURL(a.CallbackURL, c.CallbackAllowPrivate); err != nil {
+			return nil, usage("CAMSQ_CALLBACK_URL: account %s: %w", a.Name, err)
+		}
+	}
+	if c.CallbackSecret == "" {
+		return nil, nil
+	}
+	keys, err := callback.ParseSecrets(c.CallbackSecret)
+	if err != nil {
+		return nil, usage("CAMSQ_CALLBACK_SECRET: %w", err)
+	}
+	s, err := callback.NewSender(callback.Config{Keys: keys, AllowPrivate: c.CallbackAllowPrivate, Version: version()})
+	if err != nil {
+		return nil, usage("CAMSQ_CALLBACK_SECRET: %w", err)
+	}
+	return s, nil
+}
+
+// credentials returns where the account's credentials come from, and what drops
+// those that the API has refused.
+func (a account) credentials(env []string) (cams.CredentialSource, func(), error) {
+	if a.KeyID != "" {
+		get := func(name string) string {
+			for _, pair := range env {
+				if k, v, _ := strings.Cut(pair, "="); k == name {
+					return v
+				}
+			}
+			return ""
+		}
+		for _, name := range []string{a.KeyID, a.KeySecret} {
+			if get(name) == "" {
+				return nil, nil, fmt.Errorf("the variable %s, which is to hold a part of its key, is not set", name)
+			}
+		}
+		return cams.StaticCredentials(cams.Credentials{
+			AccessKeyID: get(a.KeyID), AccessKeySecret: get(a.KeySecret), SecurityToken: get(a.Token),
+		}), nil, nil
+	}
+	if a.Profile != "" {
+		source := cams.NewProfileCredentials(a.Profile)
+		return source, source.Invalidate, nil
+	}
+	source := cams.NewDefaultCredentials()
+	return source, source.Invalidate, nil
+}
+
+// awaitRedis returns when Redis answers, or ctx ends. Only an answer that
+// waiting does not mend is an error.
+func (n *node) awaitRedis(ctx context.Context, log *slog.Logger) error {
+	for said := false; ctx.Err() == nil; {
+		err := n.reach(ctx)
+		if err == nil {
+			return nil
+		}
+		if e, ok := errors.AsType[*exitError](err); ok && e.code == exitUsage {
+			return err
+		}
+		if !said {
+			log.Warn("waiting for Redis", "error", err)
+			said = true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+	return nil
+}
+
+// serveHTTP serves /metrics and the probes. The address is taken before the
+// worker starts, so a taken one stops it.
+func serveHTTP(addr string, h http.Handler, log *slog.Logger) (stop func(), err error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, usage("CAMSQ_LISTEN: cannot listen on %s; give another address: %w", addr, err)
+	}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	go func() { _ = s.Serve(l) }()
+	log.Info("listening", "address", l.Addr().String())
+	return func() { _ = s.Close() }, nil
+}
+
+// readiness is what /readyz asks.
+type readiness struct {
+	node *node
+	mu   sync.Mutex
+	gone bool
+}
+
+func (r *readiness) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gone = true
+}
+
+// Ready says why the process takes no work now, if so.
+func (r *readiness) Ready(ctx context.Context) error {
+	r.mu.Lock()
+	gone := r.gone
+	r.mu.Unlock()
+	if gone {
+		return errors.New("stopping")
+	}
+	if err := redisconn.Ping(ctx, r.node.rdb); err != nil {
+		return errors.New("Redis does not answer")
+	}
+	return nil
+}
+
+// backlog lets the metrics ask the ledger.
+type backlog struct{ node *node }
+
+// Backlog counts what is still to be done, in one round trip for each account.
+func (b backlog) Backlog(ctx context.Context) ([]metrics.LaneBacklog, metrics.CallbackBacklog, error) {
+	var lanes []metrics.LaneBacklog
+	var told metrics.CallbackBacklog
+	for _, name := range b.node.config.names() {
+		o, err := b.node.ledger.Overview(ctx, name)
+		if err != nil {
+			return nil, told, err
+		}
+		lanes = append(lanes, metrics.LaneBacklog{Account: name, Jobs: o.Jobs, Oldest: o.Oldest})
+		told.Owed += o.Owed
+		told.Dead += o.Dead
+		told.OldestOwed = max(told.OldestOwed, o.OldestOwed)
+	}
+	return lanes, told, nil
+}
+
+func newLog(c config, w io.Writer) *slog.Logger {
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, nil))
+	}
+	return slog.New(slog.NewTextHandler(w, nil))
+}
