@@ -84,7 +84,7 @@ func (l *Ledger) pages(ctx context.Context, account string, list List, age time.
 		}
 		for offset := int64(0); ; offset += pageSize {
 			page := upTo(string(laneOf(account))+string(list), now.Add(-age), offset, pageSize)
-			page.Rev = true
+			page.Rev, page.Start, page.Stop = true, page.Stop, page.Start
 			ids, err := l.rdb.ZRangeArgs(ctx, page).Result()
 			if err != nil {
 				err = fmt.Errorf("ledger: listing %s of account %s: %w", list, account, err)
