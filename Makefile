@@ -1,0 +1,52 @@
+# What a contributor runs. `make help` lists it.
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ORACLES     = cams/internal/oracle callback/internal/oracle
+FUZZTIME    = 10s
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: test
+test: ## Run the tests; those that need redis-server, node or prometheus use them if they are on the PATH
+	go test ./...
+
+.PHONY: race
+race: ## Run the tests with the race detector, in random order
+	go test -race -shuffle=on ./...
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, go mod tidy: nothing may be left to do
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt'ed:"; gofmt -l .; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go mod tidy -diff
+
+.PHONY: oracles
+oracles: ## Compare signer and webhooks with the official libraries (Go modules of their own, and npm)
+	cd callback/internal/oracle/node && npm ci --no-audit --no-fund --silent
+	for m in $(ORACLES); do (cd $$m && go vet ./... && go test ./...) || exit 1; done
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME
+	@go list -f '{{.Dir}}' ./... | while read -r dir; do \
+		for f in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' "$$dir"/*_test.go 2>/dev/null | cut -c6-); do \
+			echo "$$f in $$dir"; \
+			(cd "$$dir" && go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x . ) || exit 1; \
+		done; done
+
+.PHONY: bench
+bench: ## Run the benchmarks, each six times
+	go test -run '^$$' -bench . -benchmem -count 6 ./...
+
+.PHONY: golden
+golden: ## Write the generated pages and golden files anew
+	UPDATE=1 go test ./tasks ./metrics
+
+.PHONY: demo
+demo: ## Run the demo on the example file
+	go run ./cmd/camsq demo examples/tenants.csv
+
+.PHONY: check
+check: lint race oracles fuzz ## Everything that CI does

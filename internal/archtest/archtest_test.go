@@ -1,0 +1,186 @@
+// Package archtest holds the plan of imports: which room of the house may know
+// which. It has no code of its own; a change of the plan is a change of a line here.
+package archtest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/camsq/camsq/"
+
+// rooms are the packages and the rooms that each may import. A package that is
+// not here does not belong to the house yet.
+var rooms = map[string][]string{
+	// Floor 2 knows everyone; nobody imports it.
+	"cmd/camsq": {
+		"callback", "cams", "cams/camstest", "enqueue", "examples", "internal/ledger", "internal/ratelimit",
+		"internal/redisconn", "internal/seal", "metrics", "tasks", "worker",
+	},
+
+	// Rooms on floor 1 do not know each other, but for enqueue, which other
+	// programs import whole and which therefore takes the ledger.
+	"callback":        {"tasks"},
+	"enqueue":         {"internal/ledger", "internal/seal", "tasks"},
+	"internal/ledger": {"internal/seal", "tasks"},
+	"metrics":         {"tasks"},
+	"worker":          {"cams", "tasks"},
+
+	// Floor 0 knows no room at all.
+	"cams":               {},
+	"examples":           {},
+	"internal/ratelimit": {},
+	"internal/redisconn": {},
+	"internal/seal":      {},
+	"tasks":              {},
+
+	// Only tests and the composition root use these.
+	"cams/camstest":      {"cams"},
+	"deploy/deploytest":  {},
+	"internal/archtest":  {},
+	"internal/redistest": {},
+}
+
+// owners are the rooms that may name a foreign module, by its import path's
+// beginning. A module that is not here may be named by nobody but tests.
+var owners = map[string][]string{
+	"github.com/hibiken/asynq":            {"cmd/camsq", "enqueue", "worker"},
+	"github.com/redis/go-redis/v9":        {"cmd/camsq", "enqueue", "internal/ledger", "internal/ratelimit", "internal/redisconn", "internal/redistest"},
+	"github.com/prometheus/client_golang": {"cmd/camsq", "metrics"},
+	"github.com/cenkalti/backoff/v4":      {"worker"},
+	"github.com/aliyun/credentials-go":    {"cams"},
+	"code.dny.dev/ssrf":                   {"callback"},
+	"github.com/alicebob/miniredis/v2":    {"cmd/camsq", "internal/redistest"},
+	"github.com/spf13/cobra":              {"cmd/camsq"},
+	"github.com/schollz/progressbar/v3":   {"cmd/camsq"},
+	"golang.org/x/term":                   {"cmd/camsq"},
+	"go.yaml.in/yaml/v3":                  {"cmd/camsq", "deploy/deploytest"},
+}
+
+// modulesOfTheirOwn are folders whose packages are other modules.
+var modulesOfTheirOwn = []string{"cams/internal/oracle", "callback/internal/oracle"}
+
+type source struct {
+	room string // the package's folder
+	path string
+	file *ast.File
+}
+
+// sources parses every file of the house that is not a test. It reads them in
+// this process, so that go test notices when one changes.
+func sources(t *testing.T) []source {
+	t.Helper()
+	var out []source
+	root := os.DirFS("../..")
+	err := fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (slices.Contains(modulesOfTheirOwn, p) || strings.HasPrefix(d.Name(), ".") && p != "." || d.Name() == "testdata") {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		text, err := fs.ReadFile(root, p)
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), p, text, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		out = append(out, source{room: path.Dir(p), path: p, file: f})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestEveryRoomImportsOnlyWhatThePlanAllows(t *testing.T) {
+	for _, s := range sources(t) {
+		allowed, known := rooms[s.room]
+		if !known {
+			t.Errorf("%s: package %s is not in the plan; a new room is a decision, made in a line of this test", s.path, s.room)
+			continue
+		}
+		for _, spec := range s.file.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if inner, ok := strings.CutPrefix(name, module); ok {
+				if !slices.Contains(allowed, inner) {
+					t.Errorf("%s: %s may not import %s", s.path, s.room, inner)
+				}
+			} else if strings.Contains(strings.Split(name, "/")[0], ".") && !owns(s.room, name) {
+				t.Errorf("%s: %s may not import %s", s.path, s.room, name)
+			}
+		}
+	}
+}
+
+func owns(room, name string) bool {
+	for prefix, allowed := range owners {
+		if name == prefix || strings.HasPrefix(name, prefix+"/") {
+			return slices.Contains(allowed, room)
+		}
+	}
+	return false
+}
+
+// Only the composition root may read the process's environment and end it, so
+// that every other package does what its arguments say.
+func TestOnlyTheCommandTouchesTheProcess(t *testing.T) {
+	forbidden := map[string]bool{"os.Exit": true, "os.Getenv": true, "os.LookupEnv": true, "os.Environ": true, "flag.Parse": true, "log.Fatal": true}
+	for _, s := range sources(t) {
+		if s.room == "cmd/camsq" || strings.HasSuffix(s.room, "test") {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				if pkg, ok := sel.X.(*ast.Ident); ok && forbidden[pkg.Name+"."+sel.Sel.Name] {
+					t.Errorf("%s: %s.%s belongs into cmd/camsq", s.path, pkg.Name, sel.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// A plan that names what is not there would hide a hole in it.
+func TestThePlanNamesOnlyWhatIsThere(t *testing.T) {
+	there := map[string]bool{"internal/archtest": true}
+	used := map[string]bool{}
+	for _, s := range sources(t) {
+		there[s.room] = true
+		for _, spec := range s.file.Imports {
+			name, _ := strconv.Unquote(spec.Path.Value)
+			for prefix := range owners {
+				if name == prefix || strings.HasPrefix(name, prefix+"/") {
+					used[prefix] = true
+				}
+			}
+		}
+	}
+	for room := range rooms {
+		if !there[room] {
+			t.Errorf("the plan names %s, which is not there", room)
+		}
+	}
+	for prefix := range owners {
+		if !used[prefix] {
+			t.Errorf("the plan names %s, which nobody imports", prefix)
+		}
+	}
+}
