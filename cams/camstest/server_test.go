@@ -410,15 +410,17 @@ func TestASocketIsResetAndCloseEndsWhatHangs(t *testing.T) {
 		t.Errorf("got %v", e)
 	}
 	s.FailName("hang", camstest.Fault{Reply: camstest.ReplyHang})
-	var hung sync.WaitGroup
-	hung.Go(func() {
-		if e := create(t, c, "hang"); e == nil || !e.Sent {
-			t.Errorf("got %v", e)
-		}
-	})
-	<-hanging
+	ended := make(chan *cams.Error, 1)
+	go func() { ended <- create(t, c, "hang") }()
+	select {
+	case <-hanging:
+	case e := <-ended:
+		t.Fatalf("got %v, want a call that hangs", e)
+	}
 	s.Close()
-	hung.Wait()
+	if e := <-ended; e == nil || !e.Sent {
+		t.Errorf("got %v", e)
+	}
 	s.Close()
 
 	if e := create(t, c, "late"); e == nil || e.Sent {
