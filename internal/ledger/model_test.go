@@ -123,7 +123,7 @@ func TestIndexesAndCountsAreAlwaysTheTruth(t *testing.T) {
 		model, stale, holders := map[string]tasks.Record{}, map[string]tasks.Record{}, map[string]string{}
 		callbacks := append(tasks.CallbackStates(), tasks.CallbackNone)
 
-		for i := range 1500 {
+		for i := range 600 {
 			ids := slices.Sorted(maps.Keys(model))
 			if i%12 == 0 || len(ids) == 0 {
 				j := job("j" + strconv.Itoa(i))

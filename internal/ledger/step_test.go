@@ -173,6 +173,7 @@ func TestAWriteWhoseConnectionBreaksIsAppliedOnce(t *testing.T) {
 			{"several times", 1, 5},
 		} {
 			t.Run(name+" "+v.name, func(t *testing.T) {
+				t.Parallel()
 				redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 					mine, wire := cutable(t, c, v.retries)
 					l := open(t, mine, 0)

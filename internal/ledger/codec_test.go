@@ -1,0 +1,233 @@
+package ledger_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/redistest"
+	"github.com/camsq/camsq/internal/seal"
+	"github.com/camsq/camsq/tasks"
+)
+
+// personal is a job whose every sealed value can be told apart.
+func personal(id string) (tasks.Job, []string) {
+	secrets := []string{
+		"Mx-mail@tenant.example", "Mx Street 17", "Mx description", "390000000000017",
+		"https://terms.example/mx.pdf", "Mx-metadata", "https://hook.example/mx", "rg-mxmxmx",
+	}
+	return tasks.Job{
+		ID: id, Account: account, Batch: "march.csv", CallbackURL: secrets[6],
+		Metadata: map[string]string{"tenant": secrets[5]},
+		Request: tasks.Request{
+			ChannelType: "WHATSAPP", InstanceName: "shop of " + id, ContactMail: secrets[0], OfficeAddress: secrets[1],
+			InstanceDescription: secrets[2], FacebookBmID: secrets[3], IsvTerms: secrets[4], ResourceGroupID: secrets[7],
+		},
+	}, secrets
+}
+
+// dump is every key and value in Redis.
+func dump(t *testing.T, c redis.UniversalClient) string {
+	t.Helper()
+	ctx := t.Context()
+	var all strings.Builder
+	for _, key := range c.Keys(ctx, "*").Val() {
+		var value any
+		switch kind := c.Type(ctx, key).Val(); kind {
+		case "hash":
+			value = c.HGetAll(ctx, key).Val()
+		case "zset":
+			value = c.ZRangeWithScores(ctx, key, 0, -1).Val()
+		case "list":
+			value = c.LRange(ctx, key, 0, -1).Val()
+		case "set":
+			value = c.SMembers(ctx, key).Val()
+		case "string":
+			value = c.Get(ctx, key).Val()
+		default:
+			t.Fatalf("%s is a %s", key, kind)
+		}
+		fmt.Fprintln(&all, key, value)
+	}
+	return all.String()
+}
+
+func TestRedisNeverSeesARequestInClear(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
+		l := open(t, c, 0)
+		var secrets []string
+		for _, s := range tasks.States() {
+			var j tasks.Job
+			j, secrets = personal("job-" + string(s))
+			insert(t, c, j)
+			r := get(t, l, j.ID)
+			if diff := cmp.Diff(j, r.Job); diff != "" {
+				t.Errorf("the request did not come back (-sent +read):\n%s", diff)
+			}
+			if _, err := l.Claim(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			for _, by := range route(s) {
+				r.Callback.State = tasks.CallbackOwed
+				r = step(t, l, r, by)
+			}
+		}
+		all := dump(t, c)
+		for _, seen := range []string{"march.csv", "job-held", "asynq:{provision:acme}:t:job-created"} {
+			if !strings.Contains(all, seen) {
+				t.Errorf("the dump lacks %q: it cannot prove anything", seen)
+			}
+		}
+		for _, s := range secrets {
+			if strings.Contains(strings.ToLower(all), strings.ToLower(s)) {
+				t.Errorf("%q stands in Redis in clear", s)
+			}
+		}
+	})
+}
+
+func TestARecordThatCannotBeReadIsNamedAndHarmsNoOther(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
+		l := open(t, c, 0)
+		a, secrets := personal("a")
+		b, _ := personal("b")
+		insert(t, c, a, b)
+		step(t, l, get(t, l, "a"), tasks.StepBegin)
+		whole := c.HGetAll(t.Context(), prefix+"job:a").Val()
+		stranger := c.HGet(t.Context(), prefix+"job:b", "request").Val()
+		flipped := []byte(whole["request"])
+		flipped[len(flipped)-1] ^= 1
+		head := strings.Fields(whole["head"])
+
+		for name, change := range map[string][]string{
+			"a newer version":         {"head", "2 " + strings.Join(head[1:], "|")},
+			"a version without end":   {"head", strings.Repeat("9", 300)},
+			"half a head":             {"head", strings.Join(head[:3], " ")},
+			"a head of spaces":        {"head", "1      "},
+			"a time that is none":     {"head", "1 calling " + head[2] + " noon 0 0 "},
+			"a state of later days":   {"head", "1 paused " + head[2] + " 0 0 0 "},
+			"a changed request":       {"request", string(flipped)},
+			"half a request":          {"request", whole["request"][:20]},
+			"no request":              {"request", ""},
+			"another job's request":   {"request", stranger},
+			"a request that is clear": {"request", `{"r":{"ContactMail":"` + secrets[0] + `"}}`},
+			"broken progress":         {"progress", `{"tries":`},
+			"progress of other types": {"progress", `{"tries":"Mx Street 17"}`},
+		} {
+			t.Run(name, func(t *testing.T) {
+				c.HSet(t.Context(), prefix+"job:a", whole)
+				c.HSet(t.Context(), prefix+"job:a", change)
+				found, err := l.GetMany(t.Context(), account, []string{"a", "b", "none"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = found[0].Err
+				if !errors.Is(err, tasks.ErrUnreadable) || !strings.Contains(err.Error(), "acme/a") || len(err.Error()) > 300 {
+					t.Errorf("got %v, want ErrUnreadable with the job's name", err)
+				}
+				if ref := found[0].Record.Ref(); ref != a.Ref() {
+					t.Errorf("the record is named %s", ref)
+				}
+				for _, s := range secrets {
+					if err != nil && strings.Contains(err.Error(), s) {
+						t.Errorf("the error repeats the request: %v", err)
+					}
+				}
+				if found[1].Err != nil || found[1].Record.ID != "b" || !errors.Is(found[2].Err, tasks.ErrNotFound) {
+					t.Errorf("the others: %v, %v", found[1].Err, found[2].Err)
+				}
+			})
+		}
+
+		// Nor is such a record written over.
+		c.HSet(t.Context(), prefix+"job:a", whole)
+		r := get(t, l, "a")
+		later := strings.Replace(whole["head"], "1", "2", 1)
+		c.HSet(t.Context(), prefix+"job:a", "head", later)
+		if _, err := l.Step(t.Context(), r, tasks.StepAmbiguous, 0); !errors.Is(err, tasks.ErrConflict) {
+			t.Errorf("Step on a newer record: %v, want ErrConflict", err)
+		}
+		if got := c.HGet(t.Context(), prefix+"job:a", "head").Val(); got != later {
+			t.Errorf("the newer head has become %q", got)
+		}
+	})
+}
+
+func withKeys(t *testing.T, c redis.UniversalClient, keys string) *ledger.Ledger {
+	t.Helper()
+	l, err := ledger.New(ledger.Config{Redis: c, Keys: ring(t, keys)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestAProcessWithoutTheDataKeyIsToldWhichOneItNeeds(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
+		insert(t, c, job("a"))
+		wrong := seal.NewKey()
+		l := withKeys(t, c, wrong)
+		have, want := ring(t, wrong).IDs(), ring(t, dataKey).IDs()
+
+		var refused *ledger.WrongKeyError
+		if err := l.CheckKeys(t.Context()); !errors.As(err, &refused) {
+			t.Fatalf("CheckKeys: %v, want a WrongKeyError", err)
+		}
+		if diff := cmp.Diff(&ledger.WrongKeyError{Have: have, Want: want}, refused); diff != "" {
+			t.Error(diff)
+		}
+		_, err := l.Get(t.Context(), tasks.Ref{Account: account, ID: "a"})
+		var unknown *seal.UnknownKeyError
+		if !errors.Is(err, tasks.ErrUnreadable) || !errors.As(err, &unknown) || unknown.ID != want[0] {
+			t.Errorf("Get: %v, want ErrUnreadable and the key's fingerprint %s", err, want[0])
+		}
+		for _, text := range []string{refused.Error(), err.Error()} {
+			if strings.Contains(text, wrong) || strings.Contains(text, dataKey) {
+				t.Errorf("a key stands in %q", text)
+			}
+		}
+	})
+}
+
+func TestADataKeyIsReplacedInTwoSteps(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
+		insert(t, c, job("a"))
+		next := seal.NewKey()
+		for _, keys := range []string{dataKey + " " + next, next + " " + dataKey, next} {
+			if err := withKeys(t, c, keys).CheckKeys(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		both := withKeys(t, c, next+" "+dataKey)
+		if _, err := both.Get(t.Context(), tasks.Ref{Account: account, ID: "a"}); err != nil {
+			t.Errorf("what the old key sealed: %v", err)
+		}
+		if err := withKeys(t, c, seal.NewKey()).CheckKeys(t.Context()); err == nil {
+			t.Error("a third key was taken")
+		}
+	})
+}
+
+func TestOfTwoFirstProcessesWithDifferentKeysOneIsRefused(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
+		for range 10 {
+			c.FlushAll(t.Context())
+			var wg sync.WaitGroup
+			errs := make([]error, 2)
+			for i := range errs {
+				l := withKeys(t, c, seal.NewKey())
+				wg.Go(func() { errs[i] = l.CheckKeys(t.Context()) })
+			}
+			wg.Wait()
+			if (errs[0] == nil) == (errs[1] == nil) {
+				t.Fatalf("got %v and %v, want one of them refused", errs[0], errs[1])
+			}
+		}
+	})
+}
