@@ -160,15 +160,15 @@ func loopback(host string) bool {
 func (c *Client) call(ctx context.Context, op string, params url.Values, private ...string) (answer, *Error) {
 	unsent := func(err error) *Error { return &Error{Op: op, Err: err} }
 
+	if err := ctx.Err(); err != nil {
+		return answer{}, unsent(err)
+	}
 	credentials, err := c.credentials.Credentials(ctx)
 	if err == nil {
 		err = credentials.check()
 	}
 	if err != nil {
 		return answer{}, unsent(fmt.Errorf("%w: %w", ErrCredentials, err))
-	}
-	if err := ctx.Err(); err != nil {
-		return answer{}, unsent(err)
 	}
 	private = append(private, credentials.AccessKeySecret, credentials.SecurityToken)
 

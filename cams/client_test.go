@@ -334,7 +334,13 @@ func TestSentIsFalseWhenNoByteCanHaveLeft(t *testing.T) {
 		wantErr error
 		because string
 	}{
-		{name: "the context is done", config: cams.Config{Credentials: good}, done: true, wantErr: context.Canceled},
+		{name: "the context is done", config: cams.Config{Credentials: cams.CredentialFunc(func(context.Context) (cams.Credentials, error) {
+			return cams.Credentials{}, errors.New("asked for nothing")
+		})}, done: true, wantErr: context.Canceled},
+		{name: "the context ends while credentials are fetched", config: cams.Config{Credentials: cams.CredentialFunc(func(ctx context.Context) (cams.Credentials, error) {
+			<-ctx.Done()
+			return good(ctx)
+		})}, wantErr: context.DeadlineExceeded},
 		{name: "no credentials", config: cams.Config{Credentials: cams.CredentialFunc(func(context.Context) (cams.Credentials, error) {
 			return cams.Credentials{}, errors.New("the vault is shut")
 		})}, wantErr: cams.ErrCredentials, because: "the vault is shut"},
@@ -569,6 +575,23 @@ func TestAListThatIsNotWholeIsAnError(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tt.because)
 			}
 		})
+	}
+}
+
+func TestASuccessWithAnErrorStatusIsAContradiction(t *testing.T) {
+	for _, status := range []int{202, 302, 400, 500} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, `{"Code":"OK","Data":{"InstanceId":"1"}}`)
+		}))
+		_, err := newClient(t, cams.Config{
+			Endpoint:    s.URL,
+			Credentials: cams.StaticCredentials(cams.Credentials{AccessKeyID: "id", AccessKeySecret: "secret"}),
+		}).CreateInstance(t.Context(), request)
+		if e := asError(t, err); !e.Sent || e.Status != status || e.Code != "OK" || e.InstanceID != "1" {
+			t.Errorf("got %+v, want status %d and the instance's id", e, status)
+		}
+		s.Close()
 	}
 }
 

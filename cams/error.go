@@ -168,8 +168,9 @@ func redact(s string, private []string) string {
 		if len(p) < 4 {
 			continue // would only tear up the text around it
 		}
-		once := url.QueryEscape(p)
-		for _, form := range []string{p, once, canonicalSpace(once), url.QueryEscape(once), url.QueryEscape(canonicalSpace(once))} {
+		encoded := url.QueryEscape(p)
+		canonical := canonicalSpace(encoded)
+		for _, form := range []string{p, encoded, canonical, url.QueryEscape(canonical)} {
 			s = strings.ReplaceAll(s, form, "REDACTED")
 		}
 	}

@@ -103,6 +103,19 @@ func TestCanonicalQueryOfSpecialCharacters(t *testing.T) {
 	}
 }
 
+func TestAContentTypeIsSignedAndOtherHeadersAreNot(t *testing.T) {
+	r := &http.Request{Method: http.MethodPost, URL: &url.URL{Host: "cams.example.com"}, Header: http.Header{
+		"Content-Type": {"text/plain "}, "Accept": {"x"}, "User-Agent": {"x"}, "X-Acs-Date": {"d"},
+	}}
+	canonical, signed := canonicalRequest(r)
+	if want := "content-type;host;x-acs-date"; signed != want {
+		t.Errorf("signed headers: got %s, want %s", signed, want)
+	}
+	if want := "POST\n/\n\ncontent-type:text/plain\nhost:cams.example.com\nx-acs-date:d\n\ncontent-type;host;x-acs-date\n"; canonical != want {
+		t.Errorf("got %q, want %q", canonical, want)
+	}
+}
+
 // FuzzCanonicalQuery compares with the algorithm as the vendor's page words it.
 func FuzzCanonicalQuery(f *testing.F) {
 	f.Add("InstanceName", "viber ins*~/é", "ContactMail", "a+b@example.com")

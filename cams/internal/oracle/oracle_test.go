@@ -78,6 +78,9 @@ func randomRequest(random *rand.Rand) (*http.Request, cams.Credentials) {
 	r.Header.Set("x-acs-signature-nonce", randomKey(random))
 	r.Header.Set("x-acs-content-sha256", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 	if random.IntN(2) == 0 {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded") // signed if sent
+	}
+	if random.IntN(2) == 0 {
 		r.Header.Set("x-acs-accesskey-id", c.AccessKeyID)
 		r.Header.Set("x-acs-security-token", randomKey(random)+"/+=="+randomKey(random))
 	}
