@@ -116,7 +116,8 @@ func (w *Worker) run(ctx context.Context, t *asynq.Task, kind, name string, turn
 	}
 	ref, err := tasks.ParseRef(name)
 	if err != nil {
-		return fmt.Errorf("worker: %w: %w", err, asynq.SkipRetry)
+		// Not repeated: what somebody else has put there may be personal.
+		return fmt.Errorf("worker: the payload of a task does not name a job: %w", asynq.SkipRetry)
 	}
 	if w.draining.Err() != nil {
 		return &Later{0, errDraining.Error()}

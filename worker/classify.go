@@ -99,13 +99,11 @@ var rules = []rule{
 	{"InvalidRegionId*", blocked},
 
 	// This request, before any write.
-	{"MissingParameter*", rejected},
 	{"Missing*", rejected},
 	{"Invalid*", rejected},
 	{"UnsupportedParameter*", rejected},
 	{"*NotSupport", rejected},
 	{"*NotSupported", rejected},
-	{"*.NotExist", rejected},
 	{"*NotExist", rejected},
 }
 
@@ -125,31 +123,46 @@ func classify(err error) verdict {
 		return verdict{outcome: tasks.OutcomeUnsent}
 	case e.InstanceID != "", e.Code == "OK", e.Code == "200":
 		return ambiguous // says no and names an instance, or says yes and names none
-	case e.Status == 0 || e.Status >= 500 && !knownAtGateway(e.Code):
-		return ambiguous
 	}
-	if e.Code != "" {
-		// Some gateways put an expired token into the message of a general code.
-		if strings.Contains(e.Message, "SecurityToken.Expired") {
-			return stale
-		}
-		for _, r := range rules {
-			if !match(r.pattern, e.Code) {
-				continue
-			}
-			if r.verdict.outcome == tasks.OutcomeThrottled && e.Status < 300 {
-				return verdict{outcome: tasks.OutcomeAmbiguous, throttled: true} // the product's answer, not the gateway's
-			}
-			return r.verdict
-		}
+	v, known := byCode(e)
+	if !known {
+		v = byStatus(e.Status)
 	}
-	return byStatus(e.Status)
+	if !believed(e.Status, v.outcome, known) {
+		v.outcome = tasks.OutcomeAmbiguous
+	}
+	return v
 }
 
-// knownAtGateway says whether a code proves, whatever the HTTP status, that flow
-// control turned the call away.
-func knownAtGateway(code string) bool {
-	return code == "Throttling" || code == "Throttling.User" || code == "Throttling.Api"
+// byCode judges an answer by its code; known is false if no rule names it.
+func byCode(e *cams.Error) (v verdict, known bool) {
+	if e.Code == "" {
+		return verdict{}, false
+	}
+	// Some gateways put an expired token into the message of a general code.
+	if strings.Contains(e.Message, "SecurityToken.Expired") {
+		return stale, true
+	}
+	for _, r := range rules {
+		if match(r.pattern, e.Code) {
+			return r.verdict, true
+		}
+	}
+	return verdict{}, false
+}
+
+// believed says whether a status can carry an answer that says no. The gateway
+// says it with 4xx, and flow control has been seen with 503 too; the product says
+// it with 200, and there only in codes that are known. Whatever else says no, a
+// redirect for instance, may come from behind the write.
+func believed(status int, o tasks.Outcome, known bool) bool {
+	switch {
+	case status >= 400 && status < 500:
+		return true
+	case o == tasks.OutcomeThrottled:
+		return status >= 500
+	}
+	return status == http.StatusOK && known
 }
 
 // byStatus judges an answer whose code says nothing.
@@ -159,11 +172,8 @@ func byStatus(status int) verdict {
 		return throttled
 	case status == http.StatusRequestTimeout, status == http.StatusConflict, status == 499:
 		return ambiguous
-	case status >= 300 && status < 400,
-		status == http.StatusProxyAuthRequired,
-		status == http.StatusUnauthorized,
-		status == http.StatusForbidden:
-		return blocked // a redirect, a proxy, a firewall: every job would meet it
+	case status == http.StatusProxyAuthRequired, status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return blocked // a proxy, a firewall: every job would meet it
 	case status >= 400 && status < 500:
 		return rejected
 	}

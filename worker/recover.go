@@ -57,6 +57,9 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	if d := r.Wait(); d > 0 {
 		return &Later{d, "whether the call made an instance is not known yet"}
 	}
+	if len(r.Candidates) > 0 { // of a dispute whose turn died
+		return again(w.end(ctx, l, r, tasks.StepSeveral))
+	}
 	wait, stop := w.untilDraining(ctx)
 	defer stop()
 	found, err := w.find(wait, l, r)
@@ -86,7 +89,7 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	w.looked(l, "absent")
 	// r.Now is from before the look, so a window that was over then is over for the look.
 	if left := w.SettleWindow - r.Now.Sub(r.Since); left > 0 {
-		due := min(w.ReconcileDelay<<min(r.Looks+1, 20), max(left, time.Second))
+		due := min(w.ReconcileDelay<<min(r.Looks+1, 10), max(left, time.Second))
 		r.Looks, r.Delays = r.Looks+1, 0
 		return w.comeBack(ctx, r, due, "whether the call made an instance is not known yet")
 	}

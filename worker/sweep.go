@@ -43,7 +43,8 @@ type Sweeper struct {
 	Accounts []string
 	Books    Books
 	Tasks    Tasks
-	Log      *slog.Logger
+	// Log defaults to discarding.
+	Log *slog.Logger
 	// Swept is told of what was put back: task_lost, archived, no_lease or
 	// callback_owed. It may be nil.
 	Swept func(kind string, n int)
@@ -58,14 +59,22 @@ type Sweeper struct {
 // worker may be between its step and its word to the queue.
 const grace = time.Minute
 
-// Run sweeps until ctx ends.
-func (s Sweeper) Run(ctx context.Context) {
+func (s Sweeper) withDefaults() Sweeper {
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
 	if s.Every == 0 {
 		s.Every = 30 * time.Second
 	}
 	if s.Full == 0 {
 		s.Full = 10 * time.Minute
 	}
+	return s
+}
+
+// Run sweeps until ctx ends.
+func (s Sweeper) Run(ctx context.Context) {
+	s = s.withDefaults()
 	full := map[string]time.Time{}
 	tick := time.NewTicker(s.Every)
 	defer tick.Stop()
@@ -97,6 +106,7 @@ func (s Sweeper) Run(ctx context.Context) {
 // Sweep puts back what one account has lost. whole makes it look at every job,
 // even if there are as many tasks as jobs that need one.
 func (s Sweeper) Sweep(ctx context.Context, account string, whole bool) error {
+	s = s.withDefaults()
 	jobs, err := s.Books.CountUnfinished(ctx, account)
 	if err != nil {
 		return err

@@ -16,8 +16,10 @@ import (
 type lane struct {
 	Lane
 	mu sync.Mutex
-	// refusals counts the calls in a row that were refused for the account's sake.
-	refusals int
+	// refusals counts how often in a row the account was refused, and blockedUntil
+	// is the end of the pause after the last time.
+	refusals     int
+	blockedUntil time.Time
 }
 
 // Turn is one turn of a job: it looks at the record and takes the job as far as
@@ -97,6 +99,9 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record) error {
 	}
 	waited, err := l.Create.Wait(wait)
 	w.waited(l, "CreateInstance", waited)
+	if err == nil {
+		err = wait.Err()
+	}
 	if err != nil {
 		return w.interrupted(wait, err)
 	}
@@ -105,6 +110,7 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record) error {
 	// runs from start, so it is over first, and settling has the time between.
 	start := time.Now()
 	r.Tries++
+	r.Candidates = nil
 	if r.FirstTry.IsZero() {
 		r.FirstTry = r.Now
 	}
@@ -226,6 +232,7 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict,
 // succeed records an instance that the API returned. Knowing it is worth more
 // than what others concluded meanwhile, so it is recorded wherever the job stands.
 func (w *Worker) succeed(ctx context.Context, l *lane, r tasks.Record) error {
+	made := r.Instance
 	err := w.end(ctx, l, r, tasks.StepSucceeded)
 	for errors.Is(err, tasks.ErrConflict) {
 		// Settling came so late that another turn has judged.
@@ -234,31 +241,29 @@ func (w *Worker) succeed(ctx context.Context, l *lane, r tasks.Record) error {
 			err = getErr
 			break
 		}
+		if now.Instance != nil && now.Instance.InstanceID == made.InstanceID {
+			return w.tell(ctx, now)
+		}
 		by := map[tasks.State]tasks.Step{
-			tasks.StateCalling:   tasks.StepSucceeded,
 			tasks.StateUncertain: tasks.StepFound,
 			tasks.StateQueued:    tasks.StepAdopt,
 			tasks.StateHeld:      tasks.StepResolveCreated,
 		}[now.State]
-		if now.Instance != nil && now.Instance.InstanceID == r.Instance.InstanceID {
-			return w.tell(ctx, now)
+		if by == "" {
+			break // it has ended otherwise, or another call is on the wire, whose turn must judge
 		}
-		if by == "" || now.State == tasks.StateCalling && now.Tries != r.Tries {
-			break
-		}
-		now.Instance, now.Code, now.Message = r.Instance, "OK", ""
-		err = w.end(ctx, l, now, by)
+		r = now
+		r.Instance, r.Code, r.Message, r.RequestID = made, "OK", "", ""
+		err = w.end(ctx, l, r, by)
 	}
 	if errors.Is(err, tasks.ErrClaimed) {
 		return w.disputed(ctx, l, r)
 	}
-	if later, ok := errors.AsType[*Later](err); err != nil && !ok {
-		// The mark stands, and recovery will find the instance. The line is for the
+	if _, told := errors.AsType[*Later](err); err != nil && !told {
+		// If the mark stands, recovery will find the instance. The line is for the
 		// case that it does not.
 		w.Log.Error("an instance was created and could not be recorded",
-			"job", r.Ref().String(), "instance_id", r.Instance.InstanceID, "error", err)
-	} else if ok {
-		return later
+			"job", r.Ref().String(), "instance_id", made.InstanceID, "error", err)
 	}
 	return again(err)
 }
@@ -269,11 +274,21 @@ func (w *Worker) disputed(ctx context.Context, l *lane, r tasks.Record) error {
 	r.Candidates = []string{r.Instance.InstanceID}
 	r.Message = "the API returned instance " + r.Instance.InstanceID + ", which another job has"
 	r.Instance, r.Code = nil, tasks.CodeSeveral
-	r, err := w.Ledger.Step(ctx, r, tasks.StepAmbiguous, 0)
-	if err != nil {
-		return again(err)
+	if r.State == tasks.StateCalling {
+		// Dies after this step: recovery sees the candidate, and parks the job too.
+		var err error
+		if r, err = w.Ledger.Step(ctx, r, tasks.StepAmbiguous, 0); err != nil {
+			return again(err)
+		}
 	}
-	return again(w.end(ctx, l, r, tasks.StepSeveral))
+	switch r.State {
+	case tasks.StateUncertain:
+		return again(w.end(ctx, l, r, tasks.StepSeveral))
+	case tasks.StateQueued:
+		return again(w.end(ctx, l, r, tasks.StepChoose))
+	case tasks.StateCalling, tasks.StateHeld, tasks.StateCreated, tasks.StateFailed, tasks.StateCancelled:
+	}
+	return nil // parked already
 }
 
 // end takes a job to a state that is told to the receiver, and tells it.
@@ -323,8 +338,13 @@ func (w *Worker) pace(ctx context.Context, l *lane, action Limiter, v *verdict, 
 	l.mu.Lock()
 	switch {
 	case v.outcome == tasks.OutcomeBlocked:
-		l.refusals++
-		v.pause = backoffDelay(l.refusals, 5*w.RetryMin, w.RetryMax)
+		// Calls that were under way when the account was refused say nothing new: they
+		// wait with it, and the pause does not grow by their number.
+		if v.pause = time.Until(l.blockedUntil); v.pause <= 0 {
+			l.refusals++
+			v.pause = backoffDelay(l.refusals, 5*w.RetryMin, w.RetryMax)
+			l.blockedUntil = time.Now().Add(v.pause)
+		}
 		pause, held = v.pause, []Limiter{l.Create, l.List}
 	case v.throttled:
 		pause, held = max(retryAfter(err), time.Second), []Limiter{action}
