@@ -24,6 +24,7 @@ const (
 	DefaultRegion = "ap-southeast-1"
 
 	maxBody = 1 << 20
+	maxText = 512
 )
 
 // Config says where the API is and who calls it.
@@ -52,7 +53,7 @@ type Client struct {
 	base        url.URL
 	userAgent   string
 	credentials CredentialSource
-	http        *http.Client
+	transport   *http.Transport
 }
 
 // New checks c and returns a client. It does not touch the network. The client
@@ -81,16 +82,12 @@ func New(c Config) (*Client, error) {
 		base:        base,
 		userAgent:   c.UserAgent,
 		credentials: c.Credentials,
-		http: &http.Client{
-			Transport: newTransport(c.DialContext),
-			// A redirect would send the request a second time.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		transport:   newTransport(c.DialContext),
 	}, nil
 }
 
 // CloseIdleConnections closes the connections that no call is using.
-func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
 
 func newTransport(dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
 	if dial == nil {
@@ -181,19 +178,18 @@ func (c *Client) call(ctx context.Context, op string, params url.Values, private
 	target.RawQuery = canonicalQuery(params)
 	// A POST, without a body and without an Idempotency-Key: net/http repeats a GET,
 	// or whatever has that header, when a kept-alive connection ends without an answer.
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), nil)
-	if err != nil {
-		return answer{}, unsent(withoutURL(err))
-	}
+	r := (&http.Request{Method: http.MethodPost, URL: &target, Header: http.Header{}}).WithContext(ctx)
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", c.userAgent)
 	r.Header.Set("x-acs-action", op)
 	r.Header.Set("x-acs-version", Version)
 	sign(r, credentials, time.Now(), newNonce())
 
-	response, err := c.http.Do(r)
+	// Not through an http.Client: that one follows redirects, which sends the request a
+	// second time, and puts the URL, and so personal data, into its errors.
+	response, err := c.transport.RoundTrip(r)
 	if err != nil {
-		return answer{}, &Error{Op: op, Sent: sent.Load(), Err: withoutURL(err)}
+		return answer{}, &Error{Op: op, Sent: sent.Load(), Err: presentable(err, private)}
 	}
 	defer response.Body.Close()
 
@@ -206,8 +202,8 @@ func (c *Client) call(ctx context.Context, op string, params url.Values, private
 	}
 	facts.Code = oneLine(string(a.Code), 128)
 	facts.RequestID = oneLine(string(a.RequestID), 128)
-	facts.Message = oneLine(redact(notPlaceholder(string(a.Message)), private), 512)
-	facts.Denied = oneLine(redact(a.denied(), private), 512)
+	facts.Message = oneLine(redact(notPlaceholder(string(a.Message)), private), maxText)
+	facts.Denied = oneLine(redact(a.denied(), private), maxText)
 	a.facts = facts
 	if response.StatusCode == http.StatusOK && a.ok() {
 		return a, nil

@@ -312,6 +312,29 @@ func TestAServerThatRepeatsPersonalDataIsRedacted(t *testing.T) {
 	leaksNothing(t, err)
 }
 
+func TestAStatusLineThatRepeatsPersonalDataIsRedacted(t *testing.T) {
+	client := newClient(t, cams.Config{
+		Endpoint:    "http://127.0.0.1",
+		Credentials: cams.StaticCredentials(cams.Credentials{AccessKeyID: "id", AccessKeySecret: "secret"}),
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			c, server := net.Pipe()
+			go func() {
+				defer server.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(server)); err == nil {
+					_, _ = io.WriteString(server, "what-"+mail+strings.Repeat("?", 3000)+"\r\n\r\n")
+				}
+			}()
+			return c, nil
+		},
+	})
+	_, err := client.CreateInstance(t.Context(), request)
+	e := asError(t, err)
+	if !e.Sent || !strings.Contains(e.Error(), "what-REDACTED") || len(e.Error()) > 600 {
+		t.Errorf("got %v", e)
+	}
+	leaksNothing(t, err)
+}
+
 func TestSentIsFalseWhenNoByteCanHaveLeft(t *testing.T) {
 	good := cams.StaticCredentials(cams.Credentials{AccessKeyID: camstest.KeyID, AccessKeySecret: camstest.KeySecret})
 	dials := func(err error) func(context.Context, string, string) (net.Conn, error) {

@@ -91,16 +91,14 @@ func (e *Error) Error() string {
 // Unwrap returns Err, so that errors.Is finds a context's end.
 func (e *Error) Unwrap() error { return e.Err }
 
-// withoutURL drops the address that net/http puts around an error: parameters,
-// and so personal data, are in its query.
-func withoutURL(err error) error {
-	for {
-		wrapped, ok := errors.AsType[*url.Error](err)
-		if !ok {
-			return err
-		}
-		err = wrapped.Err
+// presentable returns err, or its text alone if that needs a correction: net/http quotes
+// a status line that it cannot read, and that may be anything.
+func presentable(err error, private []string) error {
+	text := oneLine(redact(err.Error(), private), maxText)
+	if text == err.Error() {
+		return err
 	}
+	return errors.New(text)
 }
 
 const maxRetryAfter = 24 * time.Hour
