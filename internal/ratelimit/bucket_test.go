@@ -440,6 +440,7 @@ func TestGrantsAreAnIntervalApartInRealTime(t *testing.T) {
 func TestWaitEndsWithItsContextThoughRedisIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := redis.NewClient(&redis.Options{
+			Addr:   "127.0.0.1:6379", // a name would be looked up on the real network
 			Dialer: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("gone") },
 		})
 		b := ratelimit.New(c, ratelimit.Config{}).Bucket(key, ratelimit.Limit{Rate: 1})

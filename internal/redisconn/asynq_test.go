@@ -91,7 +91,8 @@ func serve(t testing.TB, c redis.UniversalClient, h asynq.HandlerFunc) *asynq.Se
 func TestAsynqAsksSeldomWhileRedisRefuses(t *testing.T) {
 	var dequeues atomic.Int64
 	synctest.Test(t, func(t *testing.T) {
-		c := redis.NewClient(&redis.Options{Addr: "gone:6379", Dialer: refused, DialerRetries: 1})
+		// An address, not a name: NewClient would look that up on the real network.
+		c := redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379", Dialer: refused, DialerRetries: 1})
 		c.AddHook(new(redisconn.PauseOnError))
 		c.AddHook(spy(func(cmd redis.Cmder) error {
 			if isDequeue(cmd) {

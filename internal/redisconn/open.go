@@ -105,7 +105,8 @@ func (o Options) fill(opt *redis.Options) {
 	}
 	// A lease's deadline must end a read that waits for a frozen Redis.
 	opt.ContextTimeoutEnabled = true
-	// Redis itself has no such notices; asking costs each connection a round trip.
+	// Redis itself has no such notices. Asking costs each connection a round
+	// trip, and makes opening, which should not, look up the host's name.
 	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 

@@ -32,7 +32,8 @@ func MiniClient(t testing.TB, m *miniredis.Miniredis) *redis.Client {
 	c := redis.NewClient(&redis.Options{
 		Addr:   "miniredis",
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return m.Dial() },
-		// Else every connection asks for notices that miniredis does not know.
+		// Else NewClient looks the name up on the real network, which ends a
+		// bubble, and every connection asks for notices that miniredis does not know.
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	t.Cleanup(func() { _ = c.Close() })
