@@ -1,0 +1,213 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/tasks"
+)
+
+// memory is a ledger in a map. It holds its callers to the contract of
+// [worker.Ledger]: only by an edge, only from the revision that was read.
+type memory struct {
+	mu               sync.Mutex
+	jobs             map[tasks.Ref]tasks.Record
+	names, instances map[string]string
+	revisions        int
+}
+
+func newMemory() *memory {
+	return &memory{jobs: map[tasks.Ref]tasks.Record{}, names: map[string]string{}, instances: map[string]string{}}
+}
+
+// put writes a record as it is.
+func (m *memory) put(r tasks.Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.store(r)
+}
+
+func (m *memory) store(r tasks.Record) tasks.Record {
+	m.revisions++
+	r.Rev = strconv.Itoa(m.revisions)
+	m.jobs[r.Ref()] = r
+	r.Now = time.Now()
+	return r
+}
+
+func (m *memory) Get(_ context.Context, ref tasks.Ref) (tasks.Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.jobs[ref]
+	if !ok {
+		return r, fmt.Errorf("memory: %s: %w", ref, tasks.ErrNotFound)
+	}
+	r.Now = time.Now()
+	return r, nil
+}
+
+func (m *memory) Step(_ context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
+	to, err := tasks.Next(r.State, by)
+	if err != nil {
+		return tasks.Record{}, err
+	}
+	return m.write(r, to, due)
+}
+
+func (m *memory) Note(_ context.Context, r tasks.Record, due time.Duration) (tasks.Record, error) {
+	return m.write(r, r.State, due)
+}
+
+func (m *memory) write(r tasks.Record, to tasks.State, due time.Duration) (tasks.Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old, ok := m.jobs[r.Ref()]
+	switch {
+	case !ok:
+		return tasks.Record{}, tasks.ErrNotFound
+	case old.Rev != r.Rev || old.State != r.State:
+		return tasks.Record{}, tasks.ErrConflict
+	}
+	if to == tasks.StateCreated && r.Instance != nil {
+		if holder := m.instances[r.Instance.InstanceID]; holder != "" && holder != r.ID {
+			return tasks.Record{}, tasks.ErrClaimed
+		}
+		m.instances[r.Instance.InstanceID] = r.ID
+	}
+	if name := r.Request.NameKey(); to.Final() && m.names[name] == r.ID {
+		delete(m.names, name)
+	}
+	now := time.Now()
+	if to != old.State {
+		old.Since = now
+	}
+	old.State, old.Progress, old.Due = to, r.Progress, time.Time{}
+	if due > 0 {
+		old.Due = now.Add(due)
+	}
+	return m.store(old), nil
+}
+
+func (m *memory) Claim(_ context.Context, r tasks.Record) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	name := r.Request.NameKey()
+	if m.names[name] == "" {
+		m.names[name] = r.ID
+	}
+	return m.names[name], nil
+}
+
+func (m *memory) Claimed(_ context.Context, r tasks.Record, ids []string) (map[string]bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	claimed := map[string]bool{}
+	for _, id := range ids {
+		claimed[id] = m.instances[id] != "" && m.instances[id] != r.ID
+	}
+	return claimed, nil
+}
+
+// shelf is a cloud in a list, without the wire: names are not unique, and a call
+// whose context has ended makes nothing.
+type shelf struct {
+	mu        sync.Mutex
+	instances []cams.Instance
+	creates   int
+}
+
+func (s *shelf) CreateInstance(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return cams.Instance{}, &cams.Error{Op: "CreateInstance", Err: err}
+	}
+	s.creates++
+	return s.add(q.ChannelType, q.InstanceName), nil
+}
+
+func (s *shelf) add(channelType, name string) cams.Instance {
+	i := cams.Instance{InstanceID: strconv.Itoa(1000 + len(s.instances)), ChannelType: channelType, InstanceName: name}
+	s.instances = append(s.instances, i)
+	return i
+}
+
+func (s *shelf) FindInstances(ctx context.Context, channelType, name string) ([]cams.Instance, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, &cams.Error{Op: "ListInstance", Err: err}
+	}
+	var found []cams.Instance
+	for _, i := range s.instances {
+		if i.ChannelType == channelType && i.InstanceName == name {
+			found = append(found, i)
+		}
+	}
+	return found, nil
+}
+
+// made is how many instances of the name there are.
+func (s *shelf) made(name string) int {
+	found, _ := s.FindInstances(context.Background(), "VIBER", name)
+	return len(found)
+}
+
+// gate is a limiter that lets everybody through and notes what it was asked. Its
+// wait may be set.
+type gate struct {
+	wait func(context.Context) error
+
+	mu     sync.Mutex
+	waits  int
+	pauses []time.Duration
+}
+
+func (g *gate) Wait(ctx context.Context) (time.Duration, error) {
+	g.mu.Lock()
+	g.waits++
+	g.mu.Unlock()
+	if g.wait != nil {
+		return 0, g.wait(ctx)
+	}
+	return 0, ctx.Err()
+}
+
+func (g *gate) Pause(_ context.Context, d time.Duration) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pauses = append(g.pauses, d)
+	return nil
+}
+
+// outbox is a queue of callbacks that counts them.
+type outbox struct {
+	err error
+
+	mu     sync.Mutex
+	queued map[tasks.Ref]int
+}
+
+func (o *outbox) Callback(_ context.Context, ref tasks.Ref) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return o.err
+	}
+	if o.queued == nil {
+		o.queued = map[tasks.Ref]int{}
+	}
+	o.queued[ref]++
+	return nil
+}
+
+func (o *outbox) all() map[tasks.Ref]int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.queued)
+}

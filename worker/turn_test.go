@@ -1,0 +1,881 @@
+package worker_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/tasks"
+	"github.com/camsq/camsq/worker"
+)
+
+// desk is a worker with everything around it in memory.
+type desk struct {
+	*worker.Worker
+	ledger       *memory
+	cloud        *shelf
+	create, list *gate
+	callbacks    *outbox
+	log          *bytes.Buffer
+	attempts     []tasks.Attempt
+	finishes     []tasks.Finish
+	looks        []string
+}
+
+// ledgerFuncs, apiFuncs: a desk's own, with some methods replaced.
+type ledgerFuncs struct {
+	*memory
+	step func(next stepFunc) stepFunc
+}
+
+type stepFunc func(context.Context, tasks.Record, tasks.Step, time.Duration) (tasks.Record, error)
+
+func (l ledgerFuncs) Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
+	return l.step(l.memory.Step)(ctx, r, by, due)
+}
+
+type apiFuncs struct {
+	*shelf
+	create func(context.Context, cams.CreateInstanceRequest) (cams.Instance, error)
+	find   func(context.Context, string, string) ([]cams.Instance, error)
+}
+
+func (a apiFuncs) CreateInstance(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+	if a.create != nil {
+		return a.create(ctx, q)
+	}
+	return a.shelf.CreateInstance(ctx, q)
+}
+
+func (a apiFuncs) FindInstances(ctx context.Context, channelType, name string) ([]cams.Instance, error) {
+	if a.find != nil {
+		return a.find(ctx, channelType, name)
+	}
+	return a.shelf.FindInstances(ctx, channelType, name)
+}
+
+// newDesk makes a desk; each change is made to its configuration before it opens.
+func newDesk(t *testing.T, changes ...func(*desk, *worker.Config)) *desk {
+	t.Helper()
+	d := &desk{
+		ledger: newMemory(), cloud: new(shelf), create: new(gate), list: new(gate),
+		callbacks: new(outbox), log: new(bytes.Buffer),
+	}
+	c := worker.Config{
+		Lanes: []worker.Lane{{
+			Account: "acme", API: d.cloud, Create: d.create, List: d.list, CallbackURL: "https://example.com/hook",
+		}},
+		Ledger: d.ledger, Callbacks: d.callbacks,
+		Log: slog.New(slog.NewTextHandler(d.log, nil)),
+		Hooks: worker.Hooks{
+			Attempt: func(a tasks.Attempt) { d.attempts = append(d.attempts, a) },
+			Finish:  func(f tasks.Finish) { d.finishes = append(d.finishes, f) },
+			Look:    func(_, result string) { d.looks = append(d.looks, result) },
+		},
+	}
+	for _, change := range changes {
+		change(d, &c)
+	}
+	var err error
+	if d.Worker, err = worker.New(c); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// creating replaces the cloud's CreateInstance.
+func creating(f func(context.Context, cams.CreateInstanceRequest) (cams.Instance, error)) func(*desk, *worker.Config) {
+	return func(d *desk, c *worker.Config) { c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: f} }
+}
+
+// answering makes every create end with the error.
+func answering(err *cams.Error) func(*desk, *worker.Config) {
+	return creating(func(context.Context, cams.CreateInstanceRequest) (cams.Instance, error) { return cams.Instance{}, err })
+}
+
+func finding(f func(context.Context, string, string) ([]cams.Instance, error)) func(*desk, *worker.Config) {
+	return func(d *desk, c *worker.Config) { c.Lanes[0].API = apiFuncs{shelf: d.cloud, find: f} }
+}
+
+func stepping(f func(next stepFunc) stepFunc) func(*desk, *worker.Config) {
+	return func(d *desk, c *worker.Config) { c.Ledger = ledgerFuncs{d.ledger, f} }
+}
+
+func config(f func(*worker.Config)) func(*desk, *worker.Config) {
+	return func(_ *desk, c *worker.Config) { f(c) }
+}
+
+var job1 = tasks.Ref{Account: "acme", ID: "job-1"}
+
+// queued is a new job.
+func queued() tasks.Record {
+	return tasks.Record{
+		Job: tasks.Job{ID: "job-1", Account: "acme", Request: tasks.Request{
+			ChannelType: "VIBER", InstanceName: "shop", ContactMail: "ana@example.com", OfficeAddress: "1 Main St",
+		}},
+		State: tasks.StateQueued, EnqueuedAt: time.Now(), Since: time.Now(),
+	}
+}
+
+// called is a job after its mark, in any later state.
+func called(state tasks.State, due time.Duration) tasks.Record {
+	r := queued()
+	r.State, r.Tries, r.FirstTry, r.Baseline = state, 1, time.Now(), &[]string{}
+	if due > 0 {
+		r.Due = time.Now().Add(due)
+	}
+	return r
+}
+
+func (d *desk) job(t *testing.T) tasks.Record {
+	t.Helper()
+	r, err := d.ledger.Get(t.Context(), job1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// turn takes one turn of job-1 and returns how the job then stands.
+func (d *desk) turn(t *testing.T) (tasks.Record, error) {
+	t.Helper()
+	err := d.Turn(t.Context(), job1)
+	return d.job(t), err
+}
+
+// later fails unless the error asks for the job to come back, and says after how long.
+func later(t *testing.T, err error) time.Duration {
+	t.Helper()
+	l, ok := errors.AsType[*worker.Later](err)
+	if !ok {
+		t.Fatalf("Turn returned %v, want a *Later", err)
+	}
+	return l.After
+}
+
+// toEnd takes turns as the queue would, until it may forget the job.
+func (d *desk) toEnd(t *testing.T) tasks.Record {
+	t.Helper()
+	for range 1000 {
+		r, err := d.turn(t)
+		if err == nil {
+			return r
+		}
+		time.Sleep(later(t, err) + time.Second)
+	}
+	t.Fatalf("the job does not end: %+v", d.job(t).Progress)
+	return tasks.Record{}
+}
+
+func want[T any](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("error: %v", err)
+	}
+}
+
+func bubble(t *testing.T, name string, f func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
+}
+
+func noAnswer() *cams.Error {
+	return &cams.Error{Op: "CreateInstance", Sent: true, Err: errors.New("EOF")}
+}
+
+func said(status int, code string) *cams.Error {
+	return &cams.Error{Op: "CreateInstance", Sent: true, Status: status, Code: code, RequestID: "R-1"}
+}
+
+func TestAPlainJobIsCreatedInOneTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.ledger.put(queued())
+		r, err := d.turn(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, "state", r.State, tasks.StateCreated)
+		want(t, "instance", r.Instance, &tasks.EventInstance{InstanceID: "1000", InstanceName: "shop", ChannelType: "VIBER"})
+		want(t, "code, tries, adopted", []any{r.Code, r.Tries, r.Adopted}, []any{"OK", 1, false})
+		want(t, "callback", r.Callback, tasks.CallbackProgress{State: tasks.CallbackOwed})
+		want(t, "queued callbacks", d.callbacks.all(), map[tasks.Ref]int{job1: 1})
+		want(t, "attempts", len(d.attempts), 1)
+		want(t, "finishes", d.finishes, []tasks.Finish{{Account: "acme", State: tasks.StateCreated, Code: "OK"}})
+	})
+}
+
+func TestTheCallCarriesEveryParameter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got cams.CreateInstanceRequest
+		d := newDesk(t, creating(func(_ context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+			got = q
+			return cams.Instance{InstanceID: "1"}, nil
+		}))
+		r := queued()
+		for _, p := range tasks.Params() {
+			*p.Field(&r.Request) = "the " + p.Name
+		}
+		d.ledger.put(r)
+		d.toEnd(t)
+		want(t, "request", got, cams.CreateInstanceRequest{
+			ChannelType: "the ChannelType", InstanceName: "the InstanceName", InstanceDescription: "the InstanceDescription",
+			ResourceGroupID: "the ResourceGroupId", OfficeAddress: "the OfficeAddress", ContactMail: "the ContactMail",
+			CountryID: "the CountryId", FacebookBmID: "the FacebookBmId", IsvTerms: "the IsvTerms", IsConfirmAudit: "the IsConfirmAudit",
+		})
+	})
+}
+
+// TestATurnNeverCallsOutOfTurn holds every state against what a turn does with it.
+func TestATurnNeverCallsOutOfTurn(t *testing.T) {
+	owed := func(r tasks.Record) tasks.Record {
+		r.Callback.State = tasks.CallbackOwed
+		return r
+	}
+	tests := []struct {
+		name      string
+		record    func() tasks.Record
+		state     tasks.State   // after the turn
+		wait      time.Duration // -1: the queue may forget the job
+		callbacks int
+	}{
+		{"queued, in its backoff", func() tasks.Record {
+			r := queued()
+			r.Due = time.Now().Add(time.Minute)
+			return r
+		}, tasks.StateQueued, time.Minute, 0},
+		{"calling, and its caller may be alive", func() tasks.Record { return called(tasks.StateCalling, 30*time.Second) }, tasks.StateCalling, 30 * time.Second, 0},
+		{"calling, and its deadline has passed", func() tasks.Record { return called(tasks.StateCalling, 0) }, tasks.StateUncertain, 2 * time.Second, 0},
+		{"uncertain, and the next look is not due", func() tasks.Record { return called(tasks.StateUncertain, 8*time.Second) }, tasks.StateUncertain, 8 * time.Second, 0},
+		{"uncertain, and nothing to be seen", func() tasks.Record { return called(tasks.StateUncertain, 0) }, tasks.StateUncertain, 4 * time.Second, 0},
+		{"held", func() tasks.Record { return called(tasks.StateHeld, 0) }, tasks.StateHeld, -1, 0},
+		{"held, and its receiver does not know", func() tasks.Record { return owed(called(tasks.StateHeld, 0)) }, tasks.StateHeld, -1, 1},
+		{"created", func() tasks.Record { return called(tasks.StateCreated, 0) }, tasks.StateCreated, -1, 0},
+		{"created, and its receiver does not know", func() tasks.Record { return owed(called(tasks.StateCreated, 0)) }, tasks.StateCreated, -1, 1},
+		{"failed, and its receiver does not know", func() tasks.Record { return owed(called(tasks.StateFailed, 0)) }, tasks.StateFailed, -1, 1},
+		{"cancelled", func() tasks.Record { return called(tasks.StateCancelled, 0) }, tasks.StateCancelled, -1, 0},
+	}
+	for _, tt := range tests {
+		bubble(t, tt.name, func(t *testing.T) {
+			d := newDesk(t)
+			d.ledger.put(tt.record())
+			r, err := d.turn(t)
+			want(t, "state", r.State, tt.state)
+			want(t, "creates", d.cloud.creates, 0)
+			want(t, "queued callbacks", len(d.callbacks.all()), tt.callbacks)
+			if tt.wait < 0 {
+				noError(t, err)
+				return
+			}
+			want(t, "wait", later(t, err), tt.wait)
+		})
+	}
+}
+
+func TestATurnWithoutARecordToGoByDoesNothing(t *testing.T) {
+	d := newDesk(t)
+	if err := d.Turn(t.Context(), job1); !errors.Is(err, tasks.ErrNotFound) {
+		t.Errorf("Turn of no job: %v, want tasks.ErrNotFound", err)
+	}
+	err := d.Turn(t.Context(), tasks.Ref{Account: "other", ID: "job-1"})
+	want(t, "wait for another worker", later(t, err), time.Minute)
+}
+
+// TestWhereEachAnswerLeads goes through a first call's outcomes.
+func TestWhereEachAnswerLeads(t *testing.T) {
+	throttled := said(400, "Throttling.User")
+	throttled.RetryAfter = 30 * time.Second
+	tests := []struct {
+		name       string
+		answer     *cams.Error
+		state      tasks.State
+		tries      int
+		code       string
+		atLeast    time.Duration // the wait
+		creates    int           // pauses of the create limiter
+		lists      int           // and of the list limiter
+		callback   tasks.CallbackState
+		noFirstTry bool
+	}{
+		{name: "rejected", answer: said(200, "InvalidParameter.CountryId"), state: tasks.StateFailed, tries: 1, code: "InvalidParameter.CountryId", callback: tasks.CallbackOwed},
+		{name: "throttled: costs no try", answer: throttled, state: tasks.StateQueued, code: "Throttling.User", atLeast: 30 * time.Second, creates: 1, noFirstTry: true},
+		{name: "blocked: costs no try, and both actions pause", answer: said(403, "NoPermission"), state: tasks.StateQueued, code: "NoPermission", atLeast: 2500 * time.Millisecond, creates: 1, lists: 1, noFirstTry: true},
+		{name: "unsent", answer: &cams.Error{Err: errors.New("connection refused")}, state: tasks.StateQueued, tries: 1, code: tasks.CodeUnsent, atLeast: 500 * time.Millisecond},
+		{name: "no credentials", answer: &cams.Error{Err: cams.ErrCredentials}, state: tasks.StateQueued, code: tasks.CodeNoCredentials, atLeast: 2500 * time.Millisecond, creates: 1, lists: 1, noFirstTry: true},
+		{name: "ambiguous", answer: noAnswer(), state: tasks.StateUncertain, tries: 1, code: tasks.CodeNoAnswer, atLeast: 2 * time.Second},
+		{name: "ambiguous and throttled", answer: said(400, "Throttling.Product"), state: tasks.StateUncertain, tries: 1, code: "Throttling.Product", atLeast: 2 * time.Second, creates: 1},
+		{name: "a page of a load balancer", answer: said(502, ""), state: tasks.StateUncertain, tries: 1, code: "HTTP.502", atLeast: 2 * time.Second},
+	}
+	for _, tt := range tests {
+		bubble(t, tt.name, func(t *testing.T) {
+			d := newDesk(t, answering(tt.answer))
+			d.ledger.put(queued())
+			r, err := d.turn(t)
+			want(t, "state, tries, code, callback",
+				[]any{r.State, r.Tries, r.Code, r.Callback.State}, []any{tt.state, tt.tries, tt.code, tt.callback})
+			want(t, "no first try", r.FirstTry.IsZero(), tt.noFirstTry)
+			want(t, "pauses of creating and of listing", []int{len(d.create.pauses), len(d.list.pauses)}, []int{tt.creates, tt.lists})
+			if tt.atLeast == 0 {
+				noError(t, err)
+			} else if got := later(t, err); got < tt.atLeast {
+				t.Errorf("comes back after %v, want %v or more", got, tt.atLeast)
+			}
+			want(t, "queued callbacks", len(d.callbacks.all()) == 1, tt.callback == tasks.CallbackOwed)
+		})
+	}
+}
+
+func TestTheBudgetOfTriesEndsAJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, answering(&cams.Error{Err: errors.New("connection refused")}), config(func(c *worker.Config) { c.MaxTries = 3 }))
+		d.ledger.put(queued())
+		r := d.toEnd(t)
+		want(t, "state, tries, code", []any{r.State, r.Tries, r.Code}, []any{tasks.StateFailed, 3, tasks.CodeTriesSpent})
+		want(t, "attempts", len(d.attempts), 3)
+		want(t, "queued callbacks", d.callbacks.all(), map[tasks.Ref]int{job1: 1})
+	})
+}
+
+func TestTheBudgetOfAgeCountsFromTheFirstTryThatCostOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		throttledUntil := time.Now().Add(48 * time.Hour)
+		var first time.Time
+		d := newDesk(t, config(func(c *worker.Config) { c.MaxAge, c.MaxTries = time.Hour, 1_000_000 }),
+			creating(func(context.Context, cams.CreateInstanceRequest) (cams.Instance, error) {
+				if time.Now().Before(throttledUntil) {
+					return cams.Instance{}, said(400, "Throttling.User")
+				}
+				if first.IsZero() {
+					first = time.Now()
+				}
+				return cams.Instance{}, &cams.Error{Err: errors.New("connection refused")}
+			}))
+		d.ledger.put(queued())
+		r := d.toEnd(t)
+		want(t, "state, code", []any{r.State, r.Code}, []any{tasks.StateFailed, tasks.CodeAgeSpent})
+		if took := time.Since(first); took < time.Hour || took > 90*time.Minute {
+			t.Errorf("it gave up %v after the first try that cost one, want 1 h and a pause", took)
+		}
+	})
+}
+
+func TestManyRefusalsAtOnceAreOneRefusalOfTheAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, creating(func(context.Context, cams.CreateInstanceRequest) (cams.Instance, error) {
+			time.Sleep(time.Second) // all are under way together
+			return cams.Instance{}, said(403, "NoPermission")
+		}))
+		for _, id := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+			r := queued()
+			r.ID, r.Request.InstanceName = id, id
+			d.ledger.put(r)
+			go func() { _ = d.Turn(t.Context(), r.Ref()) }()
+		}
+		time.Sleep(time.Minute)
+		if got := len(d.create.pauses); got != 8 {
+			t.Fatalf("%d pauses, want one for each refusal", got)
+		}
+		for _, p := range d.create.pauses {
+			if p > 7500*time.Millisecond {
+				t.Errorf("a pause of %v, want at most the first one's 7.5 s", p)
+			}
+		}
+	})
+}
+
+func TestABlockedAccountIsLeftAloneForLongerAndLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, answering(said(403, "NoPermission")))
+		d.ledger.put(queued())
+		for range 12 {
+			_, err := d.turn(t)
+			time.Sleep(later(t, err) + time.Second)
+		}
+		if first, last := d.create.pauses[0], d.create.pauses[11]; first > 7500*time.Millisecond || last < 150*time.Second || last > 5*time.Minute {
+			t.Errorf("pauses from %v to %v, want from about 5 s to about 5 min: %v", first, last, d.create.pauses)
+		}
+		r := d.job(t)
+		want(t, "state, tries", []any{r.State, r.Tries}, []any{tasks.StateQueued, 0})
+	})
+}
+
+func TestRefusedCredentialsAreDropped(t *testing.T) {
+	for code, drops := range map[string]int{"InvalidSecurityToken.Expired": 1, "NoPermission": 0} {
+		bubble(t, code, func(t *testing.T) {
+			got := 0
+			d := newDesk(t, answering(said(400, code)), config(func(c *worker.Config) { c.Lanes[0].Renew = func() { got++ } }))
+			d.ledger.put(queued())
+			_, _ = d.turn(t)
+			want(t, "Renew calls", got, drops)
+		})
+	}
+}
+
+func TestANameThatExistsBeforeTheFirstCall(t *testing.T) {
+	tests := []struct {
+		existing  worker.Existing
+		instances int
+		taken     bool // by other jobs
+		state     tasks.State
+		code      string
+		instance  string
+		adopted   bool
+		creates   int
+	}{
+		{existing: worker.ExistingFail, instances: 1, state: tasks.StateFailed, code: tasks.CodeExists},
+		{existing: worker.ExistingFail, instances: 2, state: tasks.StateFailed, code: tasks.CodeExists},
+		{existing: worker.ExistingAdopt, instances: 1, state: tasks.StateCreated, code: "OK", instance: "1000", adopted: true},
+		{existing: worker.ExistingAdopt, instances: 2, state: tasks.StateHeld, code: tasks.CodeSeveral},
+		{existing: worker.ExistingAdopt, instances: 1, taken: true, state: tasks.StateFailed, code: tasks.CodeExists},
+		{existing: worker.ExistingCreate, instances: 1, state: tasks.StateCreated, code: "OK", instance: "1001", creates: 1},
+	}
+	for _, tt := range tests {
+		bubble(t, string(tt.existing), func(t *testing.T) {
+			d := newDesk(t, config(func(c *worker.Config) { c.Existing = tt.existing }))
+			var ids []string
+			for range tt.instances {
+				i := d.cloud.add("VIBER", "shop")
+				ids = append(ids, i.InstanceID)
+				if tt.taken {
+					d.ledger.instances[i.InstanceID] = "job-0"
+				}
+			}
+			d.ledger.put(queued())
+			r, err := d.turn(t)
+			noError(t, err)
+			want(t, "state, code, adopted", []any{r.State, r.Code, r.Adopted}, []any{tt.state, tt.code, tt.adopted})
+			want(t, "creates", d.cloud.creates, tt.creates)
+			if tt.instance != "" {
+				want(t, "instance", r.Instance.InstanceID, tt.instance)
+			}
+			if tt.state == tasks.StateHeld {
+				want(t, "candidates", r.Candidates, ids)
+			}
+			if tt.state == tasks.StateFailed && !strings.Contains(r.Message, ids[0]) {
+				t.Errorf("the message does not name what exists: %s", r.Message)
+			}
+			want(t, "queued callbacks", d.callbacks.all(), map[tasks.Ref]int{job1: 1})
+		})
+	}
+}
+
+func TestWhatExistedBeforeIsNeverTakenForTheJobsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, answering(noAnswer()), config(func(c *worker.Config) { c.Existing, c.Absent = worker.ExistingCreate, worker.AbsentHold }))
+		d.cloud.add("VIBER", "shop")
+		d.ledger.put(queued())
+		r := d.toEnd(t)
+		want(t, "state, code", []any{r.State, r.Code}, []any{tasks.StateHeld, tasks.CodeAbsent})
+	})
+}
+
+func TestALostAnswerIsLookedUp(t *testing.T) {
+	tests := []struct {
+		name     string
+		appears  int // how many instances
+		after    time.Duration
+		taken    bool // the first of them, by another job
+		state    tasks.State
+		instance string
+		look     string
+	}{
+		{name: "one, at once", appears: 1, state: tasks.StateCreated, instance: "1000", look: "found"},
+		{name: "one, after a while", appears: 1, after: 2 * time.Minute, state: tasks.StateCreated, instance: "1000", look: "found"},
+		{name: "two of which another job has one", appears: 2, taken: true, state: tasks.StateCreated, instance: "1001", look: "found"},
+		{name: "two", appears: 2, state: tasks.StateHeld, look: "several"},
+	}
+	for _, tt := range tests {
+		bubble(t, tt.name, func(t *testing.T) {
+			d := newDesk(t)
+			d.ledger.put(called(tasks.StateUncertain, 0))
+			go func() {
+				time.Sleep(tt.after)
+				for range tt.appears {
+					d.cloud.mu.Lock()
+					i := d.cloud.add("VIBER", "shop")
+					d.cloud.mu.Unlock()
+					if tt.taken && i.InstanceID == "1000" {
+						d.ledger.instances[i.InstanceID] = "job-0"
+					}
+				}
+			}()
+			synctest.Wait()
+			r := d.toEnd(t)
+			want(t, "state", r.State, tt.state)
+			want(t, "last look", d.looks[len(d.looks)-1], tt.look)
+			want(t, "creates", d.cloud.creates, 0)
+			want(t, "queued callbacks", d.callbacks.all(), map[tasks.Ref]int{job1: 1})
+			if tt.state == tasks.StateHeld {
+				want(t, "candidates, code", []any{r.Candidates, r.Code}, []any{[]string{"1000", "1001"}, tasks.CodeSeveral})
+				return
+			}
+			want(t, "instance, adopted", []any{r.Instance.InstanceID, r.Adopted}, []any{tt.instance, true})
+		})
+	}
+}
+
+func TestAnInstanceThatNeverAppears(t *testing.T) {
+	for _, absent := range []worker.Absent{worker.AbsentResend, worker.AbsentHold} {
+		bubble(t, string(absent), func(t *testing.T) {
+			d := newDesk(t, config(func(c *worker.Config) { c.Absent = absent }))
+			d.ledger.put(called(tasks.StateUncertain, 0))
+			begin := time.Now()
+			for d.job(t).State == tasks.StateUncertain {
+				_, err := d.turn(t)
+				if err != nil {
+					time.Sleep(later(t, err))
+				}
+			}
+			if took := time.Since(begin); took < 3*time.Minute {
+				t.Errorf("it was given up after %v, want the settle window's 3 min", took)
+			}
+			if n := len(d.looks); n < 6 || n > 12 {
+				t.Errorf("%d looks: %v, want them 2, 4, 8, … s apart", n, d.looks)
+			}
+			r := d.toEnd(t)
+			if absent == worker.AbsentHold {
+				want(t, "state, code, creates", []any{r.State, r.Code, d.cloud.creates}, []any{tasks.StateHeld, tasks.CodeAbsent, 0})
+				return
+			}
+			want(t, "state, tries, creates", []any{r.State, r.Tries, d.cloud.creates}, []any{tasks.StateCreated, 2, 1})
+		})
+	}
+}
+
+func TestNoAnswerToALookIsNoEvidence(t *testing.T) {
+	tests := []struct {
+		name   string
+		answer *cams.Error
+		pauses int // of creating
+	}{
+		{"no answer", noAnswer(), 0},
+		{"500", said(500, "InternalError"), 0},
+		{"throttled", said(400, "Throttling.User"), 0},
+		{"no permission to list", said(403, "NoPermission"), 1},
+	}
+	for _, tt := range tests {
+		for _, state := range []tasks.State{tasks.StateQueued, tasks.StateUncertain} {
+			bubble(t, tt.name+", "+string(state), func(t *testing.T) {
+				d := newDesk(t, finding(func(context.Context, string, string) ([]cams.Instance, error) { return nil, tt.answer }),
+					config(func(c *worker.Config) { c.SettleWindow = 3 * time.Second }))
+				r := queued()
+				if state == tasks.StateUncertain {
+					r = called(state, 0)
+				}
+				d.ledger.put(r)
+				begin, tries := time.Now(), r.Tries
+				for time.Since(begin) < time.Hour {
+					_, err := d.turn(t)
+					time.Sleep(later(t, err) + time.Second)
+				}
+				r = d.job(t)
+				want(t, "state, tries, creates", []any{r.State, r.Tries, d.cloud.creates}, []any{state, tries, 0})
+				want(t, "creating is paused", len(d.create.pauses) > 0, tt.pauses > 0)
+				if r.Delays > 40 {
+					t.Errorf("%d looks in an hour, want a backoff", r.Delays)
+				}
+			})
+		}
+	}
+}
+
+func TestJobsOfOneNameDoNotOverlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, config(func(c *worker.Config) { c.Existing = worker.ExistingCreate }))
+		other := queued()
+		other.ID = "job-0"
+		if _, err := d.ledger.Claim(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		d.ledger.put(queued())
+		_, err := d.turn(t)
+		want(t, "wait", later(t, err), 5*time.Second)
+		want(t, "creates, waits", []int{d.cloud.creates, d.list.waits, d.create.waits}, []int{0, 0, 0})
+
+		delete(d.ledger.names, other.Request.NameKey())
+		want(t, "state", d.toEnd(t).State, tasks.StateCreated)
+		want(t, "claims that are left", len(d.ledger.names), 0)
+	})
+}
+
+func TestWithoutACertainMarkThereIsNoCall(t *testing.T) {
+	lost := errors.New("redis: connection lost")
+	for name, happens := range map[string]bool{"not written": false, "written": true} {
+		bubble(t, name, func(t *testing.T) {
+			begins := 0
+			d := newDesk(t, stepping(func(next stepFunc) stepFunc {
+				return func(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
+					begins++
+					if happens {
+						_, _ = next(ctx, r, by, due)
+					}
+					return tasks.Record{}, lost
+				}
+			}))
+			d.ledger.put(queued())
+			r, err := d.turn(t)
+			if !errors.Is(err, lost) {
+				t.Errorf("Turn returned %v, want what Redis answered", err)
+			}
+			want(t, "begins, creates", []int{begins, d.cloud.creates}, []int{1, 0})
+			want(t, "calling", r.State == tasks.StateCalling, happens)
+		})
+	}
+}
+
+func TestAMarkThatAnotherTurnSetFirstLeadsToNoCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, func(d *desk, c *worker.Config) {
+			d.create.wait = func(ctx context.Context) error { // another turn comes first while this one waits
+				r, _ := d.ledger.Get(ctx, job1)
+				_, err := d.ledger.Step(ctx, r, tasks.StepBegin, 30*time.Second)
+				return err
+			}
+		})
+		d.ledger.put(queued())
+		r, err := d.turn(t)
+		want(t, "wait", later(t, err), time.Second)
+		want(t, "state, creates", []any{r.State, d.cloud.creates}, []any{tasks.StateCalling, 0})
+	})
+}
+
+func TestAWorkerThatWasFrozenBetweenMarkAndCallDoesNotSend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, stepping(func(next stepFunc) stepFunc {
+			return func(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
+				r, err := next(ctx, r, by, due)
+				if by == tasks.StepBegin {
+					time.Sleep(8 * time.Second)
+				}
+				return r, err
+			}
+		}))
+		d.ledger.put(queued())
+		r, _ := d.turn(t)
+		want(t, "state, tries, code, creates",
+			[]any{r.State, r.Tries, r.Code, d.cloud.creates}, []any{tasks.StateQueued, 1, tasks.CodeUnsent, 0})
+	})
+}
+
+func TestTheCallEndsBeforeOthersMayJudge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, func(d *desk, c *worker.Config) {
+			c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: func(ctx context.Context, _ cams.CreateInstanceRequest) (cams.Instance, error) {
+				<-ctx.Done()
+				r, _ := d.ledger.Get(ctx, job1)
+				if left := r.Wait(); left < 15*time.Second {
+					t.Errorf("%v are left to settle in, want 15 s", left)
+				}
+				return cams.Instance{}, &cams.Error{Sent: true, Err: ctx.Err()}
+			}}
+		})
+		d.ledger.put(queued())
+		r, _ := d.turn(t)
+		want(t, "state", r.State, tasks.StateUncertain)
+	})
+}
+
+func TestTheQueueCannotInterruptACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		d := newDesk(t, func(d *desk, c *worker.Config) {
+			c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+				cancel() // the lease is lost
+				return d.cloud.CreateInstance(ctx, q)
+			}}
+		})
+		d.ledger.put(queued())
+		noError(t, d.Turn(ctx, job1))
+		want(t, "state", d.job(t).State, tasks.StateCreated)
+	})
+}
+
+// TestASuccessIsRecordedWhereverTheJobStands: settling came late, and another
+// turn has judged meanwhile.
+func TestASuccessIsRecordedWhereverTheJobStands(t *testing.T) {
+	tests := []struct {
+		name     string
+		judged   []tasks.Step
+		instance string // what the other turn found
+		state    tasks.State
+		orphan   bool // the instance is only in the log
+	}{
+		{"uncertain", []tasks.Step{tasks.StepAmbiguous}, "", tasks.StateCreated, false},
+		{"found already", []tasks.Step{tasks.StepAmbiguous, tasks.StepFound}, "1000", tasks.StateCreated, false},
+		{"queued again", []tasks.Step{tasks.StepAmbiguous, tasks.StepAbsent}, "", tasks.StateCreated, false},
+		{"held", []tasks.Step{tasks.StepAmbiguous, tasks.StepUnfound}, "", tasks.StateCreated, false},
+		{"on the wire again", []tasks.Step{tasks.StepAmbiguous, tasks.StepAbsent, tasks.StepBegin}, "", tasks.StateCalling, true},
+		{"given up", []tasks.Step{tasks.StepAmbiguous, tasks.StepAbsent, tasks.StepSpent}, "", tasks.StateFailed, true},
+		{"created with another instance", []tasks.Step{tasks.StepAmbiguous, tasks.StepFound}, "7", tasks.StateCreated, true},
+	}
+	for _, tt := range tests {
+		bubble(t, tt.name, func(t *testing.T) {
+			d := newDesk(t, func(d *desk, c *worker.Config) {
+				c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+					i, err := d.cloud.CreateInstance(ctx, q)
+					r, _ := d.ledger.Get(ctx, job1)
+					for _, by := range tt.judged {
+						if by == tasks.StepFound {
+							r.Instance, r.Adopted = &tasks.EventInstance{InstanceID: tt.instance}, true
+						}
+						var stepErr error
+						if r, stepErr = d.ledger.Step(ctx, r, by, 0); stepErr != nil {
+							t.Error(stepErr)
+						}
+					}
+					return i, err
+				}}
+			})
+			d.ledger.put(queued())
+			r, err := d.turn(t)
+			want(t, "state", r.State, tt.state)
+			want(t, "the instance is in the log", strings.Contains(d.log.String(), "instance_id=1000"), tt.orphan)
+			if tt.orphan {
+				later(t, err)
+				return
+			}
+			noError(t, err)
+			want(t, "instance, code", []any{r.Instance.InstanceID, r.Code}, []any{"1000", map[bool]string{true: "", false: "OK"}[tt.instance != ""]})
+		})
+	}
+}
+
+func TestAnInstanceThatAnotherJobHasParksTheJob(t *testing.T) {
+	tests := []struct {
+		name   string
+		judged []tasks.Step
+		dies   tasks.Step // the worker cannot write this step
+	}{
+		{"at once", nil, ""},
+		{"after another turn was in doubt", []tasks.Step{tasks.StepAmbiguous}, ""},
+		{"after another turn found nothing", []tasks.Step{tasks.StepAmbiguous, tasks.StepAbsent}, ""},
+		{"and the turn dies half way", nil, tasks.StepSeveral},
+	}
+	for _, tt := range tests {
+		bubble(t, tt.name, func(t *testing.T) {
+			died := false
+			d := newDesk(t, stepping(func(next stepFunc) stepFunc {
+				return func(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
+					if by == tt.dies && !died {
+						died = true
+						return tasks.Record{}, tasks.ErrConflict
+					}
+					return next(ctx, r, by, due)
+				}
+			}), func(d *desk, c *worker.Config) {
+				c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+					i, err := d.cloud.CreateInstance(ctx, q)
+					d.ledger.instances[i.InstanceID] = "job-0"
+					r, _ := d.ledger.Get(ctx, job1)
+					for _, by := range tt.judged {
+						r, _ = d.ledger.Step(ctx, r, by, 0)
+					}
+					return i, err
+				}}
+			})
+			d.ledger.put(queued())
+			r := d.toEnd(t)
+			want(t, "state, candidates, instance", []any{r.State, r.Candidates, r.Instance}, []any{tasks.StateHeld, []string{"1000"}, (*tasks.EventInstance)(nil)})
+			want(t, "creates", d.cloud.creates, 1)
+			want(t, "queued callbacks", d.callbacks.all(), map[tasks.Ref]int{job1: 1})
+		})
+	}
+}
+
+func TestACallbackIsOwedExactlyWhereThereIsSomebodyToTell(t *testing.T) {
+	tests := []struct {
+		name      string
+		lane, job string
+		owed      bool
+	}{
+		{"nobody", "", "", false},
+		{"the account's receiver", "https://example.com/a", "", true},
+		{"the job's own", "", "https://example.com/j", true},
+	}
+	for _, tt := range tests {
+		bubble(t, tt.name, func(t *testing.T) {
+			d := newDesk(t, config(func(c *worker.Config) { c.Lanes[0].CallbackURL = tt.lane }))
+			r := queued()
+			r.CallbackURL = tt.job
+			d.ledger.put(r)
+			r, err := d.turn(t)
+			noError(t, err)
+			want(t, "owed, queued", []bool{r.Callback.State == tasks.CallbackOwed, len(d.callbacks.all()) == 1}, []bool{tt.owed, tt.owed})
+		})
+	}
+}
+
+func TestACallbackThatCannotBeQueuedIsQueuedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.callbacks.err = errors.New("redis: connection lost")
+		d.ledger.put(queued())
+		r, err := d.turn(t)
+		want(t, "state", r.State, tasks.StateCreated)
+		later(t, err)
+		d.callbacks.err = nil
+		d.toEnd(t)
+		want(t, "creates", d.cloud.creates, 1)
+		want(t, "queued callbacks", d.callbacks.all(), map[tasks.Ref]int{job1: 1})
+	})
+}
+
+func TestNothingPersonalIsKeptOfAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer := said(400, "InvalidParameter")
+		answer.Message = "ContactMail ana@example.com of 1 Main St is not valid"
+		d := newDesk(t, answering(answer))
+		d.ledger.put(queued())
+		r := d.toEnd(t)
+		want(t, "message", r.Message, "ContactMail [redacted] of [redacted] is not valid")
+		for _, private := range []string{"ana@example.com", "1 Main St"} {
+			if strings.Contains(d.log.String(), private) {
+				t.Errorf("the log holds %q:\n%s", private, d.log)
+			}
+		}
+	})
+}
+
+// TestADrainingWorkerBeginsNoCall stops a worker at each wait of a turn.
+func TestADrainingWorkerBeginsNoCall(t *testing.T) {
+	for _, at := range []string{"before the baseline", "before the call", "with the last slot"} {
+		bubble(t, at, func(t *testing.T) {
+			d := newDesk(t, func(d *desk, _ *worker.Config) {
+				hang := func(ctx context.Context) error {
+					d.Drain()
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				switch at {
+				case "before the baseline":
+					d.list.wait = hang
+				case "before the call":
+					d.create.wait = hang
+				default:
+					d.create.wait = func(ctx context.Context) error {
+						_ = hang(ctx)
+						return nil
+					}
+				}
+			})
+			d.ledger.put(queued())
+			r, err := d.turn(t)
+			want(t, "wait", later(t, err), 0)
+			want(t, "state, tries, creates", []any{r.State, r.Tries, d.cloud.creates}, []any{tasks.StateQueued, 0, 0})
+		})
+	}
+}
