@@ -1,0 +1,317 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/tasks"
+	"github.com/camsq/camsq/worker"
+)
+
+// mishap is what befalls one step of a turn: a word to Redis or to the API.
+type mishap uint8
+
+const (
+	fine             mishap = iota
+	failed                  // the step fails, and did not happen
+	failedDone              // the step fails, and did happen
+	diedBefore              // the process dies before the step
+	diedAfter               // the process dies after it
+	frozenBefore            // the process stands still for an hour before the step
+	frozenAfter             // and after it
+	redeliveredThere        // all is well, and the task is delivered a second time meanwhile
+	mishaps
+)
+
+var mishapNames = [mishaps]string{"fine", "failed", "failed but done", "died before", "died after", "frozen before", "frozen after", "redelivered"}
+
+func (m mishap) String() string { return mishapNames[m] }
+
+// trial is one job, and the processes that take its turns. The first process
+// meets the mishaps, in the order of its steps; the others meet none.
+type trial struct {
+	t         *testing.T
+	ledger    *memory
+	cloud     *shelf
+	callbacks *outbox
+	// atOnce has the task delivered again while the process that met a mishap goes
+	// on, or just after it died; else that happens once that process is done.
+	atOnce bool
+
+	mu       sync.Mutex
+	schedule []mishap
+	step     int
+	begun    []string
+	dead     bool
+	others   sync.WaitGroup
+}
+
+var errDead = errors.New("this process is dead")
+
+// meet runs one step of the first process.
+func (x *trial) meet(name string, do func()) (ok bool) {
+	x.mu.Lock()
+	if x.dead {
+		x.mu.Unlock()
+		return false
+	}
+	m := fine
+	if x.step < len(x.schedule) {
+		m = x.schedule[x.step]
+	}
+	x.step++
+	x.begun = append(x.begun, name)
+	x.dead = m == diedBefore || m == diedAfter
+	x.mu.Unlock()
+
+	if m == frozenBefore {
+		x.again()
+		time.Sleep(time.Hour)
+	}
+	if m != failed && m != diedBefore {
+		do()
+	}
+	if m == redeliveredThere || x.atOnce && m != fine {
+		x.again()
+	}
+	if m == frozenAfter {
+		x.again()
+		time.Sleep(time.Hour)
+	}
+	return m != failed && m != failedDone && m != diedBefore && m != diedAfter
+}
+
+// again delivers the task to another process.
+func (x *trial) again() {
+	x.others.Go(func() { x.drive(x.process(false)) })
+}
+
+// faulty is what the first process has instead of Redis and the API.
+type faulty struct{ *trial }
+
+var errLost = errors.New("the connection was lost")
+
+func lostAnswer() error { return &cams.Error{Op: "call", Sent: true, Err: errLost} }
+
+func (f faulty) Get(ctx context.Context, ref tasks.Ref) (r tasks.Record, err error) {
+	if !f.meet("get", func() { r, err = f.ledger.Get(ctx, ref) }) {
+		return tasks.Record{}, errLost
+	}
+	return r, err
+}
+
+func (f faulty) Step(ctx context.Context, in tasks.Record, by tasks.Step, due time.Duration) (r tasks.Record, err error) {
+	if !f.meet(string(by), func() { r, err = f.ledger.Step(ctx, in, by, due) }) {
+		return tasks.Record{}, errLost
+	}
+	return r, err
+}
+
+func (f faulty) Note(ctx context.Context, in tasks.Record, due time.Duration) (r tasks.Record, err error) {
+	if !f.meet("note", func() { r, err = f.ledger.Note(ctx, in, due) }) {
+		return tasks.Record{}, errLost
+	}
+	return r, err
+}
+
+func (f faulty) Claim(ctx context.Context, r tasks.Record) (holder string, err error) {
+	if !f.meet("claim", func() { holder, err = f.ledger.Claim(ctx, r) }) {
+		return "", errLost
+	}
+	return holder, err
+}
+
+func (f faulty) Claimed(ctx context.Context, r tasks.Record, ids []string) (claimed map[string]bool, err error) {
+	if !f.meet("claimed", func() { claimed, err = f.ledger.Claimed(ctx, r, ids) }) {
+		return nil, errLost
+	}
+	return claimed, err
+}
+
+func (f faulty) CreateInstance(ctx context.Context, q cams.CreateInstanceRequest) (i cams.Instance, err error) {
+	if !f.meet("CreateInstance", func() { i, err = f.cloud.CreateInstance(ctx, q) }) {
+		return cams.Instance{}, lostAnswer()
+	}
+	return i, err
+}
+
+func (f faulty) FindInstances(ctx context.Context, channelType, name string) (found []cams.Instance, err error) {
+	if !f.meet("ListInstance", func() { found, err = f.cloud.FindInstances(ctx, channelType, name) }) {
+		return nil, lostAnswer()
+	}
+	return found, err
+}
+
+func (f faulty) Wait(ctx context.Context) (time.Duration, error) {
+	if !f.meet("wait", func() {}) {
+		return 0, errLost
+	}
+	return 0, ctx.Err()
+}
+
+func (f faulty) Pause(context.Context, time.Duration) error { return nil }
+
+func (f faulty) Callback(ctx context.Context, ref tasks.Ref) error {
+	if !f.meet("callback", func() { _ = f.callbacks.Callback(ctx, ref) }) {
+		return errLost
+	}
+	return nil
+}
+
+// process returns a worker, and whether its mishaps are to be met.
+func (x *trial) process(first bool) (w *worker.Worker, dead func() bool) {
+	c := worker.Config{
+		Lanes: []worker.Lane{{
+			Account: "acme", API: x.cloud, Create: new(gate), List: new(gate), CallbackURL: "https://example.com/hook",
+		}},
+		Ledger: x.ledger, Callbacks: x.callbacks,
+	}
+	if first {
+		f := faulty{x}
+		c.Ledger, c.Callbacks = f, f
+		c.Lanes[0].API, c.Lanes[0].Create, c.Lanes[0].List = f, f, f
+	}
+	w, err := worker.New(c)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return w, func() bool {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return first && x.dead
+	}
+}
+
+// drive takes turns as the queue would, until the job is done with or the
+// process is dead.
+func (x *trial) drive(w *worker.Worker, dead func() bool) {
+	for range 1000 {
+		err := w.Turn(x.t.Context(), job1)
+		if err == nil || dead() {
+			return
+		}
+		wait := time.Second
+		if l, ok := errors.AsType[*worker.Later](err); ok {
+			wait += l.After
+		}
+		time.Sleep(wait)
+	}
+	x.t.Errorf("%s: the job does not end", x)
+}
+
+// run takes the job to its end and holds the result against the promise.
+func (x *trial) run() {
+	x.t.Helper()
+	x.ledger, x.cloud, x.callbacks = newMemory(), new(shelf), new(outbox)
+	x.ledger.put(queued())
+	x.drive(x.process(true))
+	x.drive(x.process(false))
+	x.others.Wait()
+
+	r, err := x.ledger.Get(x.t.Context(), job1)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	made := x.cloud.made("shop")
+	if made > 1 {
+		x.t.Errorf("%s: %d instances were made", x, made)
+	}
+	// Each mishap alone, and all of them together, leave a way to success.
+	if r.State != tasks.StateCreated || r.Instance == nil || made != 1 {
+		x.t.Errorf("%s: the job is %s (%s) with the instance %v, and there are %d", x, r.State, r.Code, r.Instance, made)
+	}
+	if r.Callback.State != tasks.CallbackOwed || x.callbacks.all()[job1] == 0 {
+		x.t.Errorf("%s: the callback is %q and was queued %d times", x, r.Callback.State, x.callbacks.all()[job1])
+	}
+	if holder := x.ledger.names[r.Request.NameKey()]; holder != "" && holder != r.ID {
+		x.t.Errorf("%s: the name is held by %q", x, holder)
+	}
+}
+
+// String says what the first process met.
+func (x *trial) String() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var s string
+	for i, name := range x.begun {
+		if i < len(x.schedule) && x.schedule[i] != fine {
+			s += fmt.Sprintf("%s at step %d (%s), ", x.schedule[i], i+1, name)
+		}
+	}
+	return fmt.Sprintf("%sat once %t", s, x.atOnce)
+}
+
+// steps is how many steps of its first process a trial looks at: a turn has
+// eight when all is well, and recovery adds some.
+const steps = 14
+
+// TestNeverCreatesTwice is the promise: whatever befalls a step, and when, the
+// job has one instance, one outcome, and a callback that is queued.
+func TestNeverCreatesTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seen := map[string]bool{}
+		for at := range steps {
+			for m := fine; m < mishaps; m++ {
+				for _, atOnce := range []bool{false, true} {
+					x := &trial{t: t, atOnce: atOnce, schedule: make([]mishap, at+1)}
+					x.schedule[at] = m
+					x.run()
+					for _, name := range x.begun {
+						seen[name] = true
+					}
+				}
+			}
+		}
+		for _, name := range []string{"get", "claim", "wait", "ListInstance", "begin", "CreateInstance", "succeeded", "ambiguous", "claimed", "found", "callback"} {
+			if !seen[name] {
+				t.Errorf("no trial met the step %q", name)
+			}
+		}
+	})
+}
+
+// TestNeverCreatesTwiceThoughTwoThingsGoWrong takes every two mishaps at every
+// two steps.
+func TestNeverCreatesTwiceThoughTwoThingsGoWrong(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some thousand trials")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for at := 1; at < steps; at++ {
+			for before := range at {
+				for pair := range int(mishaps-1) * int(mishaps-1) {
+					x := &trial{t: t, atOnce: (at+before+pair)%2 == 0, schedule: make([]mishap, at+1)}
+					x.schedule[before] = mishap(1 + pair/int(mishaps-1))
+					x.schedule[at] = mishap(1 + pair%int(mishaps-1))
+					x.run()
+				}
+			}
+		}
+	})
+}
+
+// FuzzNeverCreatesTwice reads bytes as a schedule of mishaps, one for each step.
+func FuzzNeverCreatesTwice(f *testing.F) {
+	f.Add(true, []byte{0, 0, 0, 0, 0, byte(failedDone), byte(diedAfter)})
+	f.Add(false, []byte{byte(frozenAfter), byte(frozenBefore), 0, byte(redeliveredThere), 0, 0, byte(failedDone), byte(failed)})
+	f.Add(true, []byte{0, 0, 0, 0, 0, 0, byte(frozenAfter), byte(failedDone), byte(failed), byte(failed), byte(frozenBefore), byte(diedBefore)})
+	f.Fuzz(func(t *testing.T, atOnce bool, schedule []byte) {
+		if len(schedule) > 60 {
+			return // ten tries would be spent
+		}
+		x := &trial{t: t, atOnce: atOnce}
+		for _, b := range schedule {
+			x.schedule = append(x.schedule, mishap(b)%mishaps)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			x.t = t
+			x.run()
+		})
+	})
+}
