@@ -60,6 +60,8 @@ var owners = map[string][]string{
 	"code.dny.dev/ssrf":                   {"callback"},
 	"github.com/alicebob/miniredis/v2":    {"cmd/camsq", "internal/redistest"},
 	"github.com/spf13/cobra":              {"cmd/camsq"},
+	"github.com/spf13/pflag":              {"cmd/camsq"},
+	"github.com/prometheus/client_model":  {"cmd/camsq"},
 	"github.com/schollz/progressbar/v3":   {"cmd/camsq"},
 	"golang.org/x/term":                   {"cmd/camsq"},
 	"go.yaml.in/yaml/v3":                  {"cmd/camsq", "deploy/deploytest"},

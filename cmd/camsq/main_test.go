@@ -1,0 +1,18 @@
+package main
+
+import (
+	"os"
+	"testing"
+)
+
+// runAsCamsq makes the test binary be camsq, so that tests can start it as a
+// process of its own without building it first.
+const runAsCamsq = "RUN_AS_CAMSQ"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(runAsCamsq) == "1" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
