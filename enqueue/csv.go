@@ -36,6 +36,10 @@ type CSVOptions struct {
 type Row struct {
 	// Line is where the row begins, counted from 1.
 	Line int
+	// Header and Cells are the file's first row and this one, as they are written.
+	// Cells may be more or fewer than the header; it is nil where the row cannot be
+	// split into cells. The rows of a file share their Header.
+	Header, Cells []string
 	// Job is normalised and valid; it is empty where the row has an error.
 	Job tasks.Job
 }
@@ -70,8 +74,9 @@ func ReadCSV(r io.Reader, opts CSVOptions) iter.Seq2[Row, error] {
 				continue
 			}
 			rows++
-			row := Row{Line: line}
+			row := Row{Line: line, Header: source.header}
 			if err == nil {
+				row.Cells = slices.Clone(record)
 				row.Job, err = cols.job(record, line, opts)
 			}
 			if !yield(row, err) {
@@ -105,6 +110,7 @@ func openCSV(r io.Reader, file string) (source *records, cols columns, line int,
 	if err != nil {
 		return nil, nil, line, err
 	}
+	source.header = slices.Clone(header)
 	cols, reason := readHeader(header)
 	if reason != "" {
 		return nil, nil, line, &FileError{File: file, Line: line, Reason: reason}
@@ -131,6 +137,8 @@ type records struct {
 	file  string
 	limit *limitReader
 	csv   *csv.Reader
+	// header is the first row.
+	header []string
 	// last is the line on which the last row ended.
 	last int
 }

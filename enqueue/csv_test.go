@@ -191,6 +191,27 @@ func TestARowWithoutAnAccountGetsTheFilesOrTheDefault(t *testing.T) {
 	}
 }
 
+func TestEveryRowKeepsItsCellsAsTheyAreWritten(t *testing.T) {
+	const in = "\ufeffinstance_name, ChannelType ,\n one ,viber,\n,SMS,\nVIBER\n\"two\nlines\",VIBER,,x\nVIBER,a\"b,\nlast,viber,\n"
+	header := []string{"instance_name", " ChannelType ", ""}
+	want := []enqueue.Row{
+		{Line: 2, Header: header, Cells: []string{" one ", "viber", ""}},
+		{Line: 3, Header: header, Cells: []string{"", "SMS", ""}},
+		{Line: 4, Header: header, Cells: []string{"VIBER"}},
+		{Line: 5, Header: header, Cells: []string{"two\nlines", "VIBER", "", "x"}},
+		{Line: 7, Header: header},
+		{Line: 8, Header: header, Cells: []string{"last", "viber", ""}},
+	}
+	var got []enqueue.Row
+	for row := range enqueue.ReadCSV(strings.NewReader(in), enqueue.CSVOptions{}) {
+		row.Job = tasks.Job{}
+		got = append(got, row)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+}
+
 func TestTheRulesReachEveryRow(t *testing.T) {
 	const in = "ChannelType,InstanceName\nSMS,one\nVIBER,two\n"
 	want := []string{"2 one", `line 3: ChannelType: "VIBER" is not one of SMS`}
@@ -214,8 +235,8 @@ func TestARowErrorRepeatsNoPersonalValueAndHoldsNoJob(t *testing.T) {
 		if diff := cmp.Diff(want, rowErr.Problems); diff != "" {
 			t.Errorf("problems (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff(enqueue.Row{Line: 2}, row); diff != "" {
-			t.Errorf("row (-want +got):\n%s", diff)
+		if diff := cmp.Diff(tasks.Job{}, row.Job); diff != "" {
+			t.Errorf("job (-want +got):\n%s", diff)
 		}
 	}
 }
@@ -389,7 +410,7 @@ func FuzzReadCSV(f *testing.F) {
 
 func checkError(t *testing.T, row enqueue.Row, err error) {
 	t.Helper()
-	if diff := cmp.Diff(enqueue.Row{Line: row.Line}, row); diff != "" {
+	if diff := cmp.Diff(tasks.Job{}, row.Job); diff != "" {
 		t.Fatalf("a row with an error holds a job:\n%s", diff)
 	}
 	text := err.Error()

@@ -5,6 +5,10 @@ import "github.com/spf13/cobra"
 // commands are camsq's subcommands, in the order in which a newcomer meets them.
 func (p *program) commands() []*cobra.Command {
 	return []*cobra.Command{
+		p.demoCommand(),
+		p.enqueueCommand(),
+		p.statusCommand(),
+		p.resultsCommand(),
 		p.workerCommand(),
 	}
 }

@@ -1,0 +1,420 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/tasks"
+)
+
+// lastBatches is how many batches of each account the overview names.
+const lastBatches = 5
+
+func (p *program) statusCommand() *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "status [JOB|BATCH]",
+		Short: "Show where everything, a job, or a batch stands",
+		Long: `status shows where the jobs of every account stand, or one job (ID or ACCOUNT/ID), or one batch.
+
+  queued     waits for its turn, its backoff, or the account's quota
+  calling    the call is being made
+  uncertain  the answer was lost; the instance is looked for before anything else is done
+  held       only a person can tell how it ended: camsq held
+  created    has its one instance
+  failed     has no instance and is not tried again by itself: camsq failed
+  cancelled  was withdrawn
+
+Exit codes: 0 it was found, however it stands; 1 there is no such job or batch;
+2 wrong usage; 3 Redis did not answer.`,
+		Example: `  camsq status
+  camsq status tenants
+  camsq status --json default/order-7`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage("status takes one job or batch, and here are %d", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n, err := p.open(cmd)
+			if err != nil {
+				return err
+			}
+			defer n.close()
+			if err := n.reach(cmd.Context()); err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return p.overview(cmd.Context(), n, asJSON)
+			}
+			return p.statusOf(cmd.Context(), n, args[0], asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// accountStatus is one account in the overview. Its JSON is public.
+type accountStatus struct {
+	Account string `json:"account"`
+	// Jobs counts by state; of the final states, all that ever ended so.
+	Jobs tally `json:"jobs"`
+	// OldestSeconds is how long the oldest job of a state has been in it.
+	OldestSeconds map[tasks.State]int64 `json:"oldest_seconds"`
+	Callbacks     callbackCounts        `json:"callbacks"`
+	Batches       []batchStatus         `json:"batches"`
+}
+
+type callbackCounts struct {
+	Owed              int64 `json:"owed"`
+	OldestOwedSeconds int64 `json:"oldest_owed_seconds"`
+	Dead              int64 `json:"dead"`
+}
+
+// batchStatus is one batch of one account. Its JSON is public.
+type batchStatus struct {
+	Batch   string `json:"batch"`
+	Account string `json:"account"`
+	Jobs    tally  `json:"jobs"`
+}
+
+func (p *program) overview(ctx context.Context, n *node, asJSON bool) error {
+	var all []accountStatus
+	for _, name := range n.config.names() {
+		s, err := n.accountStatus(ctx, name)
+		if err != nil {
+			return n.unreachable(err)
+		}
+		all = append(all, s)
+	}
+	if asJSON {
+		return printJSON(p.stdout, map[string]any{"accounts": all})
+	}
+	printOverview(p.stdout, all)
+	return nil
+}
+
+func (n *node) accountStatus(ctx context.Context, name string) (accountStatus, error) {
+	o, err := n.ledger.Overview(ctx, name)
+	if err != nil {
+		return accountStatus{}, err
+	}
+	s := accountStatus{
+		Account: name, Jobs: o.Jobs, OldestSeconds: map[tasks.State]int64{}, Batches: []batchStatus{},
+		Callbacks: callbackCounts{Owed: o.Owed, Dead: o.Dead, OldestOwedSeconds: int64(o.OldestOwed.Seconds())},
+	}
+	for state, age := range o.Oldest {
+		if o.Jobs[state] > 0 {
+			s.OldestSeconds[state] = int64(age.Seconds())
+		}
+	}
+	names, err := n.ledger.Batches(ctx, name, lastBatches)
+	if err != nil {
+		return accountStatus{}, err
+	}
+	for _, batch := range names {
+		jobs, err := n.ledger.Batch(ctx, name, batch)
+		if err != nil {
+			return accountStatus{}, err
+		}
+		if jobs != nil {
+			s.Batches = append(s.Batches, batchStatus{Batch: batch, Account: name, Jobs: jobs})
+		}
+	}
+	return s, nil
+}
+
+func printOverview(w io.Writer, all []accountStatus) {
+	rows := [][]string{stateColumns("ACCOUNT")}
+	var notes []string
+	batches := [][]string{stateColumns("LAST BATCHES", "ACCOUNT")}
+	for _, a := range all {
+		rows = append(rows, stateCells(a.Jobs, a.Account))
+		notes = append(notes, a.notes()...)
+		for _, b := range a.Batches {
+			batches = append(batches, stateCells(b.Jobs, plain(b.Batch), b.Account))
+		}
+	}
+	printTable(w, 1, rows)
+	if len(notes) > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, note := range notes {
+		fmt.Fprintln(w, note)
+	}
+	if len(batches) > 1 {
+		fmt.Fprintln(w)
+		printTable(w, 2, batches)
+	}
+}
+
+// notes are what a person should know beside the numbers.
+func (a accountStatus) notes() []string {
+	age := func(seconds int64) string { return span(time.Duration(seconds) * time.Second) }
+	var out []string
+	add := func(format string, args ...any) { out = append(out, a.Account+": "+fmt.Sprintf(format, args...)) }
+	if a.Jobs[tasks.StateQueued] > 0 {
+		add("the oldest queued job has been there for %s", age(a.OldestSeconds[tasks.StateQueued]))
+	}
+	if n := a.Jobs[tasks.StateUncertain]; n > 0 {
+		add("%s without an answer, the oldest for %s; the instances are being looked for", plural(n, "job"), age(a.OldestSeconds[tasks.StateUncertain]))
+	}
+	if n := a.Jobs[tasks.StateHeld]; n > 0 {
+		add("%s held until a person decides, the oldest for %s: camsq held", plural(n, "job"), age(a.OldestSeconds[tasks.StateHeld]))
+	}
+	if n := a.Callbacks.Owed; n > 0 {
+		add("%s still owed, the oldest for %s", plural(n, "callback"), age(a.Callbacks.OldestOwedSeconds))
+	}
+	if n := a.Callbacks.Dead; n > 0 {
+		add("%s given up after every try failed", plural(n, "callback"))
+	}
+	return out
+}
+
+func stateColumns(first ...string) []string {
+	for _, s := range tasks.States() {
+		first = append(first, strings.ToUpper(string(s)))
+	}
+	return first
+}
+
+func stateCells(jobs tally, first ...string) []string {
+	for _, s := range tasks.States() {
+		first = append(first, thousands(jobs[s]))
+	}
+	return first
+}
+
+// jobStatus is one job. Its JSON is public.
+type jobStatus struct {
+	Job           string         `json:"job"`
+	Account       string         `json:"account"`
+	ID            string         `json:"id"`
+	Batch         string         `json:"batch"`
+	State         tasks.State    `json:"state"`
+	Since         time.Time      `json:"since,omitzero"`
+	EnqueuedAt    time.Time      `json:"enqueued_at,omitzero"`
+	ChannelType   string         `json:"channel_type"`
+	InstanceName  string         `json:"instance_name"`
+	InstanceID    string         `json:"instance_id"`
+	Adopted       bool           `json:"adopted"`
+	Candidates    []string       `json:"candidates"`
+	Tries         int            `json:"tries"`
+	Code          string         `json:"code"`
+	Message       string         `json:"message"`
+	RequestID     string         `json:"request_id"`
+	Callback      callbackStatus `json:"callback"`
+	Next          string         `json:"next"`
+	now           time.Time
+	unreadableFor error
+}
+
+type callbackStatus struct {
+	State  tasks.CallbackState `json:"state"`
+	Tries  int                 `json:"tries"`
+	Reason string              `json:"reason"`
+}
+
+// statusOf shows what goes by the name: jobs, batches, or both.
+func (p *program) statusOf(ctx context.Context, n *node, name string, asJSON bool) error {
+	jobs, err := n.findJobs(ctx, name)
+	if err != nil {
+		return n.unreachable(err)
+	}
+	batches := []batchStatus{}
+	for _, account := range n.config.names() {
+		count, err := n.ledger.Batch(ctx, account, name)
+		if err != nil {
+			return n.unreachable(err)
+		}
+		if count != nil {
+			batches = append(batches, batchStatus{Batch: name, Account: account, Jobs: count})
+		}
+	}
+	if len(jobs)+len(batches) == 0 {
+		return &exitError{exitSomeFailed, fmt.Errorf("%q is neither a job nor a batch here; looked in account %s",
+			name, strings.Join(n.config.names(), ", "))}
+	}
+	if asJSON {
+		return printJSON(p.stdout, map[string]any{"jobs": jobs, "batches": batches})
+	}
+	for i, j := range jobs {
+		if i > 0 {
+			fmt.Fprintln(p.stdout)
+		}
+		j.print(p.stdout)
+	}
+	if len(batches) == 0 {
+		return nil
+	}
+	if len(jobs) > 0 {
+		fmt.Fprintln(p.stdout)
+	}
+	rows := [][]string{stateColumns("BATCH", "ACCOUNT")}
+	for _, b := range batches {
+		rows = append(rows, stateCells(b.Jobs, plain(b.Batch), b.Account))
+	}
+	printTable(p.stdout, 2, rows)
+	return nil
+}
+
+// findJobs returns the jobs of that ID in every account, and the one of that
+// account and ID. An ID may hold a slash, so both are asked for.
+func (n *node) findJobs(ctx context.Context, name string) ([]jobStatus, error) {
+	var refs []tasks.Ref
+	for _, account := range n.config.names() {
+		refs = append(refs, tasks.Ref{Account: account, ID: name})
+	}
+	if ref, err := tasks.ParseRef(name); err == nil && slices.Contains(n.config.names(), ref.Account) {
+		refs = append(refs, ref)
+	}
+	out := []jobStatus{}
+	for _, ref := range refs {
+		r, err := n.ledger.Get(ctx, ref)
+		switch {
+		case errors.Is(err, tasks.ErrNotFound):
+			continue
+		case errors.Is(err, tasks.ErrUnreadable):
+			out = append(out, jobStatus{
+				Job: ref.String(), Account: ref.Account, ID: ref.ID, State: rowUnreadable, Candidates: []string{},
+				Next: "Its record cannot be read, so the job waits: check CAMSQ_DATA_KEY and the version of camsq.", unreadableFor: err,
+			})
+			continue
+		case err != nil:
+			return nil, err
+		}
+		next, err := n.next(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, newJobStatus(r, next))
+	}
+	return out, nil
+}
+
+func newJobStatus(r tasks.Record, next string) jobStatus {
+	s := jobStatus{
+		Job: r.Ref().String(), Account: r.Account, ID: r.ID, Batch: r.Batch,
+		State: r.State, Since: r.Since.UTC(), EnqueuedAt: r.EnqueuedAt.UTC(),
+		ChannelType: r.Request.ChannelType, InstanceName: r.Request.InstanceName,
+		Adopted: r.Adopted, Candidates: append([]string{}, r.Candidates...),
+		Tries: r.Tries, Code: r.Code, Message: r.Message, RequestID: r.RequestID,
+		Callback: callbackStatus{State: r.Callback.State, Tries: r.Callback.Tries, Reason: r.Callback.Reason},
+		Next:     next, now: r.Now,
+	}
+	if r.Instance != nil {
+		s.InstanceID = r.Instance.InstanceID
+	}
+	return s
+}
+
+// next says what a job waits for.
+func (n *node) next(ctx context.Context, r tasks.Record) (string, error) {
+	switch r.State {
+	case tasks.StateQueued:
+		if r.Wait() > 0 {
+			after := ""
+			if r.Code != "" {
+				after = " after " + r.Code
+			}
+			return fmt.Sprintf("It waits%s and is taken up again in %s.", after, span(r.Wait())), nil
+		}
+		before, err := n.ledger.Rank(ctx, r.Ref(), ledger.StateList(tasks.StateQueued))
+		if err != nil {
+			return "", err
+		}
+		if before <= 0 {
+			return "It is the next of its account: it waits for a worker, or for the account's quota.", nil
+		}
+		return fmt.Sprintf("It waits for its turn; %s of the account came before it.", plural(before, "job")), nil
+	case tasks.StateCalling:
+		if r.Wait() > 0 {
+			return fmt.Sprintf("The call is being made; how it ended is known in %s at most.", span(r.Wait())), nil
+		}
+		return "Who was calling did not say how the call ended; a worker will look for the instance.", nil
+	case tasks.StateUncertain:
+		return fmt.Sprintf("The answer to its call was lost. A worker looks for the instance, next in %s; nothing is sent before that is settled.", span(r.Wait())), nil
+	case tasks.StateHeld:
+		return "It waits for a person: camsq resolve --help.", nil
+	case tasks.StateFailed:
+		return "It has ended, and is not tried again by itself: camsq retry --help.", nil
+	case tasks.StateCancelled:
+		return "It has ended: somebody withdrew it before it was called.", nil
+	case tasks.StateCreated:
+	}
+	if r.Callback.State == tasks.CallbackOwed {
+		return "It has ended well; only its callback is still owed.", nil
+	}
+	return "It has ended well; nothing more is to come.", nil
+}
+
+func (s jobStatus) print(w io.Writer) {
+	fmt.Fprintf(w, "Job %s\n", s.Job)
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "  %-11s %s\n", name, plain(value))
+		}
+	}
+	line("state", string(s.State))
+	if s.unreadableFor != nil {
+		line("reason", s.unreadableFor.Error())
+	} else {
+		line("since", stamp(s.Since, s.now))
+		line("queued", stamp(s.EnqueuedAt, s.now))
+		line("batch", s.Batch)
+		line("asked for", s.ChannelType+" "+s.InstanceName)
+		line("instance", s.instance())
+		line("candidates", strings.Join(s.Candidates, ", "))
+		line("tries", fmt.Sprint(s.Tries))
+		line("answer", strings.TrimSuffix(s.Code+": "+s.Message, ": "))
+		line("request ID", s.RequestID)
+		line("callback", s.Callback.String())
+	}
+	fmt.Fprintf(w, "\n%s\n", plain(s.Next))
+}
+
+func (s jobStatus) instance() string {
+	if s.Adopted {
+		return s.InstanceID + " (found by a lookup)"
+	}
+	return s.InstanceID
+}
+
+func (c callbackStatus) String() string {
+	text := string(c.State)
+	switch c.State {
+	case tasks.CallbackNone:
+		return ""
+	case tasks.CallbackDead:
+		text = "given up"
+	case tasks.CallbackGone:
+		text = "the receiver wants no more"
+	case tasks.CallbackOwed, tasks.CallbackDelivered:
+	}
+	if c.Tries == 1 {
+		text += ", 1 try"
+	} else if c.Tries > 1 {
+		text += fmt.Sprintf(", %d tries", c.Tries)
+	}
+	if c.Reason != "" && c.State != tasks.CallbackDelivered {
+		text += ", the last one: " + c.Reason
+	}
+	return text
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
