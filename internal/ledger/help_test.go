@@ -3,11 +3,11 @@ package ledger_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -136,7 +136,7 @@ const (
 	afterScript               // the script runs, its reply is lost
 )
 
-var errCut = errors.New("the test cut the connection")
+var errCut error = syscall.ECONNRESET
 
 // cutable returns another client of c's Redis. retries is go-redis's MaxRetries.
 func cutable(t testing.TB, c redis.UniversalClient, retries int) (*redis.Client, *wire) {

@@ -46,8 +46,8 @@ func TestABatchIsCountedForAsLongAsItHasJobs(t *testing.T) {
 			j.Batch = "march"
 			return j
 		}
-		place(t, c, l, inBatch("done"), tasks.StateCreated)
 		held := place(t, c, l, inBatch("held"), tasks.StateHeld)
+		place(t, c, l, inBatch("done"), tasks.StateCreated)
 		time.Sleep(500 * time.Hour)
 		if err := l.Trim(ctx, account); err != nil {
 			t.Fatal(err)
