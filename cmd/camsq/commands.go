@@ -10,5 +10,6 @@ func (p *program) commands() []*cobra.Command {
 		p.statusCommand(),
 		p.resultsCommand(),
 		p.workerCommand(),
+		p.fakeCommand(),
 	}
 }

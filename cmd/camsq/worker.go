@@ -24,6 +24,7 @@ import (
 	"github.com/camsq/camsq/internal/ratelimit"
 	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/metrics"
+	"github.com/camsq/camsq/tasks"
 	"github.com/camsq/camsq/worker"
 )
 
@@ -70,6 +71,8 @@ type workOptions struct {
 	sweep time.Duration
 	// registry is where the metrics go. Nil makes one.
 	registry *prometheus.Registry
+	// attempt is told of each call, after the metrics. It may be nil.
+	attempt func(tasks.Attempt)
 }
 
 // work is the composition root of a worker process. What is wrong with the
@@ -101,6 +104,12 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 		MaxTries: c.MaxTries, MaxAge: c.MaxAge,
 		ReconcileDelay: c.ReconcileDelay, SettleWindow: c.SettleWindow,
 		Existing: c.Existing, Absent: c.Absent,
+	}
+	if o.attempt != nil {
+		wc.Hooks.Attempt = func(a tasks.Attempt) {
+			m.Attempt(a)
+			o.attempt(a)
+		}
 	}
 	if sender != nil {
 		defer sender.Close()

@@ -1,0 +1,347 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/camsq/camsq/callback"
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/cams/camstest"
+)
+
+// fakeOptions are the command's own flags.
+type fakeOptions struct {
+	addr, receiver           string
+	public                   bool
+	quota                    int
+	faultRate, receiverFails float64
+	listLag                  time.Duration
+	seed                     uint64
+	keyID, keySecret         string
+}
+
+func (p *program) fakeCommand() *cobra.Command {
+	var o fakeOptions
+	cmd := &cobra.Command{
+		Use:   "fake",
+		Short: "Stand in for the cloud on this machine, to try workers without an account",
+		Long: `fake is a CAMS stand-in: it checks signatures, has a quota, answers in odd shapes, and
+misbehaves as often as you ask. It keeps what it is told in memory alone. It prints what a
+worker must be told to use it, and what happened when it is stopped.
+GET /_fake/instances, /_fake/stats and /_fake/webhooks tell scripts the same, as JSON.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := p.load(cmd)
+			if err != nil {
+				return err
+			}
+			return runFake(cmd.Context(), p, c, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
+	f.IntVar(&o.quota, "quota", 0, "creates a `second` that an account may make (default no limit)")
+	f.Float64Var(&o.faultRate, "fault-rate", 0, "`share` of calls that go wrong, from 0 to 1")
+	f.DurationVar(&o.listLag, "list-lag", 0, "`time` for which a new instance is not listed")
+	f.Uint64Var(&o.seed, "seed", 0, "`number` that decides all that is random (default random)")
+	f.StringVar(&o.keyID, "key-id", "", "access key `ID` that may call (default ALIBABA_CLOUD_ACCESS_KEY_ID, or else "+camstest.KeyID+")")
+	f.StringVar(&o.keySecret, "key-secret", "", "its `secret` (default ALIBABA_CLOUD_ACCESS_KEY_SECRET, or else "+camstest.KeySecret+")")
+	f.StringVar(&o.receiver, "receiver", "", "also receive webhooks at this `address`, verify them with CAMSQ_CALLBACK_SECRET and print them")
+	f.Float64Var(&o.receiverFails, "receiver-fail", 0, "`share` of webhooks that are answered 500, from 0 to 1")
+	f.BoolVar(&o.public, "public", false, "allow addresses that other machines can reach")
+	f.SortFlags = false
+	return cmd
+}
+
+// check refuses what no stand-in can be.
+func (o fakeOptions) check() error {
+	for _, a := range []struct{ flag, addr string }{{"addr", o.addr}, {"receiver", o.receiver}} {
+		if a.addr == "" && a.flag == "receiver" {
+			continue
+		}
+		host, _, err := net.SplitHostPort(a.addr)
+		if err != nil {
+			return usage("--%s %s: want HOST:PORT, such as 127.0.0.1:8080", a.flag, a.addr)
+		}
+		ip, _ := netip.ParseAddr(host)
+		if host != "localhost" && !ip.IsLoopback() && !o.public {
+			return usage("--%s %s: other machines could reach it; give a loopback address such as 127.0.0.1, or --public if that is meant", a.flag, a.addr)
+		}
+	}
+	for _, s := range []struct {
+		flag  string
+		share float64
+	}{{"fault-rate", o.faultRate}, {"receiver-fail", o.receiverFails}} {
+		if !(s.share >= 0 && s.share <= 1) {
+			return usage("--%s %g: want a share from 0 to 1", s.flag, s.share)
+		}
+	}
+	switch {
+	case o.quota < 0:
+		return usage("--quota %d: want 0 or more", o.quota)
+	case o.listLag < 0:
+		return usage("--list-lag %v: want 0 or more", o.listLag)
+	case (o.keyID == "") != (o.keySecret == ""):
+		return usage("--key-id and --key-secret go together")
+	case o.receiver == "" && o.receiverFails > 0:
+		return usage("--receiver-fail is for --receiver, which is not given")
+	}
+	return nil
+}
+
+// key says which key may call, and whether it is one of the environment: that is
+// the user's, and is not printed.
+func (o fakeOptions) key(env func(string) string) (key cams.Credentials, users bool, err error) {
+	const id, secret = "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
+	switch {
+	case o.keyID != "":
+		return cams.Credentials{AccessKeyID: o.keyID, AccessKeySecret: o.keySecret}, false, nil
+	case (env(id) == "") != (env(secret) == ""):
+		return cams.Credentials{}, false, usage("%s and %s go together; one of them is not set", id, secret)
+	case env(id) != "":
+		return cams.Credentials{
+			AccessKeyID: env(id), AccessKeySecret: env(secret), SecurityToken: env("ALIBABA_CLOUD_SECURITY_TOKEN"),
+		}, true, nil
+	}
+	return cams.Credentials{AccessKeyID: camstest.KeyID, AccessKeySecret: camstest.KeySecret}, false, nil
+}
+
+// getenv is the program's environment.
+func (p *program) getenv(name string) string {
+	for _, pair := range slices.Backward(p.env) {
+		if k, v, _ := strings.Cut(pair, "="); k == name {
+			return v
+		}
+	}
+	return ""
+}
+
+// fake is the stand-in while it runs.
+type fake struct {
+	out      *printer
+	cloud    *camstest.Server
+	receiver *receiver // nil if nobody asked for one
+}
+
+func runFake(ctx context.Context, p *program, c config, o fakeOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	key, users, err := o.key(p.getenv)
+	if err != nil {
+		return err
+	}
+	server := camstest.Config{
+		Keys: map[string]string{key.AccessKeyID: key.AccessKeySecret},
+		Seed: o.seed, Quota: o.quota, FaultRate: o.faultRate, ListLag: o.listLag,
+	}
+	if key.SecurityToken != "" {
+		server.Tokens = map[string]string{key.AccessKeyID: key.SecurityToken}
+	}
+	f := &fake{out: &printer{w: p.stdout}, cloud: camstest.New(server)}
+	defer f.cloud.Close()
+	paste := []string{}
+	l, err := listen("addr", o.addr)
+	if err != nil {
+		return err
+	}
+	defer serve(l, f.handler())()
+	paste = append(paste, "CAMSQ_ENDPOINT=http://"+l.Addr().String())
+	if !users {
+		paste = append(paste, "ALIBABA_CLOUD_ACCESS_KEY_ID="+word(key.AccessKeyID), "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+word(key.AccessKeySecret))
+	}
+	if o.receiver != "" {
+		l, more, err := f.receive(c, o)
+		if err != nil {
+			return err
+		}
+		defer serve(l, f.receiver)()
+		paste = append(paste, more...)
+	}
+	f.introduce(l.Addr().String(), users, o, paste)
+	<-ctx.Done()
+	f.summary()
+	return nil
+}
+
+func listen(flag, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, usage("--%s: cannot listen on %s; give another address: %w", flag, addr, err)
+	}
+	return l, nil
+}
+
+// serve answers until stop is called.
+func serve(l net.Listener, h http.Handler) (stop func()) {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	go func() { _ = s.Serve(l) }() // ends with Close
+	return func() { _ = s.Close() }
+}
+
+// receive makes the receiver, and says what a worker must be told of it.
+func (f *fake) receive(c config, o fakeOptions) (net.Listener, []string, error) {
+	secret, paste := c.CallbackSecret, []string{}
+	if secret == "" {
+		secret = callback.NewSecret()
+		paste = append(paste, "CAMSQ_CALLBACK_SECRET="+secret)
+	}
+	keys, err := callback.ParseSecrets(secret)
+	if err != nil {
+		return nil, nil, usage("CAMSQ_CALLBACK_SECRET: %w", err)
+	}
+	l, err := listen("receiver", o.receiver)
+	if err != nil {
+		return nil, nil, err
+	}
+	var mu sync.Mutex
+	random := rand.New(rand.NewPCG(f.cloud.Seed(), 1))
+	f.receiver = &receiver{
+		keys: keys,
+		fails: func(string, callback.Event) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return random.Float64() < o.receiverFails
+		},
+		seen: func(a arrival) {
+			d := a.event.Data
+			f.out.say("webhook  %s  %s %s  %s  %s  answered %d", a.event.Type,
+				plain(d.Request.ChannelType), plain(d.Request.InstanceName), plain(d.Code), a.id, a.status)
+		},
+		refused: func(err error) { f.out.say("webhook  refused: %s", plain(err.Error())) },
+	}
+	return l, append([]string{"CAMSQ_CALLBACK_URL=http://" + l.Addr().String() + "/", "CAMSQ_CALLBACK_ALLOW_PRIVATE=true"}, paste...), nil
+}
+
+func (f *fake) introduce(addr string, users bool, o fakeOptions, paste []string) {
+	quota := "no limit"
+	if o.quota > 0 {
+		quota = fmt.Sprintf("%d creates a second", o.quota)
+	}
+	f.out.say("A CAMS stand-in: http://%s   seed %d, quota %s, fault rate %g, list lag %v",
+		addr, f.cloud.Seed(), quota, o.faultRate, o.listLag)
+	if users {
+		f.out.say("It accepts the key of your environment (ALIBABA_CLOUD_ACCESS_KEY_ID), and nothing leaves this machine.")
+	}
+	f.out.say("Paste this where the worker is to run, then start: camsq worker")
+	f.out.say("")
+	for _, pair := range paste {
+		f.out.say("export %s", pair)
+	}
+	f.out.say("")
+}
+
+// handler serves the API at / and what scripts ask for under /_fake/.
+func (f *fake) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", f.cloud)
+	mux.HandleFunc("GET /_fake/instances", func(w http.ResponseWriter, _ *http.Request) {
+		type instance struct {
+			InstanceID   string `json:"instance_id"`
+			InstanceName string `json:"instance_name"`
+			ChannelType  string `json:"channel_type"`
+			SubmitTime   string `json:"submit_time"`
+		}
+		list := []instance{}
+		for _, i := range f.cloud.Instances() {
+			list = append(list, instance{i.InstanceID, i.InstanceName, i.ChannelType, i.SubmitTime})
+		}
+		writeJSON(w, list)
+	})
+	mux.HandleFunc("GET /_fake/stats", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, f.stats()) })
+	mux.HandleFunc("GET /_fake/webhooks", func(w http.ResponseWriter, _ *http.Request) {
+		if f.receiver == nil {
+			http.Error(w, "there is no receiver; start it with --receiver ADDR", http.StatusNotFound)
+			return
+		}
+		writeJSON(w, f.receiver.counted())
+	})
+	return mux
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(v) // a client that hung up need not be told
+}
+
+// fakeStats is what happened so far.
+type fakeStats struct {
+	Seed      uint64         `json:"seed"`
+	Calls     map[string]int `json:"calls"`
+	Throttled int            `json:"throttled"`
+	Instances int            `json:"instances"`
+	// Duplicates holds the names, "CHANNEL NAME", of which there is more than one instance.
+	Duplicates map[string]int `json:"duplicates"`
+	Violations []string       `json:"violations"`
+}
+
+func (f *fake) stats() fakeStats {
+	s := fakeStats{
+		Seed: f.cloud.Seed(), Calls: map[string]int{}, Throttled: f.cloud.Throttled(),
+		Duplicates: map[string]int{}, Violations: append([]string{}, f.cloud.Violations()...),
+	}
+	for _, op := range []string{"CreateInstance", "ListInstance", "QueryInstance"} {
+		s.Calls[op] = f.cloud.Calls(op)
+	}
+	names := map[string]int{}
+	for _, i := range f.cloud.Instances() {
+		s.Instances++
+		names[strings.ToUpper(i.ChannelType)+" "+i.InstanceName]++
+	}
+	for name, n := range names {
+		if n > 1 {
+			s.Duplicates[name] = n
+		}
+	}
+	return s
+}
+
+// summary is the last word.
+func (f *fake) summary() {
+	s := f.stats()
+	f.out.say("")
+	f.out.say("calls       %d CreateInstance, %d ListInstance, %d QueryInstance; %d throttled",
+		s.Calls["CreateInstance"], s.Calls["ListInstance"], s.Calls["QueryInstance"], s.Throttled)
+	f.out.say("instances   %d", s.Instances)
+	f.out.say("duplicates  %s", plural(int64(len(s.Duplicates)), "name"))
+	for name, n := range s.Duplicates {
+		f.out.say("            %d of %s", n, plain(name))
+	}
+	f.out.say("violations  %d", len(s.Violations))
+	for _, v := range s.Violations[:min(len(s.Violations), 10)] {
+		f.out.say("            %s", plain(v))
+	}
+	if f.receiver != nil {
+		c := f.receiver.counted()
+		f.out.say("webhooks    %d received, %d verified, %d refused, %d failed on purpose, %d distinct",
+			c.Received, c.Verified, c.Refused, c.Failed, c.Distinct)
+	}
+}
+
+// printer writes whole lines, from any goroutine.
+type printer struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *printer) say(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.w, format+"\n", args...)
+}
+

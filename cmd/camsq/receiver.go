@@ -1,0 +1,115 @@
+package main
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/camsq/camsq/callback"
+)
+
+// receiver is a webhook receiver that verifies and counts, and keeps nothing
+// else. Set its fields before it is served.
+type receiver struct {
+	keys callback.Keyring
+	// fails says whether to answer 500 to a webhook that is genuine. Nil never does.
+	fails func(id string, e callback.Event) bool
+	// seen is told of each webhook that is genuine, with the answer it got. It may be nil.
+	seen func(a arrival)
+	// refused is told of each webhook that is not accepted, and why. It may be nil.
+	refused func(err error)
+
+	mu    sync.Mutex
+	count webhookCount
+	ids   map[string][sha256.Size]byte
+}
+
+// arrival is one webhook that came and was genuine.
+type arrival struct {
+	at     time.Time
+	id     string
+	event  callback.Event
+	status int
+}
+
+// webhookCount is what came in.
+type webhookCount struct {
+	Received int `json:"received"`
+	Verified int `json:"verified"`
+	// Refused had no good signature, or no event in them.
+	Refused int `json:"refused"`
+	// Failed were genuine, and answered 500 on purpose.
+	Failed int `json:"failed_on_purpose"`
+	// Changed came again under the same ID with another body, which must not be.
+	Changed int `json:"changed"`
+	// Distinct are the different IDs among the verified, ByType their events.
+	Distinct int            `json:"distinct"`
+	ByType   map[string]int `json:"by_type"`
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	hash := sha256.New()
+	q.Body = io.NopCloser(io.TeeReader(q.Body, hash))
+	id, event, err := callback.ReadEvent(q, time.Now(), r.keys)
+	status := http.StatusNoContent
+	switch {
+	case errors.Is(err, callback.ErrUnsigned), errors.Is(err, callback.ErrBadSignature), errors.Is(err, callback.ErrStale):
+		status = http.StatusUnauthorized
+	case err != nil:
+		status = http.StatusBadRequest
+	case r.fails != nil && r.fails(id, event):
+		status = http.StatusInternalServerError
+	}
+	r.note(id, event, [sha256.Size]byte(hash.Sum(nil)), status, err)
+	if err != nil {
+		if r.refused != nil {
+			r.refused(err)
+		}
+		http.Error(w, err.Error(), status)
+		return
+	}
+	if r.seen != nil {
+		r.seen(arrival{at: time.Now(), id: id, event: event, status: status})
+	}
+	w.WriteHeader(status)
+}
+
+func (r *receiver) note(id string, event callback.Event, body [sha256.Size]byte, status int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count.Received++
+	if err != nil {
+		r.count.Refused++
+		return
+	}
+	r.count.Verified++
+	if status >= 300 {
+		r.count.Failed++
+	}
+	if r.ids == nil {
+		r.ids, r.count.ByType = map[string][sha256.Size]byte{}, map[string]int{}
+	}
+	if first, again := r.ids[id]; !again {
+		r.ids[id] = body
+		r.count.Distinct++
+		r.count.ByType[string(event.Type)]++
+	} else if first != body {
+		r.count.Changed++
+	}
+}
+
+// counted returns what came in so far.
+func (r *receiver) counted() webhookCount {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.count
+	c.ByType = maps.Clone(c.ByType)
+	if c.ByType == nil {
+		c.ByType = map[string]int{}
+	}
+	return c
+}
