@@ -67,26 +67,9 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 		w.looked(l, "failed")
 		return w.cannotList(wait, l, r, err)
 	}
-	var fresh []cams.Instance
-	for _, i := range found {
-		if !r.InBaseline(i.InstanceID) {
-			fresh = append(fresh, i)
-		}
-	}
-	if fresh, err = w.unclaimed(ctx, r, fresh); err != nil {
+	if ended, err := w.take(ctx, l, r, found); ended || err != nil {
 		return err
 	}
-	switch {
-	case len(fresh) == 1:
-		w.looked(l, "found")
-		r.Instance, r.Adopted, r.Code, r.Message = eventInstance(fresh[0]), true, "OK", ""
-		return again(w.end(ctx, l, r, tasks.StepFound))
-	case len(fresh) > 1:
-		w.looked(l, "several")
-		choose(&r, fresh)
-		return again(w.end(ctx, l, r, tasks.StepSeveral))
-	}
-	w.looked(l, "absent")
 	// r.Now is from before the look, so a window that was over then is over for the look.
 	if left := w.SettleWindow - r.Now.Sub(r.Since); left > 0 {
 		due := min(w.ReconcileDelay<<min(r.Looks+1, 10), max(left, time.Second))
@@ -103,6 +86,47 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 		return again(err)
 	}
 	return &Later{r.Wait(), "the call made no instance and is made again"}
+}
+
+// take ends a job of whose calls one has no answer, if what was found tells how
+// it ended: one instance that was not there before and is no other job's is the
+// job's own, and between several a person must choose.
+func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, found []cams.Instance) (ended bool, err error) {
+	var fresh []cams.Instance
+	for _, i := range found {
+		if !r.InBaseline(i.InstanceID) {
+			fresh = append(fresh, i)
+		}
+	}
+	if fresh, err = w.unclaimed(ctx, r, fresh); err != nil {
+		return false, err
+	}
+	switch {
+	case len(fresh) == 1:
+		w.looked(l, "found")
+		r.Instance, r.Adopted, r.Code, r.Message = eventInstance(fresh[0]), true, "OK", ""
+		return true, again(w.end(ctx, l, r, tasks.StepFound))
+	case len(fresh) > 1:
+		w.looked(l, "several")
+		choose(&r, fresh)
+		return true, again(w.end(ctx, l, r, tasks.StepSeveral))
+	}
+	w.looked(l, "absent")
+	return false, nil
+}
+
+// lookFirst looks once for the instance of an earlier call, before a job that a
+// person put back calls again. It may be days since recovery looked.
+func (w *Worker) lookFirst(ctx context.Context, l *lane, r tasks.Record) (tasks.Record, error) {
+	found, err := w.find(ctx, l, r)
+	if err != nil {
+		w.looked(l, "failed")
+		return r, w.cannotList(ctx, l, r, err)
+	}
+	if done, err := w.take(ctx, l, r, found); done || err != nil {
+		return ended(r, err)
+	}
+	return r, nil
 }
 
 // find lists the instances of exactly the job's channel type and name, within

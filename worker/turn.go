@@ -61,7 +61,7 @@ func (w *Worker) afterCaller(ctx context.Context, r tasks.Record) error {
 
 // doubt makes a calling job uncertain.
 func (w *Worker) doubt(ctx context.Context, r tasks.Record) error {
-	r.Looks, r.Delays = 0, 0
+	r.Looks, r.Delays, r.Doubted = 0, 0, true
 	r, err := w.Ledger.Step(ctx, r, tasks.StepAmbiguous, w.ReconcileDelay)
 	if err != nil {
 		return again(err)
@@ -91,11 +91,14 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record) error {
 	}
 	wait, stop := w.untilDraining(ctx)
 	defer stop()
-	if r.Baseline == nil {
+	switch {
+	case r.LookFirst():
+		r, err = w.lookFirst(wait, l, r)
+	case r.Baseline == nil:
 		r, err = w.baseline(wait, l, r)
-		if err != nil || r.State != tasks.StateQueued {
-			return err
-		}
+	}
+	if err != nil || r.State != tasks.StateQueued {
+		return err
 	}
 	waited, err := l.Create.Wait(wait)
 	w.waited(l, "CreateInstance", waited)
@@ -276,6 +279,7 @@ func (w *Worker) disputed(ctx context.Context, l *lane, r tasks.Record) error {
 	r.Instance, r.Code = nil, tasks.CodeSeveral
 	if r.State == tasks.StateCalling {
 		// Dies after this step: recovery sees the candidate, and parks the job too.
+		r.Doubted = true
 		var err error
 		if r, err = w.Ledger.Step(ctx, r, tasks.StepAmbiguous, 0); err != nil {
 			return again(err)
@@ -293,38 +297,24 @@ func (w *Worker) disputed(ctx context.Context, l *lane, r tasks.Record) error {
 
 // end takes a job to a state that is told to the receiver, and tells it.
 func (w *Worker) end(ctx context.Context, l *lane, r tasks.Record, by tasks.Step) error {
-	to, err := tasks.Next(r.State, by)
-	if err != nil {
-		return err
-	}
 	r.Delays = 0
-	if to.EventType() != "" && orElse(r.CallbackURL, l.CallbackURL) != "" {
-		r.Callback = tasks.CallbackProgress{State: tasks.CallbackOwed}
-	}
-	r, err = w.Ledger.Step(ctx, r, by, 0)
+	r, err := w.ending().end(ctx, r, by, l.CallbackURL)
 	if err != nil {
 		return err
 	}
-	if w.Hooks.Finish != nil {
-		w.Hooks.Finish(tasks.Finish{
-			Account: r.Account, State: r.State, Code: r.Code, Adopted: r.Adopted, Age: r.Now.Sub(r.EnqueuedAt),
-		})
-	}
-	w.Log.LogAttrs(ctx, slog.LevelInfo, "job "+string(r.State), slog.String("account", r.Account),
-		slog.String("job", r.ID), slog.String("code", r.Code), slog.Bool("adopted", r.Adopted))
 	return w.tell(ctx, r)
 }
 
 // tell queues the callback that a job owes. A job that owes none is done.
 func (w *Worker) tell(ctx context.Context, r tasks.Record) error {
-	if r.Callback.State != tasks.CallbackOwed {
-		return nil
-	}
-	if err := w.Callbacks.Callback(ctx, r.Ref()); err != nil {
-		w.Log.Warn("queueing a callback", "job", r.Ref().String(), "error", err)
+	if err := w.ending().tell(ctx, r); err != nil {
 		return &Later{time.Second, "its callback could not be queued"}
 	}
 	return nil
+}
+
+func (w *Worker) ending() ending {
+	return ending{steps: w.Ledger, callbacks: w.Callbacks, finish: w.Hooks.Finish, log: w.Log}
 }
 
 // pace slows the account down by what an answer to one of its actions says, and

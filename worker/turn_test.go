@@ -1,11 +1,11 @@
 package worker_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,10 +24,12 @@ type desk struct {
 	cloud        *shelf
 	create, list *gate
 	callbacks    *outbox
-	log          *bytes.Buffer
-	attempts     []tasks.Attempt
-	finishes     []tasks.Finish
-	looks        []string
+	log          *lockedBuffer
+
+	mu       sync.Mutex
+	attempts []tasks.Attempt
+	finishes []tasks.Finish
+	looks    []string
 }
 
 // ledgerFuncs, apiFuncs: a desk's own, with some methods replaced.
@@ -67,7 +69,7 @@ func newDesk(t *testing.T, changes ...func(*desk, *worker.Config)) *desk {
 	t.Helper()
 	d := &desk{
 		ledger: newMemory(), cloud: new(shelf), create: new(gate), list: new(gate),
-		callbacks: new(outbox), log: new(bytes.Buffer),
+		callbacks: new(outbox), log: new(lockedBuffer),
 	}
 	c := worker.Config{
 		Lanes: []worker.Lane{{
@@ -76,9 +78,9 @@ func newDesk(t *testing.T, changes ...func(*desk, *worker.Config)) *desk {
 		Ledger: d.ledger, Callbacks: d.callbacks,
 		Log: slog.New(slog.NewTextHandler(d.log, nil)),
 		Hooks: worker.Hooks{
-			Attempt: func(a tasks.Attempt) { d.attempts = append(d.attempts, a) },
-			Finish:  func(f tasks.Finish) { d.finishes = append(d.finishes, f) },
-			Look:    func(_, result string) { d.looks = append(d.looks, result) },
+			Attempt: func(a tasks.Attempt) { d.note(func() { d.attempts = append(d.attempts, a) }) },
+			Finish:  func(f tasks.Finish) { d.note(func() { d.finishes = append(d.finishes, f) }) },
+			Look:    func(_, result string) { d.note(func() { d.looks = append(d.looks, result) }) },
 		},
 	}
 	for _, change := range changes {
@@ -89,6 +91,12 @@ func newDesk(t *testing.T, changes ...func(*desk, *worker.Config)) *desk {
 		t.Fatal(err)
 	}
 	return d
+}
+
+func (d *desk) note(event func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	event()
 }
 
 // creating replaces the cloud's CreateInstance.
@@ -379,13 +387,14 @@ func TestManyRefusalsAtOnceAreOneRefusalOfTheAccount(t *testing.T) {
 			time.Sleep(time.Second) // all are under way together
 			return cams.Instance{}, said(403, "NoPermission")
 		}))
+		var turns sync.WaitGroup
 		for _, id := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 			r := queued()
 			r.ID, r.Request.InstanceName = id, id
 			d.ledger.put(r)
-			go func() { _ = d.Turn(t.Context(), r.Ref()) }()
+			turns.Go(func() { _ = d.Turn(t.Context(), r.Ref()) })
 		}
-		time.Sleep(time.Minute)
+		turns.Wait()
 		if got := len(d.create.pauses); got != 8 {
 			t.Fatalf("%d pauses, want one for each refusal", got)
 		}
@@ -674,6 +683,15 @@ func TestAWorkerThatWasFrozenBetweenMarkAndCallDoesNotSend(t *testing.T) {
 func TestTheCallEndsBeforeOthersMayJudge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, func(d *desk, c *worker.Config) {
+			c.Ledger = ledgerFuncs{d.ledger, func(next stepFunc) stepFunc {
+				return func(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
+					r, err := next(ctx, r, by, due)
+					if by == tasks.StepBegin {
+						time.Sleep(5 * time.Second) // the mark is there, and Redis is slow to say so
+					}
+					return r, err
+				}
+			}}
 			c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: func(ctx context.Context, _ cams.CreateInstanceRequest) (cams.Instance, error) {
 				<-ctx.Done()
 				r, _ := d.ledger.Get(ctx, job1)

@@ -254,6 +254,7 @@ const steps = 14
 // TestNeverCreatesTwice is the promise: whatever befalls a step, and when, the
 // job has one instance, one outcome, and a callback that is queued.
 func TestNeverCreatesTwice(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		seen := map[string]bool{}
 		for at := range steps {
@@ -279,6 +280,7 @@ func TestNeverCreatesTwice(t *testing.T) {
 // TestNeverCreatesTwiceThoughTwoThingsGoWrong takes every two mishaps at every
 // two steps.
 func TestNeverCreatesTwiceThoughTwoThingsGoWrong(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes some thousand trials")
 	}

@@ -1,0 +1,367 @@
+package worker_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/cams/camstest"
+	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/ratelimit"
+	"github.com/camsq/camsq/internal/redisconn"
+	"github.com/camsq/camsq/internal/redistest"
+	"github.com/camsq/camsq/internal/seal"
+	"github.com/camsq/camsq/tasks"
+	"github.com/camsq/camsq/worker"
+)
+
+// world is what the processes of a test share: one Redis, one cloud, one
+// receiver of callbacks. It belongs into a bubble: its time is virtual, and its
+// connections are pipes.
+type world struct {
+	t        *testing.T
+	mini     *miniredis.Miniredis
+	rdb      *redis.Client // the test's own
+	cloud    *camstest.Server
+	keys     string
+	producer *enqueue.Client
+	ledger   *ledger.Ledger
+	inspect  *asynq.Inspector
+	post     *postbox
+	log      *lockedBuffer
+}
+
+const account = "acme"
+
+func newWorld(t *testing.T, c camstest.Config) *world {
+	t.Helper()
+	w := &world{t: t, cloud: camstest.New(c), keys: enqueue.NewDataKey(), post: newPostbox(), log: new(lockedBuffer)}
+	w.mini, w.rdb = redistest.Mini(t)
+	w.inspect = asynq.NewInspectorFromRedisClient(w.rdb)
+	w.producer, w.ledger = w.books(w.rdb)
+	t.Cleanup(func() {
+		w.cloud.Close()
+		if v := w.cloud.Violations(); len(v) > 0 {
+			t.Errorf("the cloud saw what no client should send: %q", v)
+		}
+		if t.Failed() {
+			t.Logf("the cloud's seed: %d; the log:\n%s", w.cloud.Seed(), w.log)
+		}
+	})
+	return w
+}
+
+// books opens what stands in Redis.
+func (w *world) books(rdb redis.UniversalClient) (*enqueue.Client, *ledger.Ledger) {
+	w.t.Helper()
+	ring, err := seal.ParseKeys(w.keys)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	l, err := ledger.New(ledger.Config{Redis: rdb, Keys: ring})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c, err := enqueue.New(enqueue.Config{Redis: rdb, DataKeys: w.keys})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c, l
+}
+
+// enqueue sends jobs whose instances have the jobs' names.
+func (w *world) enqueue(ids ...string) {
+	w.t.Helper()
+	for _, id := range ids {
+		_, err := w.producer.Create(w.t.Context(), tasks.Job{
+			ID: id, Account: account, CallbackURL: "https://example.com/hook",
+			Request: tasks.Request{ChannelType: "VIBER", InstanceName: id, ContactMail: "ana@example.com"},
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) record(id string) tasks.Record {
+	w.t.Helper()
+	r, err := w.ledger.Get(w.t.Context(), tasks.Ref{Account: account, ID: id})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// await waits in virtual time.
+func (w *world) await(what string, limit time.Duration, reached func() bool) {
+	w.t.Helper()
+	for begin := time.Now(); !reached(); {
+		waited := time.Since(begin)
+		if waited > limit {
+			w.t.Fatalf("after %v: not yet %s", limit, what)
+		}
+		time.Sleep(time.Second + waited/20) // each look is real time
+	}
+}
+
+// awaitEnd waits until each job has ended and its receiver knows.
+func (w *world) awaitEnd(limit time.Duration, ids ...string) {
+	w.t.Helper()
+	for _, id := range ids {
+		w.await("the end of "+id, limit, func() bool {
+			r := w.record(id)
+			return (r.State.Final() || r.State == tasks.StateHeld) && r.Callback.State == tasks.CallbackDelivered
+		})
+	}
+}
+
+// wantCreated holds each job against the promise: one instance, recorded as
+// its own, and told.
+func (w *world) wantCreated(ids ...string) {
+	w.t.Helper()
+	for _, id := range ids {
+		r := w.record(id)
+		if n := w.cloud.Created(id); n != 1 || r.State != tasks.StateCreated {
+			w.t.Errorf("job %s is %s (%s %s), and there are %d instances, want one", id, r.State, r.Code, r.Message, n)
+			continue
+		}
+		for _, i := range w.cloud.Instances() {
+			if i.InstanceName == id && i.InstanceID != r.Instance.InstanceID {
+				w.t.Errorf("job %s has the instance %s, and its instance is %s", id, r.Instance.InstanceID, i.InstanceID)
+			}
+		}
+		if w.post.received(id) == 0 {
+			w.t.Errorf("nobody was told of job %s", id)
+		}
+	}
+}
+
+// process is a worker process: its own connections, its own servers.
+type process struct {
+	*worker.Worker
+	world      *world
+	redis, api *plug
+	cancel     context.CancelFunc
+	ended      chan struct{}
+}
+
+// setup is what a test may change of a process before it starts.
+type setup struct {
+	worker.Config
+	// asynq changes the servers' settings.
+	asynq func(*asynq.Config)
+	// bare leaves out the hook that lets asynq's bookkeeping finish.
+	bare bool
+	// hooks see each command that the queue sends, as the innermost.
+	hooks []redis.Hook
+}
+
+// start starts a process. It is stopped when the test ends.
+func (w *world) start(changes ...func(*process, *setup)) *process {
+	w.t.Helper()
+	p := &process{world: w, redis: new(plug), api: new(plug), ended: make(chan struct{})}
+	rdb, queue := w.client(p.redis), w.client(p.redis)
+	client, books := w.books(rdb)
+	limits := ratelimit.New(rdb, ratelimit.Config{})
+	wire := w.cloud.ClientConfig("")
+	dial := wire.DialContext
+	wire.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return p.api.dial(func() (net.Conn, error) { return dial(ctx, network, address) })
+	}
+	api, err := cams.New(wire)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s := setup{Config: worker.Config{
+		Lanes: []worker.Lane{{
+			Account: account, API: api,
+			Create: limits.Bucket(ledger.LimitKey(account, "CreateInstance"), ratelimit.Limit{Rate: 50, Burst: 10}),
+			List:   limits.Bucket(ledger.LimitKey(account, "ListInstance"), ratelimit.Limit{Rate: 50, Burst: 10}),
+		}},
+		Ledger: books, Callbacks: client, Sender: w.post, Schedule: threeTries,
+		Log: slog.New(slog.NewTextHandler(w.log, nil)),
+	}}
+	for _, change := range changes {
+		change(p, &s)
+	}
+	queue.AddHook(new(redisconn.PauseOnError))
+	if !s.bare {
+		queue.AddHook(redisconn.KeepBookkeeping{})
+	}
+	for _, h := range s.hooks {
+		queue.AddHook(h)
+	}
+	if p.Worker, err = worker.New(s.Config); err != nil {
+		w.t.Fatal(err)
+	}
+
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel = cancel
+	var running sync.WaitGroup
+	running.Go(func() {
+		err := p.Run(ctx, func(c asynq.Config) *asynq.Server {
+			// Each look at an empty queue is real time.
+			c.TaskCheckInterval, c.DelayedTaskCheckInterval, c.JanitorInterval = 2*time.Second, 2*time.Second, time.Hour
+			if s.asynq != nil {
+				s.asynq(&c)
+			}
+			return asynq.NewServerFromRedisClient(queue, c)
+		})
+		if err != nil {
+			w.t.Errorf("Run: %v", err)
+		}
+	})
+	sweeper := worker.Sweeper{Accounts: []string{account}, Books: books, Tasks: client, Log: s.Log}
+	running.Go(func() { sweeper.Run(ctx) })
+	go func() {
+		running.Wait()
+		close(p.ended)
+	}()
+	w.t.Cleanup(func() {
+		p.stop()
+		api.CloseIdleConnections()
+		_, _ = rdb.Close(), queue.Close()
+		time.Sleep(2 * time.Second) // a pool whose dials failed looks once a second whether it was closed
+	})
+	return p
+}
+
+// stop stops the process as SIGTERM would, and waits for its end.
+func (p *process) stop() {
+	p.cancel()
+	<-p.ended
+}
+
+// kill ends the process as far as anybody else can see: whatever it still does,
+// it reaches nobody.
+func (p *process) kill() {
+	p.redis.pull()
+	p.api.pull()
+	p.cancel()
+}
+
+func (w *world) client(p *plug) *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Addr:                     "miniredis",
+		Dialer:                   func(context.Context, string, string) (net.Conn, error) { return p.dial(w.mini.Dial) },
+		DialerRetries:            1,
+		ContextTimeoutEnabled:    true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+}
+
+// plug is what connects a process to something. Pulled, it cuts every
+// connection, and dials are refused.
+type plug struct {
+	mu    sync.Mutex
+	out   bool
+	conns []net.Conn
+}
+
+func (p *plug) dial(dial func() (net.Conn, error)) (net.Conn, error) {
+	p.mu.Lock()
+	out := p.out
+	p.mu.Unlock()
+	if out {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}
+	conn, err := dial()
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.out {
+		_ = conn.Close()
+	}
+	p.conns = append(p.conns, conn)
+	return conn, nil
+}
+
+func (p *plug) pull() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.out = true
+	for _, c := range p.conns {
+		_ = c.Close()
+	}
+	p.conns = nil
+}
+
+func (p *plug) push() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.out = false
+}
+
+// postbox is the receiver of every callback.
+type postbox struct {
+	mu   sync.Mutex
+	jobs map[string]int
+	ids  map[string]map[string]bool
+}
+
+func newPostbox() *postbox {
+	return &postbox{jobs: map[string]int{}, ids: map[string]map[string]bool{}}
+}
+
+func (p *postbox) Send(_ context.Context, _, id string, body []byte) tasks.Delivery {
+	e, err := tasks.DecodeEvent(body)
+	if err != nil {
+		return tasks.Delivery{Result: tasks.DeliveryRefused, Reason: tasks.ReasonOther, Detail: err.Error()}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.jobs[e.Data.JobID]++
+	if p.ids[e.Data.JobID] == nil {
+		p.ids[e.Data.JobID] = map[string]bool{}
+	}
+	p.ids[e.Data.JobID][id] = true
+	return tasks.Delivery{Result: tasks.DeliveryDelivered, Status: 200, Reason: tasks.ReasonOK}
+}
+
+func (p *postbox) received(job string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.jobs[job]
+}
+
+// lockedBuffer is a log that several goroutines write.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// names returns n job IDs.
+func names(prefix string, n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf("%s-%d", prefix, i)
+	}
+	return all
+}
