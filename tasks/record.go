@@ -65,6 +65,9 @@ type Progress struct {
 	// Baseline holds the IDs of the instances of the same name that stood there
 	// before the first call. Nil means that nobody has looked yet.
 	Baseline *[]string `json:"baseline,omitempty"`
+	// Doubted says that a call of the job once ended without an answer: whatever
+	// was concluded since, its instance may still turn up.
+	Doubted bool `json:"doubted,omitempty"`
 	// Looks counts how often recovery listed the instances since the job became uncertain.
 	Looks int `json:"looks,omitempty"`
 	// Candidates are the instance IDs between which a held job needs a person to choose.
@@ -88,6 +91,23 @@ type Progress struct {
 func (p Progress) InBaseline(instanceID string) bool {
 	return p.Baseline != nil && slices.Contains(*p.Baseline, instanceID)
 }
+
+// Renew gives the job another budget, on a person's word. The callback of the
+// outcome that it takes back is no longer owed: the next outcome is told instead.
+//
+// A job that was never in doubt forgets its baseline: whatever stands there now
+// stood there before its next call. One that was keeps it, since an instance that
+// is not in it may be the job's own, come late: see [Progress.LookFirst].
+func (p *Progress) Renew(code, message string) {
+	*p = Progress{Baseline: p.Baseline, Doubted: p.Doubted, Code: code, Message: message}
+	if !p.Doubted {
+		p.Baseline = nil
+	}
+}
+
+// LookFirst says that the API must be asked for the instance of an earlier call
+// before the job may call again: a person has put it back, and that call had no answer.
+func (p Progress) LookFirst() bool { return p.Doubted && p.Tries == 0 }
 
 // CallbackState is how far telling an outcome got.
 type CallbackState string

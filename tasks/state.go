@@ -17,7 +17,7 @@ const (
 	StateHeld State = "held"
 	// StateCreated means that the job has its one instance. Final.
 	StateCreated State = "created"
-	// StateFailed means that the job has no instance and will not try again. Final.
+	// StateFailed means that the job has no instance and will not try again by itself. Final.
 	StateFailed State = "failed"
 	// StateCancelled means that somebody withdrew the job before it was called. Final.
 	StateCancelled State = "cancelled"
@@ -74,6 +74,7 @@ const (
 	StepResolveCreated Step = "resolve_created"
 	StepResolveAbsent  Step = "resolve_absent"
 	StepResolveFailed  Step = "resolve_failed"
+	StepRetried        Step = "retried"
 )
 
 // Edge is one allowed step, with the reason for it.
@@ -91,6 +92,8 @@ var edges = []Edge{
 	{StateQueued, StepExists, StateFailed, "an instance of that name stood there before the first call (CAMSQ_EXISTING=fail)"},
 	{StateQueued, StepAdopt, StateCreated, "the one instance of that name that stood there before is taken (CAMSQ_EXISTING=adopt)"},
 	{StateQueued, StepChoose, StateHeld, "several instances of that name stood there before; a person must choose one to adopt"},
+	{StateQueued, StepFound, StateCreated, "the look before a call that a person allowed again: the instance of an earlier call turned up"},
+	{StateQueued, StepSeveral, StateHeld, "the same look: several new instances of that name; only a person can tell"},
 	{StateQueued, StepSpent, StateFailed, "the budget of tries or of time is spent"},
 	{StateQueued, StepCancel, StateCancelled, "somebody withdrew the job"},
 
@@ -109,6 +112,8 @@ var edges = []Edge{
 	{StateHeld, StepResolveCreated, StateCreated, "a person names the instance"},
 	{StateHeld, StepResolveAbsent, StateQueued, "a person knows that there is none"},
 	{StateHeld, StepResolveFailed, StateFailed, "a person gives the job up"},
+
+	{StateFailed, StepRetried, StateQueued, "a person gives a failed job another budget"},
 }
 
 // Edges returns every allowed step. docs/state_machine.md is generated from it.

@@ -78,10 +78,11 @@ func TestEveryOutcomeIsAStepFromCallingAndNoOtherStepLeavesIt(t *testing.T) {
 	}
 }
 
-func TestOnlyALookupLeavesUncertainAndOnlyAPersonLeavesHeld(t *testing.T) {
+func TestOnlyALookupLeavesUncertainAndOnlyAPersonLeavesHeldOrFailed(t *testing.T) {
 	allowed := map[tasks.State]map[tasks.Step]bool{
 		tasks.StateUncertain: {tasks.StepFound: true, tasks.StepSeveral: true, tasks.StepAbsent: true, tasks.StepUnfound: true},
 		tasks.StateHeld:      {tasks.StepResolveCreated: true, tasks.StepResolveAbsent: true, tasks.StepResolveFailed: true},
+		tasks.StateFailed:    {tasks.StepRetried: true},
 	}
 	for _, e := range tasks.Edges() {
 		if steps, ok := allowed[e.From]; ok && !steps[e.By] {
@@ -90,14 +91,18 @@ func TestOnlyALookupLeavesUncertainAndOnlyAPersonLeavesHeld(t *testing.T) {
 	}
 }
 
-func TestFinalStatesHaveNoWayOutAndAllOthersHaveOne(t *testing.T) {
+func TestAJobThatHasItsInstanceOrWasWithdrawnStaysSoAndAllOthersHaveAWayOut(t *testing.T) {
 	out := map[tasks.State]int{}
 	for _, e := range tasks.Edges() {
 		out[e.From]++
 	}
 	for _, s := range tasks.States() {
-		if s.Final() != (out[s] == 0) {
-			t.Errorf("%s: final is %t, and %d steps leave it", s, s.Final(), out[s])
+		forGood := s == tasks.StateCreated || s == tasks.StateCancelled
+		if forGood != (out[s] == 0) {
+			t.Errorf("%s: %d steps leave it", s, out[s])
+		}
+		if forGood && !s.Final() {
+			t.Errorf("%s has no way out and is not final", s)
 		}
 	}
 }
