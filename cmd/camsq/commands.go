@@ -11,5 +11,6 @@ func (p *program) commands() []*cobra.Command {
 		p.resultsCommand(),
 		p.workerCommand(),
 		p.fakeCommand(),
+		p.checkCommand(),
 	}
 }

@@ -57,12 +57,8 @@ loopback addresses. No setting and no credential of yours is used, and no real c
 or receiver is touched. A few calls and a webhook go wrong on purpose.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var foreign error
-			cmd.InheritedFlags().Visit(func(f *pflag.Flag) {
-				foreign = usage("demo takes no --%s: it uses no setting of yours, only what it brings", f.Name)
-			})
-			if foreign != nil {
-				return foreign
+			if err := onlyOwnFlags(cmd); err != nil {
+				return err
 			}
 			name, raw := "examples/tenants.csv", examples.Tenants
 			if len(args) > 0 {
@@ -80,7 +76,27 @@ or receiver is touched. A few calls and a webhook go wrong on purpose.`,
 		},
 	}
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "show the workers' logs, on stderr")
+	cmd.SetUsageTemplate(ownFlagsUsage)
 	return cmd
+}
+
+// ownFlagsUsage leaves out the flags of the settings, for a command that has no use for them.
+const ownFlagsUsage = `Usage:
+  {{.UseLine}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
+`
+
+// onlyOwnFlags refuses the flags of settings that the command would not heed.
+func onlyOwnFlags(cmd *cobra.Command, heeded ...string) error {
+	var err error
+	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Changed && !slices.Contains(heeded, f.Name) {
+			err = usage("--%s has no meaning for %s; see camsq %[2]s --help", f.Name, cmd.Name())
+		}
+	})
+	return err
 }
 
 // demo is the whole system in one process.
@@ -89,7 +105,7 @@ type demo struct {
 	log   *slog.Logger
 	file  string
 	rows  []demoRow
-	cut   bool // the file has more rows
+	cut   bool        // the file has more rows
 	jobs  []tasks.Job // those that were queued
 	begun time.Time
 

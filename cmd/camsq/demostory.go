@@ -509,4 +509,3 @@ func series(name string, m *dto.Metric) string {
 	}
 	return name + "{" + strings.Join(labels, ",") + "}"
 }
-

@@ -44,6 +44,9 @@ worker must be told to use it, and what happened when it is stopped.
 GET /_fake/instances, /_fake/stats and /_fake/webhooks tell scripts the same, as JSON.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := onlyOwnFlags(cmd, configFile); err != nil {
+				return err
+			}
 			c, err := p.load(cmd)
 			if err != nil {
 				return err
@@ -63,6 +66,7 @@ GET /_fake/instances, /_fake/stats and /_fake/webhooks tell scripts the same, as
 	f.Float64Var(&o.receiverFails, "receiver-fail", 0, "`share` of webhooks that are answered 500, from 0 to 1")
 	f.BoolVar(&o.public, "public", false, "allow addresses that other machines can reach")
 	f.SortFlags = false
+	cmd.SetUsageTemplate(ownFlagsUsage)
 	return cmd
 }
 
@@ -274,9 +278,14 @@ func (f *fake) handler() http.Handler {
 
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
+	_ = encodeJSON(w, v) // a client that hung up need not be told
+}
+
+func encodeJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(v) // a client that hung up need not be told
+	return enc.Encode(v)
 }
 
 // fakeStats is what happened so far.
@@ -344,4 +353,3 @@ func (l *printer) say(format string, args ...any) {
 	defer l.mu.Unlock()
 	fmt.Fprintf(l.w, format+"\n", args...)
 }
-

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 )
 
@@ -23,7 +24,14 @@ const (
 	exitUnreachable = 3 // what is needed could not be reached
 )
 
+// silent drops what go-redis would write to stderr by itself: its errors come back
+// too, and are said once.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
 func main() {
+	redis.SetLogger(silent{})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	stop()

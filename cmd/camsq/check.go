@@ -1,0 +1,333 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/camsq/camsq/callback"
+	"github.com/camsq/camsq/cams"
+)
+
+// checkTime bounds each single check.
+const checkTime = 15 * time.Second
+
+func (p *program) checkCommand() *cobra.Command {
+	var asJSON, send bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Tell whether Redis, the credentials, the API and the receivers are ready",
+		Long: `check tells whether all that a worker needs is ready: the settings, Redis and how well it
+keeps what is written to it, each account's credentials, endpoint and clock, the receivers.
+It creates no instance and sends no webhook; the API is asked for a list (cams:ListInstance).
+The exit code is 0 if all is well or there are warnings only, 2 if something is set wrongly,
+3 if something cannot be reached.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			k := &checkup{program: p, send: send}
+			k.run(cmd)
+			if asJSON {
+				if err := k.writeJSON(p.stdout); err != nil {
+					return err
+				}
+			} else {
+				k.print(p.stdout)
+			}
+			return k.verdict()
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write the findings as JSON")
+	cmd.Flags().BoolVar(&send, "send", false, "also open a connection to each receiver, over which nothing is sent")
+	return cmd
+}
+
+// finding is what one check came to.
+type finding struct {
+	Check   string `json:"check"`
+	Account string `json:"account,omitempty"`
+	// Level is ok, warn or FAIL.
+	Level string `json:"level"`
+	Text  string `json:"text"`
+	// Do says what to do about it.
+	Do string `json:"do,omitempty"`
+	// code is the exit code that a failure asks for.
+	code int
+}
+
+const (
+	levelOK   = "ok"
+	levelWarn = "warn"
+	levelFail = "FAIL"
+)
+
+// checkup collects findings.
+type checkup struct {
+	*program
+	send     bool
+	findings []finding
+}
+
+func (k *checkup) ok(check, account, format string, args ...any) {
+	k.findings = append(k.findings, finding{Check: check, Account: account, Level: levelOK, Text: fmt.Sprintf(format, args...)})
+}
+
+func (k *checkup) warn(check, account, text, do string) {
+	k.findings = append(k.findings, finding{Check: check, Account: account, Level: levelWarn, Text: text, Do: do})
+}
+
+func (k *checkup) fail(code int, check, account, text, do string) {
+	k.findings = append(k.findings, finding{Check: check, Account: account, Level: levelFail, Text: text, Do: do, code: code})
+}
+
+func (k *checkup) run(cmd *cobra.Command) {
+	ctx := cmd.Context()
+	c, err := k.load(cmd)
+	if err != nil {
+		k.fail(exitUsage, "settings", "", err.Error(), "")
+		return
+	}
+	if n, err := newNode(c); err != nil {
+		k.fail(exitUsage, "settings", "", err.Error(), "")
+	} else {
+		k.ok("settings", "", "%s: %s", plural(int64(len(c.Accounts)), "account"), strings.Join(c.names(), ", "))
+		k.checkRedis(ctx, n)
+		n.close()
+	}
+	for _, a := range c.Accounts {
+		k.checkAccount(ctx, a)
+	}
+	for _, a := range c.Accounts {
+		k.checkReceiver(ctx, c, a)
+	}
+}
+
+func (k *checkup) print(w io.Writer) {
+	width := 0
+	for _, f := range k.findings {
+		width = max(width, len(f.name()))
+	}
+	for _, f := range k.findings {
+		line := fmt.Sprintf("%-4s  %-*s  %s", f.Level, width, f.name(), plain(f.Text))
+		if f.Do != "" {
+			line += " → " + plain(f.Do)
+		}
+		fmt.Fprintln(w, line)
+	}
+}
+
+func (f finding) name() string {
+	if f.Account == "" {
+		return f.Check
+	}
+	return f.Check + " of " + f.Account
+}
+
+func (k *checkup) writeJSON(w io.Writer) error {
+	return encodeJSON(w, struct {
+		OK     bool      `json:"ok"`
+		Checks []finding `json:"checks"`
+	}{k.verdict() == nil, k.findings})
+}
+
+// verdict is nil if nothing failed. What is set wrongly comes before what cannot
+// be reached, since that may be why.
+func (k *checkup) verdict() error {
+	failed, code := 0, exitUnreachable
+	for _, f := range k.findings {
+		if f.Level == levelFail {
+			failed++
+			code = min(code, f.code)
+		}
+	}
+	if failed == 0 {
+		return nil
+	}
+	return &exitError{code, fmt.Errorf("%s failed", plural(int64(failed), "check"))}
+}
+
+// checkAccount asks for the account's credentials, and the API for a list of what
+// is not there.
+func (k *checkup) checkAccount(ctx context.Context, a account) {
+	ctx, cancel := context.WithTimeout(ctx, 2*checkTime)
+	defer cancel()
+	if a.Region != cams.DefaultRegion {
+		k.warn("region", a.Name, "the vendor lists CAMS in "+cams.DefaultRegion+" only, and CAMSQ_REGION is "+a.Region, "make sure that it is meant")
+	}
+	source, _, err := a.credentials(k.env)
+	if err != nil {
+		k.fail(exitUsage, "credentials", a.Name, err.Error(), "")
+		return
+	}
+	key, err := source.Credentials(ctx)
+	if err != nil {
+		k.fail(exitUsage, "credentials", a.Name, err.Error(), "set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or another source of the chain")
+		return
+	}
+	kind := ""
+	if key.SecurityToken != "" {
+		kind = ", a temporary key"
+	}
+	k.ok("credentials", a.Name, "from %s%s", k.sourceName(a, source), kind)
+
+	api, err := cams.New(cams.Config{Endpoint: a.Endpoint, Region: a.Region, Credentials: source, UserAgent: "camsq/" + version()})
+	if err != nil {
+		k.fail(exitUsage, "endpoint", a.Name, err.Error(), "correct CAMSQ_ENDPOINT or CAMSQ_REGION")
+		return
+	}
+	defer api.CloseIdleConnections()
+	start := time.Now()
+	_, err = api.FindInstances(ctx, "WHATSAPP", "camsq-check-"+strings.ToLower(rand.Text()))
+	if err == nil {
+		k.ok("api", a.Name, "%s accepts the signature and lists instances, in %v; whether it allows cams:CreateInstance only a job can tell",
+			a.host(), time.Since(start).Round(time.Millisecond))
+		return
+	}
+	k.explain(a, err)
+}
+
+// sourceName says where an account's key comes from, and nothing of the key.
+func (k *checkup) sourceName(a account, source cams.CredentialSource) string {
+	const id, secret = "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
+	switch {
+	case a.KeyID != "":
+		return "the variables " + a.KeyID + " and " + a.KeySecret
+	case a.Profile == "" && k.getenv(id) != "" && k.getenv(secret) != "":
+		return "the environment (" + id + ")"
+	}
+	return strings.TrimPrefix(fmt.Sprint(source), "credentials from ")
+}
+
+func (a account) host() string {
+	return orElse(a.Endpoint, "cams."+a.Region+".aliyuncs.com")
+}
+
+// skewBound is well within the 15 minutes by which the API says that a clock may be wrong.
+const skewBound = 2 * time.Minute
+
+// explain makes a finding of a list that failed.
+func (k *checkup) explain(a account, err error) {
+	e, ok := errors.AsType[*cams.Error](err)
+	if !ok {
+		k.fail(exitUnreachable, "api", a.Name, err.Error(), "")
+		return
+	}
+	skew := time.Duration(0)
+	if !e.ServerTime.IsZero() {
+		skew = time.Since(e.ServerTime).Round(time.Second)
+	}
+	if skew.Abs() > skewBound {
+		k.fail(exitUsage, "clock", a.Name, fmt.Sprintf("this machine's clock is %v from the API's", skew.Abs()), "synchronise it; the API refuses what is 15 minutes off")
+	}
+	is := func(prefixes ...string) bool {
+		for _, prefix := range prefixes {
+			if strings.HasPrefix(e.Code, prefix) {
+				return true
+			}
+		}
+		return false
+	}
+	said := e.Code + " " + e.Message
+	switch {
+	case errors.Is(err, cams.ErrCredentials):
+		k.fail(exitUsage, "credentials", a.Name, e.Err.Error(), "")
+	case e.Status == 0:
+		k.fail(exitUnreachable, "api", a.Name, fmt.Sprintf("%s does not answer: %v", a.host(), e.Err), "look at the network, the proxy and CAMSQ_ENDPOINT")
+	case is("InvalidTimeStamp", "IllegalTimestamp"):
+		if skew.Abs() <= skewBound {
+			k.fail(exitUsage, "clock", a.Name, "the API refuses this machine's time: "+said, "synchronise the clock")
+		}
+	case is("NoPermission", "Forbidden.RAM"):
+		k.fail(exitUsage, "api", a.Name, "the key may not list instances: "+said, "allow it cams:ListInstance and cams:CreateInstance in RAM")
+	case is("InvalidAccessKey", "SignatureDoesNotMatch", "InvalidSecurityToken", "MissingSecurityToken", "Forbidden.AccessKeyDisabled"):
+		k.fail(exitUsage, "api", a.Name, "the API refuses the key: "+e.Code, "correct the access key ID, its secret and its token")
+	case is("Throttling"):
+		k.warn("api", a.Name, a.host()+" answers, but turns the list away: "+said, "the account is at its quota; check again later")
+	case e.Status >= 500:
+		k.fail(exitUnreachable, "api", a.Name, fmt.Sprintf("%s answers HTTP %d: %s", a.host(), e.Status, said), "check again later")
+	case e.Code == "":
+		k.fail(exitUsage, "api", a.Name, fmt.Sprintf("%s answers HTTP %d, and not as CAMS does: %v", a.host(), e.Status, e.Err), "correct CAMSQ_ENDPOINT, or look at the proxy")
+	default:
+		k.fail(exitUsage, "api", a.Name, fmt.Sprintf("the list is refused: HTTP %d %s", e.Status, said), "see the vendor's page of error codes")
+	}
+}
+
+// checkReceiver looks at the account's webhook settings.
+func (k *checkup) checkReceiver(ctx context.Context, c config, a account) {
+	if a.CallbackURL == "" {
+		text := "none is set; outcomes are told to those that jobs name, and by camsq status and results"
+		if c.CallbackSecret == "" {
+			text = "none is set; outcomes are told by camsq status and results"
+		}
+		k.ok("receiver", a.Name, "%s", text)
+		return
+	}
+	c.Accounts = []account{a}
+	sender, err := c.sender()
+	if err != nil {
+		do := ""
+		if callback.CheckURL(a.CallbackURL, true) == nil && callback.CheckURL(a.CallbackURL, c.CallbackAllowPrivate) != nil {
+			do = "give an https URL on the internet, or set CAMSQ_CALLBACK_ALLOW_PRIVATE=true"
+		}
+		k.fail(exitUsage, "receiver", a.Name, err.Error(), do)
+		return
+	}
+	sender.Close()
+	u, err := url.Parse(a.CallbackURL)
+	if err != nil {
+		return // sender has seen to it
+	}
+	if !k.send {
+		k.ok("receiver", a.Name, "%s may be sent to, and the secret is good; --send tries to connect", u.Hostname())
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	start := time.Now()
+	if err := connect(ctx, u, c.CallbackAllowPrivate); err != nil {
+		code, do := exitUnreachable, "start it, or correct CAMSQ_CALLBACK_URL"
+		if errors.Is(err, errNotAllowed) {
+			code, do = exitUsage, "give a public receiver, or set CAMSQ_CALLBACK_ALLOW_PRIVATE=true"
+		}
+		k.fail(code, "receiver", a.Name, fmt.Sprintf("%s cannot be connected to: %v", u.Hostname(), err), do)
+		return
+	}
+	k.ok("receiver", a.Name, "%s takes connections, in %v", u.Hostname(), time.Since(start).Round(10*time.Microsecond))
+}
+
+var errNotAllowed = errors.New("it is at an address that is not allowed")
+
+// connect opens a connection as the sender would, with TLS for https, and closes it.
+func connect(ctx context.Context, u *url.URL, allowPrivate bool) error {
+	port := orElse(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil {
+		return err
+	}
+	for _, ip := range ips {
+		// The same rules as for the URL, for the address that its name stands for.
+		at := url.URL{Scheme: u.Scheme, Host: net.JoinHostPort(ip.Unmap().String(), port)}
+		if callback.CheckURL(at.String(), allowPrivate) != nil {
+			err = fmt.Errorf("%w: %s", errNotAllowed, ip.Unmap())
+			continue
+		}
+		var conn net.Conn
+		if u.Scheme == "https" {
+			conn, err = (&tls.Dialer{Config: &tls.Config{ServerName: u.Hostname()}}).DialContext(ctx, "tcp", at.Host)
+		} else {
+			conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", at.Host)
+		}
+		if err == nil {
+			return conn.Close()
+		}
+	}
+	return err
+}

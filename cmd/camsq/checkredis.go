@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// oldestRedis is the first that has ZRANGE by score, which the ledger uses.
+const oldestRedis = "6.2"
+
+// checkRedis asks whether Redis answers and keeps what it is told.
+func (k *checkup) checkRedis(ctx context.Context, n *node) {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	host := n.config.redisHost()
+	latency, err := pings(ctx, n.rdb)
+	switch {
+	case redis.IsAuthError(err):
+		k.fail(exitUsage, "redis", "", host+" refuses the user name or the password", "correct CAMSQ_REDIS_URL")
+		return
+	case redis.IsPermissionError(err):
+		k.fail(exitUsage, "redis", "", host+" does not let this user send PING", "give the user the rights to all commands on camsq:* and asynq:*")
+		return
+	case err != nil:
+		k.fail(exitUnreachable, "redis", "", fmt.Sprintf("%s does not answer: %v", host, err), "start it, or correct CAMSQ_REDIS_URL")
+		return
+	}
+	servers := serversOf(ctx, n.rdb)
+	for _, s := range servers {
+		where := host
+		if len(servers) > 1 {
+			where = s.addr
+		}
+		k.checkServer(s, where, latency)
+	}
+	k.checkDataKey(ctx, n)
+}
+
+// pings returns the middle one of some round trips, the first of which, with its
+// connecting, does not count.
+func pings(ctx context.Context, c redis.UniversalClient) (time.Duration, error) {
+	var took []time.Duration
+	for range 6 {
+		start := time.Now()
+		if err := c.Ping(ctx).Err(); err != nil {
+			return 0, err
+		}
+		took = append(took, time.Since(start))
+	}
+	took = took[1:]
+	slices.Sort(took)
+	return took[len(took)/2], nil
+}
+
+// server is what one Redis server says of itself. What it does not say is "".
+type server struct {
+	addr, version, role                    string
+	appendonly, appendfsync, policy, limit string
+}
+
+// serversOf asks each server that is written to. Hosted ones often forbid CONFIG;
+// INFO then says most of it.
+func serversOf(ctx context.Context, c redis.UniversalClient) []server {
+	one, ok := c.(*redis.ClusterClient)
+	if !ok {
+		return []server{serverOf(ctx, c, "")}
+	}
+	var mu sync.Mutex
+	var all []server
+	_ = one.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		s := serverOf(ctx, master, master.Options().Addr)
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, s)
+		return nil
+	})
+	slices.SortFunc(all, func(a, b server) int { return strings.Compare(a.addr, b.addr) })
+	return all
+}
+
+func serverOf(ctx context.Context, c redis.Cmdable, addr string) server {
+	said := map[string]string{}
+	for _, section := range []string{"server", "replication", "persistence", "memory"} {
+		for line := range strings.Lines(c.Info(ctx, section).Val()) {
+			if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+				said[name] = value
+			}
+		}
+	}
+	for _, name := range []string{"appendonly", "appendfsync", "maxmemory-policy", "maxmemory"} {
+		for name, value := range c.ConfigGet(ctx, name).Val() {
+			said[name] = value
+		}
+	}
+	aof := map[string]string{"0": "no", "1": "yes"}[said["aof_enabled"]]
+	return server{
+		addr: addr, version: said["redis_version"], role: said["role"],
+		appendonly: orElse(said["appendonly"], aof), appendfsync: said["appendfsync"],
+		policy: orElse(said["maxmemory-policy"], said["maxmemory_policy"]), limit: said["maxmemory"],
+	}
+}
+
+func (k *checkup) checkServer(s server, where string, latency time.Duration) {
+	version := "of a version that it does not tell"
+	if s.version != "" {
+		version = "version " + s.version
+	}
+	if s.version != "" && older(s.version, oldestRedis) {
+		k.fail(exitUsage, "redis", "", where+" is "+version, "camsq needs "+oldestRedis+" or newer")
+	} else {
+		k.ok("redis", "", "%s answers in %v, %s", where, latency.Round(10*time.Microsecond), version)
+	}
+
+	switch s.role {
+	case "master":
+		k.ok("redis role", "", "master")
+	case "":
+		k.warn("redis role", "", where+" does not tell whether it is a master", "make sure that it is one, or nothing can be written")
+	default:
+		k.fail(exitUsage, "redis role", "", where+" is a replica, which cannot be written to", "name the master in CAMSQ_REDIS_URL")
+	}
+
+	const lost = "a crash of Redis loses jobs, and the marks that keep a call from being made twice"
+	switch {
+	case s.appendonly == "":
+		k.warn("redis durability", "", where+" does not tell whether it has an append-only file", "without one "+lost)
+	case s.appendonly != "yes":
+		k.warn("redis durability", "", where+" has NO append-only file: "+lost, "set appendonly yes")
+	case s.appendfsync == "no":
+		k.warn("redis durability", "", "the append-only file is synced when the system likes: its crash loses what was written for up to half a minute", "set appendfsync everysec, or always")
+	case s.appendfsync == "always":
+		k.ok("redis durability", "", "append-only file, synced with every write")
+	default:
+		k.ok("redis durability", "", "append-only file; the last second or two may be lost if the machine dies (appendfsync always: none)")
+	}
+
+	switch {
+	case s.policy == "noeviction":
+		k.ok("redis eviction", "", "none (maxmemory-policy noeviction)")
+	case s.policy == "":
+		k.warn("redis eviction", "", where+" does not tell its maxmemory-policy", "it must be noeviction, or jobs vanish when memory is short")
+	case s.limit == "0":
+		k.warn("redis eviction", "", "maxmemory-policy is "+s.policy+", harmless while maxmemory is 0", "set noeviction before you set a limit")
+	default:
+		k.warn("redis eviction", "", "maxmemory-policy is "+s.policy+": jobs vanish when memory is short", "set noeviction")
+	}
+}
+
+// older compares MAJOR.MINOR. What it cannot read is not older.
+func older(version, than string) bool {
+	part := func(v string, i int) int {
+		parts := strings.Split(v, ".")
+		if i >= len(parts) {
+			return 0
+		}
+		n, _ := strconv.Atoi(parts[i])
+		return n
+	}
+	if part(version, 0) != part(than, 0) {
+		return part(version, 0) < part(than, 0)
+	}
+	return part(version, 1) < part(than, 1)
+}
+
+// checkDataKey makes sure that this process can read what others have sealed.
+func (k *checkup) checkDataKey(ctx context.Context, n *node) {
+	err := n.checkKeys(ctx)
+	switch e, ok := err.(*exitError); {
+	case err == nil && n.config.DataKeys == "":
+		path, _ := dataKeyFile()
+		k.ok("data key", "", "from %s; set CAMSQ_DATA_KEY to its content where other machines take part", path)
+	case err == nil:
+		k.ok("data key", "", "from CAMSQ_DATA_KEY, shared with the others")
+	case ok:
+		k.fail(e.code, "data key", "", e.Error(), "")
+	default:
+		k.fail(exitUnreachable, "data key", "", err.Error(), "")
+	}
+}
