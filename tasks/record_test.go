@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -115,5 +117,31 @@ func TestABaselineThatNobodyLookedUpHoldsNothing(t *testing.T) {
 		if got := (tasks.Progress{Baseline: tt.baseline}).InBaseline("i-1"); got != tt.want {
 			t.Errorf("%s: InBaseline = %t", tt.name, got)
 		}
+	}
+}
+
+func TestAnotherBudgetForgetsEverythingButADoubt(t *testing.T) {
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	baseline := []string{"i-1"}
+	for _, doubted := range []bool{false, true} {
+		p := tasks.Progress{
+			Tries: 10, FirstTry: at, Delays: 3, Baseline: &baseline, Doubted: doubted, Looks: 4, Candidates: []string{"i-2"},
+			Code: tasks.CodeTriesSpent, Message: "gave up", RequestID: "R-1",
+			Callback: tasks.CallbackProgress{State: tasks.CallbackDead, Tries: 8, Reason: tasks.ReasonTimeout},
+		}
+		p.Renew(tasks.CodeResolved, "again")
+		want := tasks.Progress{Code: tasks.CodeResolved, Message: "again"}
+		if doubted {
+			want.Baseline, want.Doubted = &baseline, true
+		}
+		if diff := cmp.Diff(want, p); diff != "" {
+			t.Errorf("doubted is %t (-want +got):\n%s", doubted, diff)
+		}
+		if p.LookFirst() != doubted {
+			t.Errorf("doubted is %t: LookFirst = %t", doubted, p.LookFirst())
+		}
+	}
+	if (tasks.Progress{Doubted: true, Tries: 1}).LookFirst() {
+		t.Error("a job that recovery has put back is looked up once more")
 	}
 }

@@ -73,8 +73,14 @@ func (l *Ledger) Owed(ctx context.Context, account string, age time.Duration) it
 	return l.pages(ctx, account, OwedCallbacks, age)
 }
 
-// pages goes from the newest to the oldest, since the oldest are the first to
-// leave: what leaves meanwhile does not shift what is still to come.
+// Listed pages through the jobs of a list, the newest first. It holds those that
+// were there when it began, each once, whatever enters or leaves meanwhile.
+func (l *Ledger) Listed(ctx context.Context, account string, list List) iter.Seq2[[]string, error] {
+	return l.pages(ctx, account, list, 0)
+}
+
+// pages goes on from the time of the last job rather than from a number of jobs,
+// since others may leave the list at any place meanwhile.
 func (l *Ledger) pages(ctx context.Context, account string, list List, age time.Duration) iter.Seq2[[]string, error] {
 	return func(yield func([]string, error) bool) {
 		now, err := l.now(ctx)
@@ -82,17 +88,30 @@ func (l *Ledger) pages(ctx context.Context, account string, list List, age time.
 			yield(nil, err)
 			return
 		}
-		for offset := int64(0); ; offset += pageSize {
-			page := upTo(string(laneOf(account))+string(list), now.Add(-age), offset, pageSize)
-			page.Rev, page.Start, page.Stop = true, page.Stop, page.Start
-			ids, err := l.rdb.ZRangeArgs(ctx, page).Result()
-			if err != nil {
-				err = fmt.Errorf("ledger: listing %s of account %s: %w", list, account, err)
+		at, given := now.Add(-age).UnixMilli(), map[string]bool{} // given are those of exactly that time
+		for {
+			page := redis.ZRangeArgs{
+				Key: string(laneOf(account)) + string(list), ByScore: true, Rev: true,
+				Start: at, Stop: "-inf", Count: int64(pageSize + len(given)),
 			}
-			if len(ids) == 0 && err == nil {
+			jobs, err := l.rdb.ZRangeArgsWithScores(ctx, page).Result()
+			if err != nil {
+				yield(nil, fmt.Errorf("ledger: listing %s of account %s: %w", list, account, err))
 				return
 			}
-			if !yield(ids, err) || err != nil || len(ids) < pageSize {
+			var ids []string
+			for _, j := range jobs {
+				id := j.Member.(string)
+				if entered := int64(j.Score); entered != at {
+					at = entered
+					clear(given)
+				}
+				if !given[id] {
+					given[id] = true
+					ids = append(ids, id)
+				}
+			}
+			if len(ids) == 0 || !yield(ids, nil) || int64(len(jobs)) < page.Count {
 				return
 			}
 		}

@@ -61,3 +61,12 @@ func (l *Ledger) Claimed(ctx context.Context, r tasks.Record, instanceIDs []stri
 	}
 	return claimed, nil
 }
+
+// Owner returns the ID of the account's job that has the instance, or "".
+func (l *Ledger) Owner(ctx context.Context, account, instanceID string) (string, error) {
+	id, err := l.rdb.Get(ctx, laneOf(account).instance(instanceID)).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return "", fmt.Errorf("ledger: looking up who has instance %s of account %s: %w", instanceID, account, err)
+	}
+	return id, nil
+}

@@ -51,6 +51,9 @@ redis.call('HSET', KEYS[1], 'head', head, 'progress', ARGV[6])
 
 if ARGV[8] == '0' then
   redis.call('PERSIST', KEYS[1])
+  if from ~= to and ARGV[10] == '1' then
+    redis.call('PERSIST', KEYS[5]) -- a failed job that goes on may have been the batch's last
+  end
 else
   redis.call('PEXPIRE', KEYS[1], ARGV[8])
   if redis.call('GET', KEYS[6]) == id then
