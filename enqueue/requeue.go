@@ -18,6 +18,14 @@ func (c *Client) Callback(ctx context.Context, ref tasks.Ref) error {
 	return err
 }
 
+// Provision makes sure that tasks for the account's jobs are on their way. It is
+// for jobs whose task has ended as it should: those may be many, and looking for
+// what is left of a lost one costs a walk along the queue.
+func (c *Client) Provision(ctx context.Context, account string, ids []string) error {
+	_, err := c.ensure(ctx, tasks.ProvisionQueue(account), tasks.TypeCreateInstance, ids, false)
+	return err
+}
+
 // Requeue makes sure that every one of the account's jobs has a task on its way
 // to a worker, and returns how many had none. The IDs come in pages. It does not
 // look at the jobs' states: a task whose job has ended finds that out, and ends.
