@@ -152,9 +152,10 @@ func TestNoNumberOfKillsIsTheLastAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, camstest.Config{})
 		w.enqueue("shop")
-		for range 4 {
+		for range 3 {
 			killed := make(chan struct{})
 			w.start(func(p *process, s *setup) {
+				s.SettleWindow = 10 * time.Second
 				s.Lanes[0].API = guarded{Client: s.Lanes[0].API.(*cams.Client), before: func() {
 					p.kill()
 					close(killed)
@@ -277,7 +278,7 @@ func TestWhatIsNotOursIsParkedAndReported(t *testing.T) {
 		}
 		w.enqueue("shop")
 		w.awaitEnd(time.Minute, "shop")
-		time.Sleep(15 * time.Minute) // the sweeper leaves them where they are
+		time.Sleep(5 * time.Minute) // the sweeper leaves them where they are
 		w.wantCreated("shop")
 
 		parked := map[string]bool{}
@@ -311,11 +312,11 @@ func TestAJobThatCannotBeReadWaits(t *testing.T) {
 		request := w.rdb.HGet(t.Context(), key, "request").Val()
 		w.rdb.HSet(t.Context(), key, "request", "not what was sealed")
 		w.start()
-		time.Sleep(15 * time.Minute)
+		time.Sleep(11 * time.Minute)
 		if n := w.cloud.Calls("CreateInstance") + w.cloud.Calls("ListInstance"); n != 0 {
 			t.Errorf("%d calls for a job that nobody can read", n)
 		}
-		if n := strings.Count(w.log.String(), "cannot be read"); n < 1 || n > 8 {
+		if n := strings.Count(w.log.String(), "cannot be read"); n < 1 || n > 6 {
 			t.Errorf("it is reported %d times, want every 5 min", n)
 		}
 		w.rdb.HSet(t.Context(), key, "request", request)

@@ -163,6 +163,8 @@ type setup struct {
 	worker.Config
 	// asynq changes the servers' settings.
 	asynq func(*asynq.Config)
+	// sweep is the time between two sweeps.
+	sweep time.Duration
 	// bare leaves out the hook that lets asynq's bookkeeping finish.
 	bare bool
 	// hooks see each command that the queue sends, as the innermost.
@@ -224,7 +226,7 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 			w.t.Errorf("Run: %v", err)
 		}
 	})
-	sweeper := worker.Sweeper{Accounts: []string{account}, Books: books, Tasks: client, Log: s.Log}
+	sweeper := worker.Sweeper{Accounts: []string{account}, Books: books, Tasks: client, Log: s.Log, Every: s.sweep}
 	running.Go(func() { sweeper.Run(ctx) })
 	go func() {
 		running.Wait()
