@@ -6,7 +6,6 @@ import (
 	"iter"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -29,9 +28,6 @@ type Config struct {
 	DataKeys string
 	// Rules are what a job must fulfil. The zero value holds the defaults.
 	Rules tasks.Rules
-	// Keep is how long the record of a job that ended is kept. It must be that of
-	// the workers. Defaults to 90 days.
-	Keep time.Duration
 }
 
 // NewDataKey makes a key for [Config.DataKeys].
@@ -56,7 +52,7 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("enqueue: Config.DataKeys: %w", err)
 	}
-	l, err := ledger.New(ledger.Config{Redis: c.Redis, Keys: keys, Keep: c.Keep})
+	l, err := ledger.New(ledger.Config{Redis: c.Redis, Keys: keys})
 	if err != nil {
 		return nil, fmt.Errorf("enqueue: %w", err)
 	}

@@ -430,10 +430,9 @@ func TestAnUnknownAccountIsInvalid(t *testing.T) {
 func TestASettingThatCannotWorkIsRefusedWithoutRepeatingAKey(t *testing.T) {
 	_, c := redistest.Mini(t)
 	for name, config := range map[string]enqueue.Config{
-		"no Redis":      {DataKeys: dataKey},
-		"no key":        {Redis: c},
-		"half a key":    {Redis: c, DataKeys: dataKey[:20]},
-		"negative keep": {Redis: c, DataKeys: dataKey, Keep: -1},
+		"no Redis":   {DataKeys: dataKey},
+		"no key":     {Redis: c},
+		"half a key": {Redis: c, DataKeys: dataKey[:20]},
 	} {
 		_, err := enqueue.New(config)
 		if err == nil {

@@ -50,7 +50,7 @@ func newNode(c config) (*node, error) {
 	if n.ledger, err = ledger.New(ledger.Config{Redis: rdb, Keys: ring, Keep: c.Keep}); err != nil {
 		return nil, usage("%w", err)
 	}
-	n.client, err = enqueue.New(enqueue.Config{Redis: rdb, DataKeys: keys, Rules: c.rules(), Keep: c.Keep})
+	n.client, err = enqueue.New(enqueue.Config{Redis: rdb, DataKeys: keys, Rules: c.rules()})
 	if err != nil {
 		return nil, usage("%w", err)
 	}

@@ -117,7 +117,7 @@ func freeAddr(t *testing.T) string {
 type world struct {
 	redis  *redistest.Server
 	cloud  *camstest.Server
-	events *receiver
+	events *hookReceiver
 	env    []string
 }
 
@@ -154,8 +154,8 @@ func (w *world) worker(t *testing.T, env ...string) *process {
 	return camsq(t, append(append([]string{"CAMSQ_LISTEN=" + freeAddr(t)}, w.env...), env...), "worker")
 }
 
-// receiver is a webhook receiver that checks every signature.
-type receiver struct {
+// hookReceiver is a webhook receiver that checks every signature.
+type hookReceiver struct {
 	url string
 
 	mu     sync.Mutex
@@ -164,13 +164,13 @@ type receiver struct {
 	bad    []string
 }
 
-func newTestReceiver(t *testing.T, secret string) *receiver {
+func newTestReceiver(t *testing.T, secret string) *hookReceiver {
 	t.Helper()
 	keys, err := callback.ParseSecrets(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &receiver{bodies: map[string]string{}}
+	r := &hookReceiver{bodies: map[string]string{}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +195,7 @@ func newTestReceiver(t *testing.T, secret string) *receiver {
 	return r
 }
 
-func (r *receiver) counts() (distinct, posts int, bad []string) {
+func (r *hookReceiver) counts() (distinct, posts int, bad []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.bodies), r.posts, r.bad
