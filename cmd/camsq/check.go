@@ -45,13 +45,13 @@ The exit code is 0 if all is well or there are warnings only, 2 if something is 
 			return k.verdict()
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "write the findings as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write the results as JSON")
 	cmd.Flags().BoolVar(&send, "send", false, "also open a connection to each receiver, over which nothing is sent")
 	return cmd
 }
 
-// finding is what one check came to.
-type finding struct {
+// checkResult is what one check came to.
+type checkResult struct {
 	Check   string `json:"check"`
 	Account string `json:"account,omitempty"`
 	// Level is ok, warn or FAIL.
@@ -69,23 +69,23 @@ const (
 	levelFail = "FAIL"
 )
 
-// checkup collects findings.
+// checkup collects the results.
 type checkup struct {
 	*program
-	send     bool
-	findings []finding
+	send    bool
+	results []checkResult
 }
 
 func (k *checkup) ok(check, account, format string, args ...any) {
-	k.findings = append(k.findings, finding{Check: check, Account: account, Level: levelOK, Text: fmt.Sprintf(format, args...)})
+	k.results = append(k.results, checkResult{Check: check, Account: account, Level: levelOK, Text: fmt.Sprintf(format, args...)})
 }
 
 func (k *checkup) warn(check, account, text, do string) {
-	k.findings = append(k.findings, finding{Check: check, Account: account, Level: levelWarn, Text: text, Do: do})
+	k.results = append(k.results, checkResult{Check: check, Account: account, Level: levelWarn, Text: text, Do: do})
 }
 
 func (k *checkup) fail(code int, check, account, text, do string) {
-	k.findings = append(k.findings, finding{Check: check, Account: account, Level: levelFail, Text: text, Do: do, code: code})
+	k.results = append(k.results, checkResult{Check: check, Account: account, Level: levelFail, Text: text, Do: do, code: code})
 }
 
 func (k *checkup) run(cmd *cobra.Command) {
@@ -112,10 +112,10 @@ func (k *checkup) run(cmd *cobra.Command) {
 
 func (k *checkup) print(w io.Writer) {
 	width := 0
-	for _, f := range k.findings {
+	for _, f := range k.results {
 		width = max(width, len(f.name()))
 	}
-	for _, f := range k.findings {
+	for _, f := range k.results {
 		line := fmt.Sprintf("%-4s  %-*s  %s", f.Level, width, f.name(), plain(f.Text))
 		if f.Do != "" {
 			line += " → " + plain(f.Do)
@@ -124,7 +124,7 @@ func (k *checkup) print(w io.Writer) {
 	}
 }
 
-func (f finding) name() string {
+func (f checkResult) name() string {
 	if f.Account == "" {
 		return f.Check
 	}
@@ -133,16 +133,16 @@ func (f finding) name() string {
 
 func (k *checkup) writeJSON(w io.Writer) error {
 	return encodeJSON(w, struct {
-		OK     bool      `json:"ok"`
-		Checks []finding `json:"checks"`
-	}{k.verdict() == nil, k.findings})
+		OK     bool          `json:"ok"`
+		Checks []checkResult `json:"checks"`
+	}{k.verdict() == nil, k.results})
 }
 
 // verdict is nil if nothing failed. What is set wrongly comes before what cannot
 // be reached, since that may be why.
 func (k *checkup) verdict() error {
 	failed, code := 0, exitUnreachable
-	for _, f := range k.findings {
+	for _, f := range k.results {
 		if f.Level == levelFail {
 			failed++
 			code = min(code, f.code)
@@ -213,7 +213,7 @@ func (a account) host() string {
 // skewBound is well within the 15 minutes by which the API says that a clock may be wrong.
 const skewBound = 2 * time.Minute
 
-// explain makes a finding of a list that failed.
+// explain makes a result of a list that failed.
 func (k *checkup) explain(a account, err error) {
 	e, ok := errors.AsType[*cams.Error](err)
 	if !ok {

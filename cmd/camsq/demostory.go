@@ -46,12 +46,18 @@ func (f fate) outcomes() []tasks.Outcome {
 	return all
 }
 
-// newScript casts the first jobs whose instance name no other row has, since
+// newScript casts the first jobs whose instance name no other job has, since
 // the cloud goes by the name.
 func newScript(rows []demoRow) script {
-	names := map[string]int{}
+	names := map[string]map[tasks.Ref]bool{}
 	for _, r := range rows {
-		names[r.job.Request.InstanceName]++
+		if r.err == nil {
+			name := r.job.Request.InstanceName
+			if names[name] == nil {
+				names[name] = map[tasks.Ref]bool{}
+			}
+			names[name][r.job.Ref()] = true
+		}
 	}
 	left := []accident{
 		{
@@ -82,7 +88,8 @@ func newScript(rows []demoRow) script {
 	}
 	var s script
 	for _, r := range rows {
-		if r.err == nil && names[r.job.Request.InstanceName] == 1 && len(left) > 0 {
+		if name := r.job.Request.InstanceName; len(names[name]) == 1 && len(left) > 0 {
+			delete(names, name) // a row that comes twice is cast once
 			left[0].job = r.job
 			s.accidents = append(s.accidents, left[0])
 			left = left[1:]
@@ -305,7 +312,7 @@ func (d *demo) tell(a accident, f fate) {
 		if i == 0 {
 			after = c.at
 		}
-		moments = append(moments, moment{c.at, fmt.Sprintf("call %d", i+1), describe(c.Attempt, f.record)})
+		moments = append(moments, moment{c.at, fmt.Sprintf("call %d", i+1), a.describe(c.Attempt, f.record)})
 	}
 	for i, at := range f.looks {
 		text := "no such instance at the cloud before the call"
@@ -327,7 +334,7 @@ func (d *demo) tell(a accident, f fate) {
 		case w.status >= 300:
 			text = fmt.Sprintf("%s, verified, but the receiver answers %d", w.event.Type, w.status)
 		case i > 0:
-			text += ": the same id and the same bytes again"
+			text += ": same id, same bytes"
 		case w.event.Data.Adopted:
 			text += `; it says "adopted": true`
 		}
@@ -342,12 +349,15 @@ func (d *demo) tell(a accident, f fate) {
 }
 
 // describe says how a call ended, and what camsq makes of it.
-func describe(a tasks.Attempt, r tasks.Record) string {
+func (x accident) describe(a tasks.Attempt, r tasks.Record) string {
 	switch a.Outcome {
 	case tasks.OutcomeSucceeded:
 		return "created: instance " + r.Instance.InstanceID
 	case tasks.OutcomeThrottled:
-		return fmt.Sprintf("%d %s, come back in %.1f s: the account pauses, and the job queues up again", a.Status, a.Code, demoPause.Seconds())
+		if x.fault != nil && x.fault.RetryAfter > 0 {
+			return fmt.Sprintf("%d %s: told to wait %.1f s, the whole account does", a.Status, a.Code, x.fault.RetryAfter.Seconds())
+		}
+		return fmt.Sprintf("%d %s: the whole account waits", a.Status, a.Code)
 	case tasks.OutcomeAmbiguous:
 		if a.Status == 0 {
 			return "the connection breaks, no answer: is there an instance now, or not?"
@@ -382,9 +392,9 @@ func (d *demo) totals(fates map[tasks.Ref]fate, there map[instanceName][]string)
 	d.say("Totals")
 	d.say("  jobs       %d queued: %d created, %d failed, %d without an end", len(d.jobs), states[tasks.StateCreated],
 		states[tasks.StateFailed], len(d.jobs)-states[tasks.StateCreated]-states[tasks.StateFailed])
-	d.say("  calls      %d CreateInstance: %d succeeded, %d throttled, %d without an answer to rely on; %d ListInstance",
-		d.cloud.Calls("CreateInstance"), outcomes[tasks.OutcomeSucceeded], outcomes[tasks.OutcomeThrottled],
-		outcomes[tasks.OutcomeAmbiguous], d.cloud.Calls("ListInstance"))
+	d.say("  calls      %d CreateInstance: %d succeeded, %d throttled, %d without an answer to rely on", d.cloud.Calls("CreateInstance"),
+		outcomes[tasks.OutcomeSucceeded], outcomes[tasks.OutcomeThrottled], outcomes[tasks.OutcomeAmbiguous])
+	d.say("  looks      %d ListInstance", d.cloud.Calls("ListInstance"))
 	d.say("  instances  %d, of %s, never more than %d of one (counted at the cloud, not by us)", instances, plural(int64(len(there)), "name"), most)
 	d.say("  webhooks   %d received, %d verified, %d distinct", hooks.Received, hooks.Verified, hooks.Distinct)
 }
