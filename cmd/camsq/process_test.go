@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -151,7 +152,7 @@ func newWorld(t *testing.T, c camstest.Config) *world {
 
 func (w *world) worker(t *testing.T, env ...string) *process {
 	t.Helper()
-	return camsq(t, append(append([]string{"CAMSQ_LISTEN=" + freeAddr(t)}, w.env...), env...), "worker")
+	return camsq(t, slices.Concat([]string{"CAMSQ_LISTEN=" + freeAddr(t)}, w.env, env), "worker")
 }
 
 // hookReceiver is a webhook receiver that checks every signature.
@@ -213,11 +214,15 @@ func TestAFileBecomesInstancesOnceInSeparateProcesses(t *testing.T) {
 	w.cloud.FailName(rows[7], camstest.Fault{Reply: camstest.ReplyForbidden})
 	w.cloud.FailName(rows[9], camstest.Fault{Reply: camstest.ReplyRejected})
 
-	listen := freeAddr(t)
-	first := camsq(t, append([]string{"CAMSQ_LISTEN=" + listen}, w.env...), "worker")
-	second := w.worker(t)
-	eventually(t, "the worker is ready", func() bool { return get(listen, "/readyz") == http.StatusOK })
-	promURL := deploytest.StartPrometheus(t, listen)
+	var workers []*process
+	var listen []string
+	for range 2 {
+		addr := freeAddr(t)
+		workers = append(workers, w.worker(t, "CAMSQ_LISTEN="+addr))
+		listen = append(listen, addr)
+		eventually(t, "the worker is ready", func() bool { return get(addr, "/readyz") == http.StatusOK })
+	}
+	promURL := deploytest.StartPrometheus(t, listen...)
 
 	file := filepath.Join("..", "..", "examples", "tenants.csv")
 	run := camsq(t, w.env, "enqueue", "--wait", file)
@@ -259,7 +264,7 @@ func TestAFileBecomesInstancesOnceInSeparateProcesses(t *testing.T) {
 			t.Errorf("queue %s: %+v, %v", queue, info, err)
 		}
 	}
-	for _, p := range []*process{first, second} {
+	for _, p := range workers {
 		p.terminate()
 		if code := p.exit(time.Minute); code != exitOK {
 			t.Errorf("worker: exit code %d after SIGTERM", code)

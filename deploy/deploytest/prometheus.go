@@ -45,17 +45,17 @@ func LookTool(t testing.TB, name string) string {
 	return path
 }
 
-// StartPrometheus starts a Prometheus that scrapes /metrics of target
+// StartPrometheus starts a Prometheus that scrapes /metrics of the targets
 // ("host:port") each second, as job "camsq", and returns its URL once it has
-// scraped the target for the first time: what the target counts from then on is
-// an increase that rate() sees. It is stopped when the test ends.
-func StartPrometheus(t testing.TB, target string) string {
+// scraped every one for the first time: what they count from then on is an
+// increase that rate() sees. It is stopped when the test ends.
+func StartPrometheus(t testing.TB, targets ...string) string {
 	t.Helper()
 	bin := LookTool(t, "prometheus")
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
 	text := fmt.Sprintf("global: {scrape_interval: 1s, scrape_timeout: 1s}\n"+
-		"scrape_configs: [{job_name: camsq, static_configs: [{targets: [%q]}]}]\n", target)
+		"scrape_configs: [{job_name: camsq, static_configs: [{targets: [%s]}]}]\n", strings.Join(targets, ", "))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +84,8 @@ func StartPrometheus(t testing.TB, target string) string {
 		default:
 		}
 		values, err := query(ctx, promURL, `up{job="camsq"} == 1`)
-		if err == nil && len(values) == 0 {
-			err = fmt.Errorf("%s has not been scraped yet", target)
+		if err == nil && len(values) < len(targets) {
+			err = fmt.Errorf("of %v only %d have been scraped yet", targets, len(values))
 		}
 		return err
 	})
