@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// crew are the worker processes, and what is done to them.
+type crew struct {
+	dir   string // for the logs
+	redis *proveRedis
+	// command makes the process of a worker that finds Redis and CAMS at these addresses.
+	command func(redis, cloud string) *exec.Cmd
+	say     func(format string, args ...any)
+
+	workers []*hand
+
+	mu      sync.Mutex
+	freed   chan struct{} // closed, and made anew, when a worker is left alone again
+	done    map[mishapKind]int
+	pids    []int
+	crashes []string
+}
+
+// hand is one worker, through all its processes.
+type hand struct {
+	number       int
+	redis, cloud *proxy
+	cloudLink    sync.Mutex // one mishap at a time
+
+	// Of the crew's lock.
+	busy    bool // cannot work, or only soon again
+	wanted  bool // its process is to run
+	process *child
+}
+
+func newCrew(o proveOptions, dir string, r *proveRedis, cloudDial func() (net.Conn, error), command func(redis, cloud string) *exec.Cmd, say func(string, ...any)) (*crew, error) {
+	c := &crew{dir: dir, redis: r, command: command, say: say, freed: make(chan struct{}), done: map[mishapKind]int{}}
+	for i := range o.workers {
+		h := &hand{number: i + 1}
+		var err error
+		if h.redis, err = newProxy(r.dial); err == nil {
+			h.cloud, err = newProxy(cloudDial)
+		}
+		if err != nil {
+			c.close()
+			return nil, unreachable("prove: %w", err)
+		}
+		c.workers = append(c.workers, h)
+		if err := c.start(h); err != nil {
+			c.close()
+			return nil, unreachable("prove: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// start starts a process for a worker, and sees to it that its end is noticed.
+func (c *crew) start(h *hand) error {
+	process, err := startChild(
+		c.command(c.redis.through(h.redis.addr()), "http://"+h.cloud.addr()),
+		filepath.Join(c.dir, fmt.Sprintf("worker-%d.log", h.number)),
+	)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	h.process, h.wanted = process, true
+	c.pids = append(c.pids, process.pid())
+	c.mu.Unlock()
+	go func() {
+		<-process.exited
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if h.process == process && h.wanted {
+			c.crashes = append(c.crashes, fmt.Sprintf("worker %d (pid %d) ended by itself: %s", h.number, process.pid(), process.cmd.ProcessState))
+		}
+	}()
+	return nil
+}
+
+// suffer lets one mishap happen, and returns when it is over.
+func (c *crew) suffer(ctx context.Context, m mishap) {
+	switch m.kind {
+	case mishapRedis:
+		c.restartRedis(ctx, m)
+	case mishapCutCloud:
+		c.cutCloud(ctx, m)
+	default:
+		h := c.take(ctx, m.worker)
+		if h == nil {
+			return
+		}
+		defer c.release(h)
+		switch m.kind {
+		case mishapKill:
+			c.killAndRestart(ctx, h, m)
+		case mishapFreeze:
+			c.say("worker %d is stopped (SIGSTOP) for %v", h.number, m.length.Round(time.Second))
+			c.count(m.kind)
+			h.process.send(freezeSignal)
+			pause(ctx, m.length)
+			h.process.send(thawSignal)
+		case mishapCutRedis:
+			c.say("worker %d: its wire to Redis is %s for %v", h.number, m.link, m.length.Round(100*time.Millisecond))
+			c.count(m.kind)
+			h.redis.put(m.link, 0)
+			pause(ctx, m.length)
+			h.redis.put(linkOpen, 0)
+		}
+	}
+}
+
+func (c *crew) killAndRestart(ctx context.Context, h *hand, m mishap) {
+	c.say("worker %d is killed (kill -9 %d)", h.number, h.process.pid())
+	c.count(m.kind)
+	c.mu.Lock()
+	h.wanted = false
+	c.mu.Unlock()
+	h.process.kill()
+	pause(ctx, m.length)
+	if err := c.start(h); err != nil {
+		c.mu.Lock()
+		c.crashes = append(c.crashes, fmt.Sprintf("worker %d: %v", h.number, err))
+		c.mu.Unlock()
+	}
+}
+
+func (c *crew) restartRedis(ctx context.Context, m mishap) {
+	c.say("redis-server is killed (kill -9), and starts again after %v", m.length.Round(100*time.Millisecond))
+	c.count(m.kind)
+	c.redis.server.kill()
+	pause(ctx, m.length)
+	// Also when ctx has ended: the ledger is to be read.
+	if err := c.redis.server.start(context.WithoutCancel(ctx)); err != nil {
+		c.mu.Lock()
+		c.crashes = append(c.crashes, "redis-server: "+err.Error())
+		c.mu.Unlock()
+	}
+}
+
+func (c *crew) cutCloud(ctx context.Context, m mishap) {
+	h := c.workers[m.worker]
+	h.cloudLink.Lock()
+	defer h.cloudLink.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
+	c.say("worker %d: its wire to CAMS is %s for %v", h.number, m.link, m.length.Round(100*time.Millisecond))
+	c.count(m.kind)
+	h.cloud.put(m.link, m.bytes)
+	pause(ctx, m.length)
+	h.cloud.put(linkOpen, 0)
+}
+
+// take waits for a worker that may be kept from working: the wanted one, or the
+// next. Of several one is always left alone. Nil means that ctx has ended.
+func (c *crew) take(ctx context.Context, wanted int) *hand {
+	for {
+		c.mu.Lock()
+		busy := 0
+		for _, h := range c.workers {
+			if h.busy {
+				busy++
+			}
+		}
+		if busy < max(1, len(c.workers)-1) {
+			for i := range c.workers {
+				h := c.workers[(wanted+i)%len(c.workers)]
+				if !h.busy {
+					h.busy = true
+					c.mu.Unlock()
+					return h
+				}
+			}
+		}
+		freed := c.freed
+		c.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-freed:
+		}
+	}
+}
+
+func (c *crew) release(h *hand) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h.busy = false
+	close(c.freed)
+	c.freed = make(chan struct{})
+}
+
+func (c *crew) count(k mishapKind) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done[k]++
+}
+
+// stop ends the workers as an operator does, and those that do not end by force.
+func (c *crew) stop(within time.Duration) {
+	c.mu.Lock()
+	for _, h := range c.workers {
+		h.wanted = false
+	}
+	c.mu.Unlock()
+	deadline := time.After(within)
+	for _, h := range c.workers {
+		if h.process != nil {
+			h.process.send(syscall.SIGTERM)
+		}
+	}
+	for _, h := range c.workers {
+		if h.process == nil {
+			continue
+		}
+		select {
+		case <-h.process.exited:
+			if code := h.process.cmd.ProcessState.ExitCode(); code != exitOK {
+				c.crashes = append(c.crashes, fmt.Sprintf("worker %d: exit code %d after SIGTERM", h.number, code))
+			}
+		case <-deadline:
+			h.process.kill()
+			c.crashes = append(c.crashes, fmt.Sprintf("worker %d does not end within %v of SIGTERM", h.number, within))
+			deadline = time.After(0)
+		}
+	}
+}
+
+// close ends at once what is still there.
+func (c *crew) close() {
+	for _, h := range c.workers {
+		c.mu.Lock()
+		h.wanted = false
+		c.mu.Unlock()
+		if h.process != nil {
+			h.process.kill()
+		}
+		for _, p := range []*proxy{h.redis, h.cloud} {
+			if p != nil {
+				p.close()
+			}
+		}
+	}
+}

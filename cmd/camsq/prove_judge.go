@@ -1,0 +1,196 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/tasks"
+)
+
+// evidence is what is known after a proof's workers have ended.
+type evidence struct {
+	// jobs are those that were accepted. No two have the same instance name.
+	jobs []tasks.Job
+	// records are what the ledger has of them, in the same order.
+	records []ledger.Found
+	// counters are the ledger's own counts.
+	counters map[tasks.State]int64
+	// instances are what the cloud has.
+	instances []cams.Instance
+	// events are the genuine webhooks by job, and webhooks all that came.
+	events   map[string][]arrival
+	webhooks webhookCount
+	// complaints are what the cloud says of its clients, and crashes what ended by itself.
+	complaints, crashes []string
+}
+
+// proveBooks are the numbers that a proof ends with.
+type proveBooks struct {
+	Accepted  int            `json:"accepted"`
+	Created   int            `json:"created"`
+	Adopted   int            `json:"created_found_by_a_look"`
+	Failed    int            `json:"failed"`
+	FailedBy  map[string]int `json:"failed_by_code"`
+	Cancelled int            `json:"cancelled"`
+	Held      int            `json:"held"`
+	InFlight  int            `json:"in_flight"`
+
+	Instances  int `json:"instances"`
+	Duplicates int `json:"duplicates"`
+	Lost       int `json:"lost"`
+
+	Owed      int `json:"callbacks_owed"` // ever
+	Delivered int `json:"callbacks_delivered"`
+	Waiting   int `json:"callbacks_not_yet_delivered"`
+	Dead      int `json:"callbacks_given_up"`
+	Distinct  int `json:"webhooks_distinct"`
+	Received  int `json:"webhooks_received"`
+	Unsigned  int `json:"webhooks_without_a_good_signature"`
+	TwoBodies int `json:"webhooks_with_two_bodies"`
+
+	Findings []proveFinding `json:"findings"`
+}
+
+// proveFinding is one thing that must not be.
+type proveFinding struct {
+	Job  string `json:"job,omitempty"`
+	Text string `json:"text"`
+}
+
+// judge holds the ledger against the witnesses. It believes neither: a created job
+// needs its instance at the cloud, and an instance needs its job.
+func judge(e evidence) proveBooks {
+	b := proveBooks{
+		Accepted: len(e.jobs), FailedBy: map[string]int{}, Instances: len(e.instances),
+		Distinct: e.webhooks.Distinct, Received: e.webhooks.Received,
+		Unsigned: e.webhooks.Refused, TwoBodies: e.webhooks.Changed,
+	}
+	there := map[string][]string{} // instance IDs by name
+	for _, i := range e.instances {
+		there[i.InstanceName] = append(there[i.InstanceName], i.InstanceID)
+	}
+	states := map[tasks.State]int64{}
+	known := map[string]bool{}
+	for n, job := range e.jobs {
+		known[job.ID] = true
+		states[standing(e.records[n])]++
+		b.judgeJob(job, e.records[n], there[job.Request.InstanceName], e.events[job.ID])
+		delete(there, job.Request.InstanceName)
+	}
+	for _, name := range slices.Sorted(maps.Keys(there)) {
+		b.Duplicates += len(there[name])
+		b.find("", "the cloud has instances named %s, which no job asked for: %s", name, strings.Join(there[name], ", "))
+	}
+	for _, id := range slices.Sorted(maps.Keys(e.events)) {
+		if !known[id] {
+			b.find("", "a webhook tells of job %s, which nobody sent", id)
+		}
+	}
+	if sum := b.Created + b.Failed + b.Cancelled + b.Held + b.InFlight; sum != b.Accepted {
+		b.find("", "the books do not balance: %d jobs accepted, %d in some state", b.Accepted, sum)
+	}
+	for _, s := range tasks.States() {
+		if e.counters[s] != states[s] {
+			b.find("", "the ledger counts %d jobs as %s, and %d records are", e.counters[s], s, states[s])
+		}
+	}
+	if b.Unsigned > 0 || b.TwoBodies > 0 {
+		b.find("", "%d webhooks came without a good signature, %d came again with another body", b.Unsigned, b.TwoBodies)
+	}
+	for _, c := range e.complaints {
+		b.find("", "the cloud complains: %s", c)
+	}
+	for _, c := range e.crashes {
+		b.find("", "%s", c)
+	}
+	return b
+}
+
+func (b *proveBooks) find(job, format string, args ...any) {
+	b.Findings = append(b.Findings, proveFinding{job, fmt.Sprintf(format, args...)})
+}
+
+func (b *proveBooks) lost(job, format string, args ...any) {
+	b.Lost++
+	b.find(job, "lost: "+format, args...)
+}
+
+// judgeJob judges one job by its record, the instances of its name and its webhooks.
+func (b *proveBooks) judgeJob(job tasks.Job, found ledger.Found, instances []string, events []arrival) {
+	if n := len(instances); n > 1 {
+		b.Duplicates += n - 1
+		b.find(job.ID, "duplicate: the cloud has %d instances of it: %s", n, strings.Join(instances, ", "))
+	}
+	if found.Err != nil {
+		b.lost(job.ID, "it was accepted, and now: %v", found.Err)
+		return
+	}
+	r := found.Record
+	switch r.State {
+	case tasks.StateCreated:
+		b.Created++
+		if r.Adopted {
+			b.Adopted++
+		}
+		if r.Instance == nil || !slices.Contains(instances, r.Instance.InstanceID) {
+			b.lost(job.ID, "the ledger says created, and the cloud does not have that instance")
+		}
+	case tasks.StateFailed:
+		b.Failed++
+		b.FailedBy[r.Code]++
+	case tasks.StateCancelled:
+		b.Cancelled++
+	case tasks.StateHeld:
+		b.Held++
+	case tasks.StateQueued, tasks.StateCalling, tasks.StateUncertain:
+		b.InFlight++
+	}
+	switch r.State {
+	case tasks.StateFailed, tasks.StateCancelled, tasks.StateQueued:
+		if len(instances) > 0 {
+			b.lost(job.ID, "the ledger says %s, and the cloud has instance %s", r.State, instances[0])
+		}
+	}
+	b.judgeCallback(r, events)
+}
+
+// judgeCallback judges what was told of a job against how it stands.
+func (b *proveBooks) judgeCallback(r tasks.Record, events []arrival) {
+	for _, a := range events {
+		id := ""
+		if a.event.Data.Instance != nil {
+			id = a.event.Data.Instance.InstanceID
+		}
+		want := ""
+		if r.Instance != nil {
+			want = r.Instance.InstanceID
+		}
+		if a.id != events[0].id {
+			b.find(r.ID, "two outcomes were told: %s and %s", events[0].id, a.id)
+		}
+		if a.event.Type != r.State.EventType() || id != want {
+			b.find(r.ID, "a webhook says %s (instance %q), and the ledger %s (instance %q)", a.event.Type, id, r.State, want)
+		}
+	}
+	if r.State.EventType() == "" {
+		return
+	}
+	b.Owed++
+	switch r.Callback.State {
+	case tasks.CallbackDelivered:
+		b.Delivered++
+		if !slices.ContainsFunc(events, func(a arrival) bool { return a.status < 300 }) {
+			b.find(r.ID, "its callback counts as delivered, and the receiver has never taken it")
+		}
+	case tasks.CallbackOwed:
+		b.Waiting++
+	case tasks.CallbackDead, tasks.CallbackGone:
+		b.Dead++
+	default:
+		b.find(r.ID, "it is %s and owes nobody a callback", r.State)
+	}
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/internal/redisconn"
+	"github.com/camsq/camsq/tasks"
+)
+
+// proveRedis is the Redis that a proof works on.
+type proveRedis struct {
+	url  string
+	dial func() (net.Conn, error) // for the proxies
+	// through is the URL by way of a proxy.
+	through func(addr string) string
+	// server is nil if the Redis is the user's own: then it is never killed.
+	server *redisServer
+}
+
+// redisServer is a redis-server that writes every change to the disk before it
+// answers.
+type redisServer struct {
+	bin, dir string
+	port     int
+	child    *child
+}
+
+const redisStartTime = 15 * time.Second
+
+func startRedis(ctx context.Context, dir string) (*proveRedis, error) {
+	bin, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, unreachable("prove: there is no redis-server on the PATH; install one, or give --redis the URL of an empty database")
+	}
+	s := &redisServer{bin: bin, dir: dir}
+	// Another process may take the free port before redis-server does.
+	for range 3 {
+		if s.port, err = freePort(); err != nil {
+			break
+		}
+		if err = s.start(ctx); err == nil {
+			addr := s.addr()
+			return &proveRedis{
+				url:     "redis://" + addr + "/0",
+				dial:    func() (net.Conn, error) { return net.DialTimeout("tcp", addr, 5*time.Second) },
+				through: func(addr string) string { return "redis://" + addr + "/0" },
+				server:  s,
+			}, nil
+		}
+	}
+	return nil, unreachable("prove: starting redis-server: %w", err)
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func (s *redisServer) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// start starts the server on what it has written so far, and returns when it answers.
+func (s *redisServer) start(ctx context.Context) error {
+	c, err := startChild(exec.Command(s.bin,
+		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", "",
+		"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
+	), filepath.Join(s.dir, "redis.log"))
+	if err != nil {
+		return err
+	}
+	s.child = c
+	rdb := redis.NewClient(&redis.Options{Addr: s.addr(), MaxRetries: -1, DialerRetries: 1})
+	defer rdb.Close()
+	ctx, cancel := context.WithTimeout(ctx, redisStartTime)
+	defer cancel()
+	for {
+		// PING is refused while the file loads.
+		if s.listens() && rdb.Ping(ctx).Err() == nil {
+			return nil
+		}
+		select {
+		case <-c.exited:
+			return fmt.Errorf("it ended at once; see %s", filepath.Join(s.dir, "redis.log"))
+		case <-ctx.Done():
+			s.kill()
+			return fmt.Errorf("it does not answer: %w", ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// listens saves go-redis from logging each refused connection.
+func (s *redisServer) listens() bool {
+	c, err := net.DialTimeout("tcp", s.addr(), time.Second)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}
+
+func (s *redisServer) kill() { s.child.kill() }
+
+// usersRedis is the Redis of a URL. Only one server can be reached by way of a proxy.
+func usersRedis(raw string) (*proveRedis, error) {
+	c, err := redisconn.Open(raw, redisconn.Options{})
+	if err != nil {
+		return nil, usage("prove: --redis: %w", err)
+	}
+	_ = c.Close()
+	single, ok := c.(*redis.Client)
+	u, err := url.Parse(raw)
+	if !ok || err != nil || u.Scheme != "redis" && u.Scheme != "rediss" {
+		return nil, usage("prove: --redis takes redis:// or rediss:// and one server, since the network to it is cut by a proxy")
+	}
+	o := single.Options()
+	r := &proveRedis{url: raw, dial: func() (net.Conn, error) {
+		d := &net.Dialer{Timeout: 5 * time.Second}
+		if o.TLSConfig != nil {
+			return tls.DialWithDialer(d, "tcp", o.Addr, o.TLSConfig)
+		}
+		return d.Dial("tcp", o.Addr)
+	}}
+	r.through = func(addr string) string {
+		v := *u
+		v.Scheme, v.Host = "redis", addr // the proxy speaks TLS, not the worker
+		q := v.Query()
+		q.Del("skip_verify")
+		v.RawQuery = q.Encode()
+		return v.String()
+	}
+	return r, nil
+}
+
+// claimRedis makes sure that nobody else's jobs are in the database. Callbacks
+// have one queue for all accounts, so a proof beside other jobs would send theirs.
+func claimRedis(ctx context.Context, rdb redis.UniversalClient) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := redisconn.Ping(ctx, rdb); err != nil {
+		return unreachable("prove: --redis: %w", err)
+	}
+	taken, err := rdb.Exists(ctx, "camsq:data-keys").Result()
+	if err != nil {
+		return unreachable("prove: --redis: %w", err)
+	}
+	queue, err := rdb.SIsMember(ctx, "asynq:queues", tasks.QueueCallback).Result()
+	if err != nil {
+		return unreachable("prove: --redis: %w", err)
+	}
+	if taken > 0 || queue {
+		return usage("prove: --redis: this database holds camsq's jobs, or another asynq queue named %s, and prove touches nobody's data; "+
+			"name an empty database of the same server, such as redis://HOST:6379/9", tasks.QueueCallback)
+	}
+	return nil
+}
+
+// cleanRedis takes away what a proof has put into the user's database.
+func cleanRedis(ctx context.Context, rdb redis.UniversalClient, account string, pids []int) error {
+	queue := tasks.ProvisionQueue(account)
+	err := rdb.Unlink(ctx, "camsq:data-keys", "camsq:sweeper").Err()
+	for _, pattern := range []string{"camsq:{" + queue + "}:*", "asynq:{" + queue + "}:*", "asynq:{" + tasks.QueueCallback + "}:*"} {
+		keys := rdb.Scan(ctx, 0, pattern, 1000).Iterator()
+		for keys.Next(ctx) {
+			err = errors.Join(err, rdb.Unlink(ctx, keys.Val()).Err())
+		}
+		err = errors.Join(err, keys.Err())
+	}
+	err = errors.Join(err, rdb.SRem(ctx, "asynq:queues", queue, tasks.QueueCallback).Err())
+	// asynq keeps the names of killed servers for a while; other programs' names stay.
+	host, _ := os.Hostname()
+	for _, list := range []string{"asynq:servers", "asynq:workers"} {
+		members, listErr := rdb.ZRange(ctx, list, 0, -1).Result()
+		err = errors.Join(err, listErr)
+		for _, m := range members {
+			for _, pid := range pids {
+				if strings.HasPrefix(m, fmt.Sprintf("%s:{%s:%d:", list, host, pid)) {
+					err = errors.Join(err, rdb.ZRem(ctx, list, m).Err(), rdb.Unlink(ctx, m).Err())
+				}
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("prove: cleaning the database: %w", err)
+	}
+	return nil
+}

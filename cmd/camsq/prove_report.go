@@ -1,0 +1,154 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/camsq/camsq/internal/ledger"
+)
+
+// proveReport is what a proof prints as JSON.
+type proveReport struct {
+	Proven  bool               `json:"proven"`
+	Seed    uint64             `json:"seed"`
+	Jobs    int                `json:"jobs_sent"`
+	Workers int                `json:"workers"`
+	Faults  float64            `json:"faults"`
+	Mishaps map[mishapKind]int `json:"mishaps"`
+	Calls   int                `json:"create_calls"`
+	Seconds float64            `json:"seconds"`
+	proveBooks
+}
+
+// report prints the result. It returns errSomeFailed if something is not as promised.
+func (f *proof) report(e evidence, b proveBooks) error {
+	r := proveReport{
+		Proven: len(b.Findings) == 0, Seed: f.seed, Jobs: len(f.sent), Workers: f.workers, Faults: f.faults,
+		Mishaps: f.crew.done, Calls: f.witness.cloud.Calls("CreateInstance"),
+		Seconds: time.Since(f.witness.begun).Seconds(), proveBooks: b,
+	}
+	if f.json {
+		enc := json.NewEncoder(f.program.stdout)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+	} else {
+		f.print(r, e)
+	}
+	if !r.Proven {
+		f.failed = true
+		return errSomeFailed
+	}
+	return nil
+}
+
+func (f *proof) print(r proveReport, e evidence) {
+	out := f.program.stdout
+	rows := [][]string{{"jobs", ""}}
+	row := func(n int, format string, args ...any) {
+		rows = append(rows, []string{"  " + fmt.Sprintf(format, args...), thousands(int64(n))})
+	}
+	head := func(text string) { rows = append(rows, []string{text, ""}) }
+	row(r.Accepted, "accepted")
+	row(r.Created, "created (%s found by a look)", thousands(int64(r.Adopted)))
+	row(r.Failed, "failed%s", codes(r.FailedBy))
+	row(r.Cancelled, "cancelled")
+	row(r.Held, "held")
+	row(r.InFlight, "in flight")
+	head("cloud")
+	row(r.Calls, "create calls")
+	row(r.Instances, "instances")
+	row(r.Duplicates, "duplicates")
+	row(r.Lost, "lost")
+	head("callbacks")
+	row(r.Owed, "owed")
+	row(r.Delivered, "delivered")
+	row(r.Waiting, "on their way")
+	row(r.Dead, "given up")
+	row(r.Received, "webhooks received")
+	row(r.Distinct, "distinct")
+	row(r.Unsigned, "without a good signature")
+	row(r.TwoBodies, "with two bodies")
+	head("mishaps")
+	for _, m := range []struct {
+		kind mishapKind
+		text string
+	}{
+		{mishapKill, "workers killed (kill -9)"},
+		{mishapFreeze, "workers frozen for longer than their lease"},
+		{mishapRedis, "Redis killed (kill -9) and restarted"},
+		{mishapCutRedis, "wires to Redis cut or held"},
+		{mishapCutCloud, "wires to CAMS cut or held"},
+	} {
+		row(r.Mishaps[m.kind], "%s", m.text)
+	}
+	fmt.Fprintln(out)
+	printTable(out, 1, rows)
+	fmt.Fprintf(out, "\n%s with seed %d. ", span(time.Duration(r.Seconds*float64(time.Second))), r.Seed)
+	if r.Proven {
+		fmt.Fprintf(out, "Nothing was created twice, nothing was lost, and the books balance:\n%s = %s + %s + %s + %s + %s.\n",
+			thousands(int64(r.Accepted)), thousands(int64(r.Created)), thousands(int64(r.Failed)),
+			thousands(int64(r.Cancelled)), thousands(int64(r.Held)), thousands(int64(r.InFlight)))
+		return
+	}
+	fmt.Fprintf(out, "This must not be:\n")
+	f.printFindings(r.Findings, e)
+}
+
+// codes lists why jobs failed.
+func codes(by map[string]int) string {
+	if len(by) == 0 {
+		return ""
+	}
+	var parts []string
+	for _, code := range slices.Sorted(maps.Keys(by)) {
+		parts = append(parts, fmt.Sprintf("%s %s", plain(code), thousands(int64(by[code]))))
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+// toldFindings of the findings are told with their story.
+const toldFindings = 10
+
+// printFindings tells each of the first findings with all that is known of its job.
+func (f *proof) printFindings(list []proveFinding, e evidence) {
+	out := f.program.stdout
+	at := map[string]int{}
+	for i, job := range e.jobs {
+		at[job.ID] = i
+	}
+	for i, x := range list[:min(len(list), toldFindings)] {
+		if n, ok := at[x.Job]; ok && (i == 0 || list[i-1].Job != x.Job) {
+			fmt.Fprintf(out, "  job %s: %s\n", x.Job, x.Text)
+			for _, line := range append(recordLines(e.records[n]), f.witness.story(x.Job, e.jobs[n].Request.InstanceName)...) {
+				fmt.Fprintf(out, "    %s\n", line)
+			}
+			continue
+		}
+		fmt.Fprintf(out, "  %s\n", strings.TrimSpace(x.Job+" "+x.Text))
+	}
+	if more := len(list) - toldFindings; more > 0 {
+		fmt.Fprintf(out, "  and %s more\n", thousands(int64(more)))
+	}
+	fmt.Fprintf(out, "The logs of the workers are in %s.\n", f.logs)
+}
+
+func recordLines(found ledger.Found) []string {
+	if found.Err != nil {
+		return nil
+	}
+	r := found.Record
+	progress, err := json.Marshal(r.Progress)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return []string{
+		fmt.Sprintf("the ledger: %s since %s, enqueued %s, revision %s", r.State, r.Since.Format(time.StampMilli), r.EnqueuedAt.Format(time.StampMilli), r.Rev),
+		string(progress),
+	}
+}

@@ -1,0 +1,11 @@
+//go:build unix
+
+package main
+
+import "syscall"
+
+// freezeSignal stops a process where it stands, thawSignal lets it go on.
+const (
+	freezeSignal = syscall.SIGSTOP
+	thawSignal   = syscall.SIGCONT
+)

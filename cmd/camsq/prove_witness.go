@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/camsq/camsq/callback"
+	"github.com/camsq/camsq/cams/camstest"
+)
+
+// witness is what survives everything and counts: the cloud and the receiver. The
+// workers are never asked.
+type witness struct {
+	options  proveOptions
+	begun    time.Time
+	cloud    *camstest.Server
+	receiver *receiver
+	hookURL  string
+	server   *http.Server
+
+	mu     sync.Mutex
+	calls  map[string][]sighting // by instance name
+	nth    map[string]int        // by operation and instance name
+	events map[string][]arrival  // by job ID
+	failed map[string]bool       // webhooks that were failed once
+}
+
+// sighting is a call that came to the cloud, and what it met.
+type sighting struct {
+	at   time.Time
+	what string
+}
+
+const proveKeyID, proveKeySecret = "prove-key-id", "prove-key-secret"
+
+func startWitness(o proveOptions, keys callback.Keyring) (*witness, error) {
+	w := &witness{
+		options: o, begun: time.Now(), calls: map[string][]sighting{}, nth: map[string]int{},
+		events: map[string][]arrival{}, failed: map[string]bool{},
+	}
+	w.cloud = camstest.New(camstest.Config{
+		Keys: map[string]string{proveKeyID: proveKeySecret}, Seed: o.seed,
+		Quota: int(math.Ceil(o.rate() * 1.2)), Latency: proveLatency, ListLag: proveListLag, OnRequest: w.request,
+	})
+	if err := w.cloud.Start(); err != nil {
+		return nil, unreachable("prove: %w", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.cloud.Close()
+		return nil, unreachable("prove: starting the webhook receiver: %w", err)
+	}
+	w.hookURL = "http://" + l.Addr().String() + "/hook"
+	w.receiver = &receiver{keys: keys, fails: w.fails, seen: w.seen}
+	w.server = &http.Server{Handler: w.receiver, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = w.server.Serve(l) }()
+	return w, nil
+}
+
+func (w *witness) close() {
+	w.cloud.Close()
+	_ = w.server.Close()
+}
+
+// request decides what a call meets, and writes it down.
+func (w *witness) request(op string, params url.Values) {
+	name := params.Get("InstanceName")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := w.nth[op+" "+name]
+	w.nth[op+" "+name]++
+	s := sighting{at: time.Now(), what: op}
+	var fault *camstest.Fault
+	if op == "CreateInstance" {
+		if fault = createFault(w.options, name, n); fault != nil {
+			w.cloud.FailName(name, *fault)
+		}
+	} else if fault = listFault(w.options, name, n); fault != nil {
+		w.cloud.Next(op, *fault) // the next list may be another job's, which is as good
+	}
+	if fault != nil {
+		s.what += " meets " + fault.Reply.String()
+		if fault.Created {
+			s.what += ", but is carried out"
+		}
+	}
+	w.calls[name] = append(w.calls[name], s)
+}
+
+// fails says that a receiver fails on so many webhooks as the cloud does on calls.
+// Each is failed once: the second pause between two tries is 5 minutes long.
+func (w *witness) fails(id string, e callback.Event) bool {
+	if !share(w.options.seed, "webhook "+e.Data.JobID, w.options.faults) {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	first := !w.failed[id]
+	w.failed[id] = true
+	return first
+}
+
+func (w *witness) seen(a arrival) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events[a.event.Data.JobID] = append(w.events[a.event.Data.JobID], a)
+}
+
+func (w *witness) eventsByJob() map[string][]arrival {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.events)
+}
+
+// story tells what the witness has seen of a job.
+func (w *witness) story(id, name string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := slices.Clone(w.calls[name])
+	for _, e := range w.events[id] {
+		all = append(all, sighting{e.at, fmt.Sprintf("webhook %s %s, answered %d", e.id, e.event.Type, e.status)})
+	}
+	slices.SortStableFunc(all, func(a, b sighting) int { return a.at.Compare(b.at) })
+	lines := make([]string, len(all))
+	for i, s := range all {
+		lines[i] = clock(s.at.Sub(w.begun)) + "  " + s.what
+	}
+	return lines
+}
+
+// clock is a time since the beginning.
+func clock(d time.Duration) string {
+	return fmt.Sprintf("%02d:%06.3f", int(d.Minutes()), d.Seconds()-60*float64(int(d.Minutes())))
+}
