@@ -210,6 +210,11 @@ func TestWhatTheQueueLosesIsPutBack(t *testing.T) {
 		lose func(w *world) error
 	}{
 		{"archived by hand", func(w *world) error { return w.inspect.ArchiveTask(tasks.ProvisionQueue(account), "shop") }},
+		{"archived, beside what is not ours", func(w *world) error {
+			queue := tasks.ProvisionQueue(account)
+			_, err := asynq.NewClientFromRedisClient(w.rdb).Enqueue(asynq.NewTask("mail:send", nil), asynq.Queue(queue), asynq.TaskID("foreign"))
+			return errors.Join(err, w.inspect.ArchiveTask(queue, "foreign"), w.inspect.ArchiveTask(queue, "shop"))
+		}},
 		{"deleted by hand", func(w *world) error { return w.inspect.DeleteTask(tasks.ProvisionQueue(account), "shop") }},
 		{"its hash was evicted", func(w *world) error { return w.rdb.Del(w.t.Context(), queue+"t:shop").Err() }},
 		{"its list was evicted", func(w *world) error { return w.rdb.Del(w.t.Context(), queue+"pending").Err() }},

@@ -185,6 +185,15 @@ func TestAnOutcomeThatChangesMeanwhileIsToldToo(t *testing.T) {
 	})
 }
 
+func TestADeliveryIsNotedThoughTheQueueInterrupts(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	box := &changing{change: cancel}
+	d := newDesk(t, delivering(box))
+	d.ledger.put(created())
+	noError(t, d.Deliver(ctx, job1))
+	want(t, "callback", d.job(t).Callback.State, tasks.CallbackDelivered)
+}
+
 // changing does something while its first webhook is under way.
 type changing struct {
 	inbox

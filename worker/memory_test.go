@@ -13,7 +13,8 @@ import (
 )
 
 // memory is a ledger in a map. It holds its callers to the contract of
-// [worker.Ledger]: only by an edge, only from the revision that was read.
+// [worker.Ledger]: only by an edge, only from the revision that was read. Like
+// Redis it does nothing for a context that has ended.
 type memory struct {
 	mu               sync.Mutex
 	jobs             map[tasks.Ref]tasks.Record
@@ -40,9 +41,12 @@ func (m *memory) store(r tasks.Record) tasks.Record {
 	return r
 }
 
-func (m *memory) Get(_ context.Context, ref tasks.Ref) (tasks.Record, error) {
+func (m *memory) Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return tasks.Record{}, err
+	}
 	r, ok := m.jobs[ref]
 	if !ok {
 		return r, fmt.Errorf("memory: %s: %w", ref, tasks.ErrNotFound)
@@ -51,21 +55,24 @@ func (m *memory) Get(_ context.Context, ref tasks.Ref) (tasks.Record, error) {
 	return r, nil
 }
 
-func (m *memory) Step(_ context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
+func (m *memory) Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
 	to, err := tasks.Next(r.State, by)
 	if err != nil {
 		return tasks.Record{}, err
 	}
-	return m.write(r, to, due)
+	return m.write(ctx, r, to, due)
 }
 
-func (m *memory) Note(_ context.Context, r tasks.Record, due time.Duration) (tasks.Record, error) {
-	return m.write(r, r.State, due)
+func (m *memory) Note(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error) {
+	return m.write(ctx, r, r.State, due)
 }
 
-func (m *memory) write(r tasks.Record, to tasks.State, due time.Duration) (tasks.Record, error) {
+func (m *memory) write(ctx context.Context, r tasks.Record, to tasks.State, due time.Duration) (tasks.Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return tasks.Record{}, err
+	}
 	old, ok := m.jobs[r.Ref()]
 	switch {
 	case !ok:

@@ -87,11 +87,13 @@ func (s Sweeper) Run(ctx context.Context) {
 			if !lead || ctx.Err() != nil {
 				break
 			}
-			whole := time.Since(full[account]) >= s.Full
-			if whole {
-				full[account] = time.Now()
+			begin := time.Now()
+			whole := begin.Sub(full[account]) >= s.Full
+			err := s.Sweep(ctx, account, whole)
+			if err == nil && whole {
+				full[account] = begin
 			}
-			if err := s.Sweep(ctx, account, whole); err != nil && ctx.Err() == nil {
+			if err != nil && ctx.Err() == nil {
 				s.Log.Warn("sweeping", "account", account, "error", err)
 			}
 		}

@@ -408,7 +408,10 @@ func TestManyRefusalsAtOnceAreOneRefusalOfTheAccount(t *testing.T) {
 
 func TestABlockedAccountIsLeftAloneForLongerAndLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, answering(said(403, "NoPermission")))
+		answer := said(403, "NoPermission")
+		d := newDesk(t, creating(func(context.Context, cams.CreateInstanceRequest) (cams.Instance, error) {
+			return cams.Instance{}, answer
+		}))
 		d.ledger.put(queued())
 		for range 12 {
 			_, err := d.turn(t)
@@ -419,6 +422,17 @@ func TestABlockedAccountIsLeftAloneForLongerAndLonger(t *testing.T) {
 		}
 		r := d.job(t)
 		want(t, "state, tries", []any{r.State, r.Tries}, []any{tasks.StateQueued, 0})
+
+		// An answer to the job shows that the account is well again.
+		for _, answer = range []*cams.Error{said(200, "InvalidParameter.CountryId"), said(403, "NoPermission")} {
+			other := queued()
+			other.ID, other.Request.InstanceName = answer.Code, answer.Code
+			d.ledger.put(other)
+			_ = d.Turn(t.Context(), other.Ref())
+		}
+		if last := d.create.pauses[len(d.create.pauses)-1]; last > 7500*time.Millisecond {
+			t.Errorf("a pause of %v after the account was well, want about 5 s", last)
+		}
 	})
 }
 
@@ -694,7 +708,7 @@ func TestTheCallEndsBeforeOthersMayJudge(t *testing.T) {
 			}}
 			c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: func(ctx context.Context, _ cams.CreateInstanceRequest) (cams.Instance, error) {
 				<-ctx.Done()
-				r, _ := d.ledger.Get(ctx, job1)
+				r, _ := d.ledger.Get(t.Context(), job1)
 				if left := r.Wait(); left < 15*time.Second {
 					t.Errorf("%v are left to settle in, want 15 s", left)
 				}

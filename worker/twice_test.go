@@ -52,8 +52,6 @@ type trial struct {
 	others   sync.WaitGroup
 }
 
-var errDead = errors.New("this process is dead")
-
 // meet runs one step of the first process.
 func (x *trial) meet(name string, do func()) (ok bool) {
 	x.mu.Lock()

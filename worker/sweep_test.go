@@ -1,0 +1,159 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/camsq/camsq/tasks"
+	"github.com/camsq/camsq/worker"
+)
+
+// shop is what a sweeper sees of one account, and what it does there.
+type shop struct {
+	jobs, live         int64
+	archived, unleased []string
+	unfinished, owed   []string
+	known              []string
+	unreadable         []string
+	lead               func() (bool, error)
+	failing            error // of the look over the queue
+
+	requeued [][]string
+	told     [][]string
+	trims    int
+	surveys  int
+}
+
+func pages(ids []string) iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) { yield(ids, nil) }
+}
+
+func (s *shop) Get(_ context.Context, ref tasks.Ref) (tasks.Record, error) {
+	switch {
+	case slices.Contains(s.unreadable, ref.ID):
+		return tasks.Record{}, tasks.ErrUnreadable
+	case slices.Contains(s.known, ref.ID):
+		return tasks.Record{}, nil
+	}
+	return tasks.Record{}, tasks.ErrNotFound
+}
+
+func (s *shop) Lead(context.Context, time.Duration) (bool, error) {
+	if s.lead == nil {
+		return true, nil
+	}
+	return s.lead()
+}
+
+func (s *shop) CountUnfinished(context.Context, string) (int64, error) { return s.jobs, nil }
+
+func (s *shop) Unfinished(_ context.Context, _ string, age time.Duration) iter.Seq2[[]string, error] {
+	if age < time.Minute {
+		return pages(nil) // a worker may still be about to tell the queue
+	}
+	return pages(s.unfinished)
+}
+
+func (s *shop) Owed(_ context.Context, _ string, age time.Duration) iter.Seq2[[]string, error] {
+	if age < time.Minute {
+		return pages(nil)
+	}
+	return pages(s.owed)
+}
+
+func (s *shop) Trim(context.Context, string) error {
+	s.trims++
+	return nil
+}
+
+func (s *shop) Survey(context.Context, string) (int64, []string, []string, error) {
+	s.surveys++
+	return s.live, s.archived, s.unleased, s.failing
+}
+
+func (s *shop) Requeue(_ context.Context, _ string, p iter.Seq2[[]string, error]) (int, error) {
+	return collect(&s.requeued, p)
+}
+
+func (s *shop) RequeueCallbacks(_ context.Context, _ string, p iter.Seq2[[]string, error]) (int, error) {
+	return collect(&s.told, p)
+}
+
+func collect(into *[][]string, p iter.Seq2[[]string, error]) (int, error) {
+	n := 0
+	for ids, err := range p {
+		if err != nil {
+			return n, err
+		}
+		if len(ids) > 0 {
+			*into = append(*into, ids)
+		}
+		n += len(ids)
+	}
+	return n, nil
+}
+
+func TestASweepPutsBackWhatHasAJob(t *testing.T) {
+	s := &shop{
+		jobs: 5, live: 2,
+		archived: []string{"a", "foreign", "sealed"}, unleased: []string{"b", "foreign"}, known: []string{"a", "b"},
+		unreadable: []string{"sealed"}, unfinished: []string{"c"}, owed: []string{"d"},
+	}
+	swept := map[string]int{}
+	w := worker.Sweeper{Accounts: []string{"acme"}, Books: s, Tasks: s, Swept: func(kind string, n int) { swept[kind] += n }}
+	noError(t, w.Sweep(t.Context(), "acme", false))
+	want(t, "requeued", s.requeued, [][]string{{"a", "sealed"}, {"b"}, {"c"}})
+	want(t, "callbacks", s.told, [][]string{{"d"}})
+	want(t, "reported", swept, map[string]int{"archived": 2, "no_lease": 1, "task_lost": 1, "callback_owed": 1})
+	want(t, "trims", s.trims, 1)
+}
+
+func TestASweepLooksAtEveryJobOnlyIfTheNumbersDiffer(t *testing.T) {
+	tests := []struct {
+		name  string
+		live  int64
+		whole bool
+		looks bool
+	}{
+		{"as many tasks as jobs", 5, false, false},
+		{"more tasks than jobs", 7, false, false},
+		{"fewer tasks than jobs", 4, false, true},
+		{"as many, and it is time for a whole sweep", 5, true, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &shop{jobs: 5, live: tt.live, unfinished: []string{"c"}}
+			noError(t, worker.Sweeper{Books: s, Tasks: s}.Sweep(t.Context(), "acme", tt.whole))
+			want(t, "it looked", len(s.requeued) == 1, tt.looks)
+		})
+	}
+}
+
+func TestOneProcessSweepsAndOneFailureDoesNotEndIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turn := 0
+		s := &shop{jobs: 1, live: 1, unfinished: []string{"c"}, failing: errors.New("redis: connection lost")}
+		s.lead = func() (bool, error) {
+			turn++
+			switch turn {
+			case 1:
+				return false, nil // another process sweeps
+			case 2:
+				return false, errors.New("redis: connection lost")
+			case 4:
+				s.failing = nil
+			}
+			return true, nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute-time.Second)
+		defer cancel()
+		worker.Sweeper{Accounts: []string{"acme"}, Books: s, Tasks: s}.Run(ctx)
+		want(t, "surveys in 15 min, without two", s.surveys, 28)
+		want(t, "whole sweeps, after one that failed", len(s.requeued), 2)
+	})
+}
