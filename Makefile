@@ -40,6 +40,10 @@ fuzz: ## Run each fuzz target for FUZZTIME
 bench: ## Run the benchmarks, each six times
 	go test -run '^$$' -bench . -benchmem -count 6 ./...
 
+.PHONY: model
+model: ## Walk through the protocol's model to its large bounds (minutes, 3 GB)
+	CAMSQ_MODEL=large go test -count=1 -v -timeout 30m -run TestNothingBreaksARule ./internal/model
+
 .PHONY: golden
 golden: ## Write the generated pages and golden files anew
 	UPDATE=1 go test ./tasks ./metrics

@@ -46,6 +46,7 @@ var rooms = map[string][]string{
 	"cams/camstest":      {"cams"},
 	"deploy/deploytest":  {},
 	"internal/archtest":  {},
+	"internal/model":     {"tasks"},
 	"internal/redistest": {},
 }
 

@@ -1,0 +1,129 @@
+package model
+
+// happens adds something that no worker does.
+func (n *next) happens(j uint8, words string, change func(s *state)) *transition {
+	t := transition{words: words, job: j, to: *n.s}
+	change(&t.to)
+	n.out = append(n.out, t)
+	return &n.out[len(n.out)-1]
+}
+
+// queue loses tasks, and the sweeper puts them back.
+func (n *next) queue(j uint8) {
+	r := &n.s.jobs[j]
+	if r.task {
+		n.happens(j, "the queue loses the task of job J", func(s *state) { s.jobs[j].task = false }).mishap = true
+	} else if !r.final() && r.place != held && n.c.Flaw != NoSweeper {
+		n.happens(j, "the sweeper gives job J a task", func(s *state) { s.jobs[j].task = true })
+	}
+	if r.callback {
+		n.happens(j, "the queue loses the callback task of job J", func(s *state) { s.jobs[j].callback = false }).mishap = true
+	} else if r.owed && n.c.Flaw != NoSweeper {
+		n.happens(j, "the sweeper gives the callback of job J a task", func(s *state) { s.jobs[j].callback = true })
+	}
+}
+
+// clock lets the call's deadline or the settle window pass. After either, a worker
+// that has written its mark and not sent yet finds that it is too late.
+func (n *next) clock(j uint8) {
+	r := &n.s.jobs[j]
+	words := "the deadline of the call of job J passes"
+	switch {
+	case r.over || r.place != calling && r.place != uncertain:
+		return
+	case r.place == uncertain:
+		if n.c.Flaw != LateList && n.s.pending(j) {
+			return
+		}
+		words = "the settle window of job J passes"
+	}
+	n.happens(j, words, func(s *state) {
+		s.jobs[j].over = true
+		for i := range s.workers {
+			w := &s.workers[i]
+			if w.job == j && (w.pc == send || w.pc == write && w.by == begin && w.applied) {
+				w.late = true
+			}
+		}
+	})
+	if n.c.Flaw == RedisForgets && r.place == calling {
+		n.happens(j, "Redis forgets the mark of job J", func(s *state) {
+			s.jobs[j].place = queued
+			s.jobs[j].tries--
+			s.settled(j, -1)
+		}).mishap = true
+	}
+}
+
+// pending says whether something is not listed yet that the settle window waits for.
+func (s *state) pending(j uint8) bool {
+	for i := firstOf(j); i < firstOf(j)+perJob; i++ {
+		if s.instances[i] == pledged {
+			return true
+		}
+	}
+	_, promised := s.onWire(j)
+	return promised > 0
+}
+
+// cloud carries out, or drops, a request that nobody waits for any more.
+func (n *next) cloud(j uint8) {
+	instance, room := n.s.room(j)
+	end := func(count func(*job) *uint8, as listing) {
+		if *count(&n.s.jobs[j]) == 0 {
+			return
+		}
+		n.happens(j, "a request of job J that nobody waits for makes nothing", func(s *state) { *count(&s.jobs[j])-- })
+		if room {
+			n.happens(j, "the API makes an instance for job J, and nobody hears it", func(s *state) {
+				*count(&s.jobs[j])--
+				s.instances[instance] = as
+			})
+		}
+	}
+	end(func(r *job) *uint8 { return &r.adrift }, hidden)
+	end(func(r *job) *uint8 { return &r.adriftPledged }, pledged)
+}
+
+// lister lets instances that were made appear in the API's list.
+func (n *next) lister() {
+	for i, l := range n.s.instances {
+		if l == hidden || l == pledged {
+			words := "the API lists the instance of job J"
+			if i == foreign {
+				words = "the API lists the stranger's instance"
+			}
+			n.happens(uint8(max(0, i-1))/perJob, words, func(s *state) { s.instances[i] = listed })
+		}
+	}
+	if n.c.Flaw == Stranger && n.s.instances[foreign] == unmade {
+		n.happens(0, "a stranger makes an instance of the name of job J", func(s *state) { s.instances[foreign] = hidden })
+	}
+}
+
+// person resolves a held job by what is true, and may give a failed job another
+// budget or withdraw a queued one.
+func (n *next) person(j uint8) {
+	if !n.c.Person {
+		return
+	}
+	does := func(words string, by step, instance uint8) *transition {
+		return n.happens(j, words, func(s *state) {
+			n.move(s, worker{job: j, instance: instance, baseline: s.jobs[j].baseline}, by)
+			s.settled(j, -1)
+		})
+	}
+	own := firstOf(j)
+	requests, _ := n.s.onWire(j)
+	switch place := n.s.jobs[j].place; {
+	case place == queued:
+		does("a person withdraws job J", cancel, none).mishap = true
+	case place == failed:
+		does("a person gives job J another budget", retried, none).mishap = true
+	case place == held && n.s.instances[own] == listed && !n.s.claimed(own, j):
+		does("a person names the instance of job J", resolveCreated, own)
+	case place == held && n.s.made(j)+requests == 0:
+		does("a person knows that job J has no instance", resolveAbsent, none)
+		does("a person gives job J up, which has no instance", resolveFailed, none)
+	}
+}
