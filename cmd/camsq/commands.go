@@ -9,8 +9,14 @@ func (p *program) commands() []*cobra.Command {
 		p.enqueueCommand(),
 		p.statusCommand(),
 		p.resultsCommand(),
+		p.failedCommand(),
+		p.heldCommand(),
+		p.retryCommand(),
+		p.resolveCommand(),
+		p.cancelCommand(),
 		p.workerCommand(),
 		p.fakeCommand(),
 		p.checkCommand(),
+		p.proveCommand(),
 	}
 }
