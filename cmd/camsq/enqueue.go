@@ -83,8 +83,8 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 	}
 	if o.wait && len(in.jobs) > 0 {
 		err = p.wait(cmd.Context(), n, in.jobs, files)
-	} else {
-		p.printHints(files, in)
+	} else if len(in.jobs) > 0 {
+		p.printHints(files)
 	}
 	if err == nil && refused {
 		return errSomeFailed
@@ -193,10 +193,7 @@ func broken(err error, n *node, got *received, before bool, after []source) erro
 }
 
 // printHints says how to go on.
-func (p *program) printHints(files []source, in *intake) {
-	if len(in.jobs) == 0 {
-		return
-	}
+func (p *program) printHints(files []source) {
 	for _, name := range batchNames(files) {
 		fmt.Fprintln(p.stdout, "To follow the batch:  camsq status", word(name))
 	}

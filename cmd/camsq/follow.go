@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/camsq/camsq/internal/ledger"
@@ -50,11 +51,11 @@ func (p *program) wait(ctx context.Context, n *node, jobs []followed, files []so
 		}
 		return nil
 	}
-	fmt.Fprintf(p.stdout, "So far, of %s: %s.\nThe jobs go on without this command. To follow them again, send the same file again.\n",
-		plural(int64(len(jobs)), "job"), f.count)
-	p.printHints(files, &intake{jobs: jobs})
+	fmt.Fprintf(p.stdout, "No longer followed, after %s: %s: %s\n", span(time.Since(begin)), plural(int64(len(jobs)), "job"), f.count)
+	fmt.Fprint(p.stdout, "The jobs go on. To follow them again, send the same file again.\n\n")
+	p.printHints(files)
 	if errors.Is(err, errStopped) {
-		return &exitError{exitSomeFailed, errors.New("stopped following, as told; the jobs go on")}
+		return errSomeFailed
 	}
 	return unreachable("Redis at %s has not answered for %s; the jobs go on as soon as it does: %w", n.config.redisHost(), span(awayTime), err)
 }
@@ -82,7 +83,9 @@ func (f *follower) follow(ctx context.Context) error {
 			open = append(open, &f.jobs[i])
 		}
 	}
-	f.progress.show(f.count)
+	if len(open) > 0 {
+		f.progress.show(f.count)
+	}
 	moved, told := time.Now(), false
 	for len(open) > 0 {
 		window := open[:min(len(open), windowSize)]
@@ -251,12 +254,13 @@ func (e ending) printWithout(w io.Writer, files []source) {
 		return
 	}
 	fmt.Fprint(w, "\nWithout an instance\n")
-	rows := make([][]string, len(e.without))
-	for i, j := range e.without {
-		rows[i] = []string{"  " + j.at.String(), string(j.state), plain(j.code), j.ref.String(), plain(j.message)}
+	for _, j := range e.without {
+		fmt.Fprintf(w, "  %s: %s, job %s\n", j.at, j.state, j.ref)
+		if why := strings.TrimSuffix(plain(j.code)+": "+plain(j.message), ": "); why != "" {
+			fmt.Fprintf(w, "      %s\n", why)
+		}
 	}
-	printTable(w, len(rows[0]), rows)
-	if more := e.count.sum() - e.count[tasks.StateCreated] - int64(len(rows)); more > 0 {
+	if more := e.count.sum() - e.count[tasks.StateCreated] - int64(len(e.without)); more > 0 {
 		fmt.Fprintf(w, "  and %s more; all of them:\n", thousands(more))
 		for _, s := range files {
 			if s.path != standardInput {

@@ -122,6 +122,14 @@ type place struct {
 
 func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
 
+// from is the place as it is called by somebody who stands in a file.
+func (p place) from(file string) string {
+	if p.file == file {
+		return fmt.Sprintf("line %d", p.line)
+	}
+	return p.String()
+}
+
 // followed is a job of the files that were read, and where it was last seen.
 type followed struct {
 	ref   tasks.Ref
@@ -242,7 +250,7 @@ func (in *intake) note(got *received, at place, r enqueue.Result) {
 		got.conflicts++
 		switch conflict, _ := errors.AsType[*enqueue.ConflictError](r.Err); {
 		case twin:
-			fmt.Fprintf(in.stderr, "%s: same job as %s (%s), but another request; correct one of the two, or give it a job_id of its own\n", at, in.jobs[first].at, ref)
+			fmt.Fprintf(in.stderr, "%s: same job as %s (%s), but another request; correct one of the two, or give it a job_id of its own\n", at, in.jobs[first].at.from(at.file), ref)
 		case conflict != nil && conflict.Err != nil:
 			fmt.Fprintf(in.stderr, "%s: job %s is there already, and cannot be compared: %v\n", at, ref, conflict.Err)
 		default:
@@ -255,7 +263,7 @@ func (in *intake) note(got *received, at place, r enqueue.Result) {
 	case enqueue.StatusKnown:
 		if twin {
 			got.twice++
-			fmt.Fprintf(in.stderr, "%s: note: same row as %s; it is one job\n", at, in.jobs[first].at)
+			fmt.Fprintf(in.stderr, "%s: note: same row as %s; it is one job\n", at, in.jobs[first].at.from(at.file))
 			return
 		}
 		got.known[r.State]++
@@ -299,7 +307,7 @@ func already(s tasks.State) string {
 	case tasks.StateHeld:
 		return "already held for a person to decide"
 	case tasks.StateFailed:
-		return "already failed; not tried again by themselves"
+		return "already failed; not tried again by themselves (camsq retry)"
 	case tasks.StateCancelled:
 		return "already cancelled; not queued again by themselves"
 	case tasks.StateQueued, tasks.StateCreated:

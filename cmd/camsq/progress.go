@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -76,13 +77,13 @@ func (l *lines) close() {}
 type bar struct {
 	*progressbar.ProgressBar
 	w     io.Writer
-	width func() int
+	width func() int // of the terminal
 }
 
 func newBar(w io.Writer, total int, width func() int) *bar {
 	return &bar{w: w, width: width, ProgressBar: progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetWidth(30),
+		progressbar.OptionSetWidth(24),
 		progressbar.OptionShowCount(),
 		progressbar.OptionSetElapsedTime(true),
 		progressbar.OptionSetPredictTime(false),
@@ -92,19 +93,22 @@ func newBar(w io.Writer, total int, width func() int) *bar {
 	)}
 }
 
-// rest is what the bar's own parts take of a line.
-const rest = 64
-
+// show puts first what matters most: a narrow terminal cuts the rest off, since
+// a line that wraps could not be taken back.
 func (b *bar) show(t tally) {
-	under := tally{}
-	for _, s := range tasks.States() {
-		under[s] = t[s]
+	var parts []string
+	for _, s := range []tasks.State{
+		tasks.StateCreated, tasks.StateFailed, tasks.StateHeld, tasks.StateCancelled,
+		tasks.StateUncertain, tasks.StateCalling, tasks.StateQueued,
+	} {
+		if t[s] != 0 {
+			parts = append(parts, thousands(t[s])+" "+string(s))
+		}
 	}
-	text := []rune(under.String())
-	if room := max(0, b.width()-rest); len(text) > room {
-		text = text[:room]
-	}
-	b.Describe(string(text))
+	text := strings.Join(parts, ", ")
+	// The bar itself gives way to the text, but not its count and its clock.
+	room := b.width() - len(fmt.Sprintf("100%% || (%d/%[1]d) [99h59m59s]   ", t.sum()))
+	b.Describe(text[:min(len(text), max(0, room))])
 	_ = b.Set64(t.done())
 }
 

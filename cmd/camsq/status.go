@@ -345,9 +345,9 @@ func (n *node) next(ctx context.Context, r tasks.Record) (string, error) {
 	case tasks.StateUncertain:
 		return fmt.Sprintf("The answer to its call was lost. A worker looks for the instance, next in %s; nothing is sent before that is settled.", span(r.Wait())), nil
 	case tasks.StateHeld:
-		return "It waits for a person: camsq resolve --help.", nil
+		return fmt.Sprintf("It waits for a person: camsq resolve %s, with --created INSTANCE_ID, --absent or --failed.", word(r.Ref().String())), nil
 	case tasks.StateFailed:
-		return "It has ended, and is not tried again by itself: camsq retry --help.", nil
+		return fmt.Sprintf("It has ended, and is not tried again by itself: camsq retry %s.", word(r.Ref().String())), nil
 	case tasks.StateCancelled:
 		return "It has ended: somebody withdrew it before it was called.", nil
 	case tasks.StateCreated:
@@ -370,7 +370,7 @@ func (s jobStatus) print(w io.Writer) {
 		line("reason", s.unreadableFor.Error())
 	} else {
 		line("since", stamp(s.Since, s.now))
-		line("queued", stamp(s.EnqueuedAt, s.now))
+		line("accepted", stamp(s.EnqueuedAt, s.now))
 		line("batch", s.Batch)
 		line("asked for", s.ChannelType+" "+s.InstanceName)
 		line("instance", s.instance())
