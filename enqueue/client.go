@@ -273,7 +273,7 @@ func (c *Client) prepare(ctx context.Context, queue string) error {
 		return nil
 	}
 	if !keysKnown {
-		if err := c.ledger.CheckKeys(ctx); err != nil {
+		if err := c.ledger.UseKeys(ctx); err != nil {
 			return fmt.Errorf("enqueue: %w", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -170,14 +171,19 @@ func withKeys(t *testing.T, c redis.UniversalClient, keys string) *ledger.Ledger
 
 func TestAProcessWithoutTheDataKeyIsToldWhichOneItNeeds(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
-		insert(t, c, job("a"))
 		wrong := seal.NewKey()
 		l := withKeys(t, c, wrong)
+		if err := l.CheckKeys(t.Context()); err != nil {
+			t.Fatalf("nothing is sealed yet, and CheckKeys says %v", err)
+		}
+		insert(t, c, job("a")) // the look above has not made the wrong key known
 		have, want := ring(t, wrong).IDs(), ring(t, dataKey).IDs()
 
 		var refused *ledger.WrongKeyError
-		if err := l.CheckKeys(t.Context()); !errors.As(err, &refused) {
-			t.Fatalf("CheckKeys: %v, want a WrongKeyError", err)
+		for _, check := range []func(context.Context) error{l.CheckKeys, l.UseKeys} {
+			if err := check(t.Context()); !errors.As(err, &refused) {
+				t.Fatalf("got %v, want a WrongKeyError", err)
+			}
 		}
 		if diff := cmp.Diff(&ledger.WrongKeyError{Have: have, Want: want}, refused); diff != "" {
 			t.Error(diff)
@@ -200,7 +206,7 @@ func TestADataKeyIsReplacedInTwoSteps(t *testing.T) {
 		insert(t, c, job("a"))
 		next := seal.NewKey()
 		for _, keys := range []string{dataKey + " " + next, next + " " + dataKey, next} {
-			if err := withKeys(t, c, keys).CheckKeys(t.Context()); err != nil {
+			if err := withKeys(t, c, keys).UseKeys(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -222,7 +228,7 @@ func TestOfTwoFirstProcessesWithDifferentKeysOneIsRefused(t *testing.T) {
 			errs := make([]error, 2)
 			for i := range errs {
 				l := withKeys(t, c, seal.NewKey())
-				wg.Go(func() { errs[i] = l.CheckKeys(t.Context()) })
+				wg.Go(func() { errs[i] = l.UseKeys(t.Context()) })
 			}
 			wg.Wait()
 			if (errs[0] == nil) == (errs[1] == nil) {

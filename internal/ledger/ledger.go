@@ -62,7 +62,7 @@ type Ledger struct {
 	self string
 }
 
-// New returns a ledger. It does not talk to Redis: see [Ledger.CheckKeys].
+// New returns a ledger. It does not talk to Redis: see [Ledger.UseKeys].
 func New(c Config) (*Ledger, error) {
 	if c.Redis == nil {
 		return nil, errors.New("ledger: Config.Redis is missing")
@@ -89,9 +89,25 @@ func (e *WrongKeyError) Error() string {
 	return fmt.Sprintf("ledger: the requests in this Redis are sealed with data key %v, but this process was given %v", e.Want, e.Have)
 }
 
-// CheckKeys makes sure that this process shares a data key with the others, and
-// makes its sealing key known. It returns a [*WrongKeyError] if it shares none.
+// CheckKeys makes sure that this process shares a data key with those that have
+// sealed something; it changes nothing. It returns a [*WrongKeyError] if it
+// shares none.
 func (l *Ledger) CheckKeys(ctx context.Context) error {
+	known, err := l.rdb.SMembers(ctx, dataKeysKey).Result()
+	if err != nil {
+		return fmt.Errorf("ledger: looking up the data keys in use: %w", err)
+	}
+	own := l.keys.IDs()
+	if len(known) == 0 || slices.ContainsFunc(own, func(id string) bool { return slices.Contains(known, id) }) {
+		return nil
+	}
+	slices.Sort(known)
+	return &WrongKeyError{Have: own, Want: known}
+}
+
+// UseKeys checks the keys like [Ledger.CheckKeys] and makes the sealing one known
+// to all, in one step. It comes before the first request that is sealed.
+func (l *Ledger) UseKeys(ctx context.Context) error {
 	own := l.keys.IDs()
 	args := make([]any, len(own))
 	for i, id := range own {
@@ -99,7 +115,7 @@ func (l *Ledger) CheckKeys(ctx context.Context) error {
 	}
 	others, err := keysScript.Run(ctx, l.rdb, []string{dataKeysKey}, args...).StringSlice()
 	if err != nil {
-		return fmt.Errorf("ledger: looking up the data keys in use: %w", err)
+		return fmt.Errorf("ledger: making the data key known: %w", err)
 	}
 	if len(others) > 0 {
 		slices.Sort(others)
