@@ -176,7 +176,7 @@ func (a accountStatus) notes() []string {
 		add("%s still owed, the oldest for %s", plural(n, "callback"), age(a.Callbacks.OldestOwedSeconds))
 	}
 	if n := a.Callbacks.Dead; n > 0 {
-		add("%s given up after every try failed", plural(n, "callback"))
+		add("%s given up after every try failed: camsq failed --callbacks", plural(n, "callback"))
 	}
 	return out
 }

@@ -40,7 +40,7 @@ default: the oldest queued job has been there for N s
 default: 1 job without an answer, the oldest for N s; the instances are being looked for
 default: 1 job held until a person decides, the oldest for N s: camsq held
 default: 1 callback still owed, the oldest for N s
-default: 1 callback given up after every try failed
+default: 1 callback given up after every try failed: camsq failed --callbacks
 eu: the oldest queued job has been there for N s
 
 LAST BATCHES  ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
