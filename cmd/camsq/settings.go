@@ -177,7 +177,18 @@ func (p *program) load(cmd *cobra.Command) (config, error) {
 	if err := c.addAccounts(file.Accounts, path); err != nil {
 		return config{}, err
 	}
-	return c, nil
+	return c, c.contradiction()
+}
+
+// contradiction names settings that are right alone and wrong together.
+func (c config) contradiction() error {
+	switch {
+	case c.RetryMax < c.RetryMin:
+		return usage("CAMSQ_RETRY_MAX %v is less than CAMSQ_RETRY_MIN %v", c.RetryMax, c.RetryMin)
+	case c.SettleWindow < c.ReconcileDelay:
+		return usage("CAMSQ_SETTLE_WINDOW %v is less than CAMSQ_RECONCILE_DELAY %v: no look would fall into it", c.SettleWindow, c.ReconcileDelay)
+	}
+	return nil
 }
 
 // environment returns the CAMSQ_ variables by the names of their settings. One

@@ -166,7 +166,6 @@ func (n *node) lanes(ctx context.Context, o workOptions) ([]worker.Lane, error) 
 		}
 		if _, err := source.Credentials(ctx); err != nil {
 			without = append(without, a.Name)
-			o.log.Error("no credentials; the account's jobs wait", "account", a.Name, "error", err)
 		}
 		api, err := cams.New(cams.Config{
 			Endpoint: a.Endpoint, Region: a.Region, Credentials: source, UserAgent: "camsq/" + version(),
@@ -186,6 +185,9 @@ func (n *node) lanes(ctx context.Context, o workOptions) ([]worker.Lane, error) 
 	if len(without) == len(lanes) && ctx.Err() == nil {
 		return nil, usage("no credentials for account %s: set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, "+
 			"or another source of the vendor's credential chain", strings.Join(without, ", "))
+	}
+	for _, name := range without {
+		o.log.Error("the account has no credentials; its jobs wait", "account", name)
 	}
 	return lanes, nil
 }
