@@ -317,7 +317,7 @@ func TestAJobThatCannotBeReadWaits(t *testing.T) {
 		request := w.rdb.HGet(t.Context(), key, "request").Val()
 		w.rdb.HSet(t.Context(), key, "request", "not what was sealed")
 		w.start()
-		time.Sleep(11 * time.Minute)
+		time.Sleep(6 * time.Minute)
 		if n := w.cloud.Calls("CreateInstance") + w.cloud.Calls("ListInstance"); n != 0 {
 			t.Errorf("%d calls for a job that nobody can read", n)
 		}

@@ -74,7 +74,7 @@ func TestAStormOfFaultsUnderAQuota(t *testing.T) {
 		w := newWorld(t, camstest.Config{FaultRate: 0.3, Quota: 20, ListQuota: 20, ListLag: 30 * time.Second})
 		w.start()
 		w.start()
-		jobs := names("storm", 60)
+		jobs := names("storm", 40)
 		w.enqueue(jobs...)
 		w.awaitEnd(24*time.Hour, jobs...)
 		w.wantCreated(jobs...)
