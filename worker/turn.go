@@ -172,9 +172,11 @@ func (w *Worker) begin(ctx context.Context, r tasks.Record) (tasks.Record, error
 }
 
 // create makes the call, unless too much of its time is gone already: a process
-// that was frozen between mark and call must not send when others may judge.
+// that was frozen between mark and call must not send when others may judge. The
+// wall clock is asked too, since the other one may stop while a machine is
+// suspended; if it jumps, a call is put off at worst.
 func (w *Worker) create(ctx context.Context, l *lane, r tasks.Record, start time.Time) (cams.Instance, error) {
-	if time.Since(start) > w.CallTimeout/2 {
+	if max(time.Since(start), time.Now().Round(0).Sub(start.Round(0))) > w.CallTimeout/2 {
 		return cams.Instance{}, &cams.Error{
 			Op: "CreateInstance", Err: errors.New("not sent, since writing the mark took too long"),
 		}
