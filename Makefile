@@ -52,5 +52,9 @@ golden: ## Write the generated pages and golden files anew
 demo: ## Run the demo on the example file
 	go run ./cmd/camsq demo examples/tenants.csv
 
+.PHONY: chaos
+chaos: ## Kill, freeze and cut off workers and Redis while 10,000 jobs run; takes 10 to 20 minutes
+	go run ./cmd/camsq prove --jobs 10000 --kills 100 --stops 4
+
 .PHONY: check
 check: lint race oracles fuzz ## Everything that CI does

@@ -59,8 +59,10 @@ The same seed gives the same plan and the same faults; what they hit depends on 
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var foreign error
-			cmd.InheritedFlags().Visit(func(f *pflag.Flag) {
-				foreign = usage("prove takes no --%s: it uses no setting of yours; its own flags are in camsq prove --help", f.Name)
+			cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) {
+				if f.Changed {
+					foreign = usage("prove takes no --%s: it uses no setting of yours; its own flags are in camsq prove --help", f.Name)
+				}
 			})
 			if foreign != nil {
 				return foreign
@@ -84,7 +86,7 @@ The same seed gives the same plan and the same faults; what they hit depends on 
 	f.Uint64Var(&o.seed, "seed", 0, "of the plan and the faults (default random)")
 	f.StringVar(&o.redis, "redis", ownRedis, "auto: a redis-server from the PATH; or the `URL` of an empty database")
 	f.BoolVar(&o.keep, "keep", false, "with --redis URL: leave the keys there")
-	f.StringVar(&o.keepLogs, "keep-logs", "", "keep the logs of the workers in this `directory`")
+	f.StringVar(&o.keepLogs, "keep-logs", "", "keep the logs in a folder of this `directory`")
 	f.DurationVar(&o.stopAfter, "stop-after", 0, "end after this `time`; jobs that have not ended by then count as in flight")
 	f.BoolVar(&o.json, "json", false, "print the result as JSON")
 	f.BoolVar(&o.quiet, "quiet", false, "say nothing until the result")
@@ -154,14 +156,16 @@ func (p *program) prove(ctx context.Context, o proveOptions) (err error) {
 			_ = os.RemoveAll(f.dir)
 		}
 	}()
-	if f.logs = o.keepLogs; f.logs == "" {
-		f.logs = f.dir
-	} else if err := os.MkdirAll(f.logs, 0o700); err != nil {
-		return usage("prove: --keep-logs: %w", err)
+	f.logs = f.dir
+	if o.keepLogs != "" {
+		f.logs = filepath.Join(o.keepLogs, f.account())
+		if err := os.MkdirAll(f.logs, 0o700); err != nil {
+			return usage("prove: --keep-logs: %w", err)
+		}
 	}
 
 	if o.redis == ownRedis {
-		if f.redis, err = startRedis(ctx, f.dir); err != nil {
+		if f.redis, err = startRedis(ctx, f.dir, f.logs); err != nil {
 			return err
 		}
 		defer func() { f.redis.server.kill() }()
@@ -180,10 +184,7 @@ func (p *program) prove(ctx context.Context, o proveOptions) (err error) {
 		return err
 	}
 	defer f.node.close()
-	if err := claimRedis(ctx, f.node.rdb); err != nil {
-		return err
-	}
-	if err := f.node.reach(ctx); err != nil {
+	if err := claimRedis(ctx, f.node); err != nil {
 		return err
 	}
 	return f.run(ctx)
@@ -447,5 +448,6 @@ func (f *proof) say(format string, args ...any) {
 	}
 	f.sayMu.Lock()
 	defer f.sayMu.Unlock()
-	fmt.Fprintf(f.program.stderr, "%s  %s\n", clock(time.Since(f.witness.begun))[:5], fmt.Sprintf(format, args...))
+	d := int(time.Since(f.witness.begun).Seconds())
+	fmt.Fprintf(f.program.stderr, "%02d:%02d  %s\n", d/60, d%60, fmt.Sprintf(format, args...))
 }

@@ -92,34 +92,42 @@ func (c *crew) suffer(ctx context.Context, m mishap) {
 		c.restartRedis(ctx, m)
 	case mishapCutCloud:
 		c.cutCloud(ctx, m)
-	default:
-		h := c.take(ctx, m.worker)
-		if h == nil {
-			return
-		}
-		defer c.release(h)
-		switch m.kind {
-		case mishapKill:
-			c.killAndRestart(ctx, h, m)
-		case mishapFreeze:
-			c.say("worker %d is stopped (SIGSTOP) for %v", h.number, m.length.Round(time.Second))
-			c.count(m.kind)
-			h.process.send(freezeSignal)
-			pause(ctx, m.length)
-			h.process.send(thawSignal)
-		case mishapCutRedis:
-			c.say("worker %d: its wire to Redis is %s for %v", h.number, m.link, m.length.Round(100*time.Millisecond))
-			c.count(m.kind)
-			h.redis.put(m.link, 0)
-			pause(ctx, m.length)
-			h.redis.put(linkOpen, 0)
-		}
+	case mishapKill:
+		c.withOne(ctx, m, c.killAndRestart)
+	case mishapFreeze:
+		c.withOne(ctx, m, c.freeze)
+	case mishapCutRedis:
+		c.withOne(ctx, m, c.cutRedis)
 	}
+}
+
+// withOne lets a mishap happen to a worker that may be kept from working.
+func (c *crew) withOne(ctx context.Context, m mishap, do func(context.Context, *hand, mishap)) {
+	h := c.take(ctx, m.worker)
+	if h == nil {
+		return
+	}
+	defer c.release(h)
+	c.count(m.kind)
+	do(ctx, h, m)
+}
+
+func (c *crew) freeze(ctx context.Context, h *hand, m mishap) {
+	c.say("worker %d is stopped (SIGSTOP) for %v", h.number, m.length.Round(time.Second))
+	h.process.send(freezeSignal)
+	pause(ctx, m.length)
+	h.process.send(thawSignal)
+}
+
+func (c *crew) cutRedis(ctx context.Context, h *hand, m mishap) {
+	c.say("worker %d: its wire to Redis is %s for %v", h.number, m.link, m.length.Round(100*time.Millisecond))
+	h.redis.put(m.link, 0)
+	pause(ctx, m.length)
+	h.redis.put(linkOpen, 0)
 }
 
 func (c *crew) killAndRestart(ctx context.Context, h *hand, m mishap) {
 	c.say("worker %d is killed (kill -9 %d)", h.number, h.process.pid())
-	c.count(m.kind)
 	c.mu.Lock()
 	h.wanted = false
 	c.mu.Unlock()

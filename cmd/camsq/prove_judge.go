@@ -59,6 +59,8 @@ type proveBooks struct {
 type proveFinding struct {
 	Job  string `json:"job,omitempty"`
 	Text string `json:"text"`
+	// Story is what is known of the job.
+	Story []string `json:"story,omitempty"`
 }
 
 // judge holds the ledger against the witnesses. It believes neither: a created job
@@ -111,7 +113,7 @@ func judge(e evidence) proveBooks {
 }
 
 func (b *proveBooks) find(job, format string, args ...any) {
-	b.Findings = append(b.Findings, proveFinding{job, fmt.Sprintf(format, args...)})
+	b.Findings = append(b.Findings, proveFinding{Job: job, Text: fmt.Sprintf(format, args...)})
 }
 
 func (b *proveBooks) lost(job, format string, args ...any) {
@@ -149,11 +151,9 @@ func (b *proveBooks) judgeJob(job tasks.Job, found ledger.Found, instances []str
 	case tasks.StateQueued, tasks.StateCalling, tasks.StateUncertain:
 		b.InFlight++
 	}
-	switch r.State {
-	case tasks.StateFailed, tasks.StateCancelled, tasks.StateQueued:
-		if len(instances) > 0 {
-			b.lost(job.ID, "the ledger says %s, and the cloud has instance %s", r.State, instances[0])
-		}
+	none := []tasks.State{tasks.StateFailed, tasks.StateCancelled, tasks.StateQueued}
+	if len(instances) > 0 && slices.Contains(none, r.State) {
+		b.lost(job.ID, "the ledger says %s, and the cloud has instance %s", r.State, instances[0])
 	}
 	b.judgeCallback(r, events)
 }
@@ -190,7 +190,7 @@ func (b *proveBooks) judgeCallback(r tasks.Record, events []arrival) {
 		b.Waiting++
 	case tasks.CallbackDead, tasks.CallbackGone:
 		b.Dead++
-	default:
+	case tasks.CallbackNone:
 		b.find(r.ID, "it is %s and owes nobody a callback", r.State)
 	}
 }

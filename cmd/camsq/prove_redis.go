@@ -16,6 +16,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
 )
@@ -33,19 +34,19 @@ type proveRedis struct {
 // redisServer is a redis-server that writes every change to the disk before it
 // answers.
 type redisServer struct {
-	bin, dir string
-	port     int
-	child    *child
+	bin, dir, log string
+	port          int
+	child         *child
 }
 
 const redisStartTime = 15 * time.Second
 
-func startRedis(ctx context.Context, dir string) (*proveRedis, error) {
+func startRedis(ctx context.Context, dir, logs string) (*proveRedis, error) {
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, unreachable("prove: there is no redis-server on the PATH; install one, or give --redis the URL of an empty database")
 	}
-	s := &redisServer{bin: bin, dir: dir}
+	s := &redisServer{bin: bin, dir: dir, log: filepath.Join(logs, "redis.log")}
 	// Another process may take the free port before redis-server does.
 	for range 3 {
 		if s.port, err = freePort(); err != nil {
@@ -80,7 +81,7 @@ func (s *redisServer) start(ctx context.Context) error {
 	c, err := startChild(exec.Command(s.bin,
 		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", "",
 		"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
-	), filepath.Join(s.dir, "redis.log"))
+	), s.log)
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func (s *redisServer) start(ctx context.Context) error {
 		}
 		select {
 		case <-c.exited:
-			return fmt.Errorf("it ended at once; see %s", filepath.Join(s.dir, "redis.log"))
+			return fmt.Errorf("it ended at once; see %s", s.log)
 		case <-ctx.Done():
 			s.kill()
 			return fmt.Errorf("it does not answer: %w", ctx.Err())
@@ -148,27 +149,35 @@ func usersRedis(raw string) (*proveRedis, error) {
 	return r, nil
 }
 
-// claimRedis makes sure that nobody else's jobs are in the database. Callbacks
-// have one queue for all accounts, so a proof beside other jobs would send theirs.
-func claimRedis(ctx context.Context, rdb redis.UniversalClient) error {
+// claimRedis makes sure that nobody else's jobs are in the database, and takes it.
+// Callbacks have one queue for all accounts, so a proof beside other jobs would
+// send theirs.
+func claimRedis(ctx context.Context, n *node) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := redisconn.Ping(ctx, rdb); err != nil {
+	if err := redisconn.Ping(ctx, n.rdb); err != nil {
 		return unreachable("prove: --redis: %w", err)
 	}
-	taken, err := rdb.Exists(ctx, "camsq:data-keys").Result()
+	taken, err := n.rdb.Exists(ctx, "camsq:data-keys").Result()
 	if err != nil {
 		return unreachable("prove: --redis: %w", err)
 	}
-	queue, err := rdb.SIsMember(ctx, "asynq:queues", tasks.QueueCallback).Result()
+	queue, err := n.rdb.SIsMember(ctx, "asynq:queues", tasks.QueueCallback).Result()
 	if err != nil {
 		return unreachable("prove: --redis: %w", err)
 	}
-	if taken > 0 || queue {
-		return usage("prove: --redis: this database holds camsq's jobs, or another asynq queue named %s, and prove touches nobody's data; "+
-			"name an empty database of the same server, such as redis://HOST:6379/9", tasks.QueueCallback)
+	if taken == 0 && !queue {
+		// From here on whoever comes with another data key is refused.
+		err = n.ledger.UseKeys(ctx)
+		if err == nil {
+			return nil
+		}
 	}
-	return nil
+	if _, other := errors.AsType[*ledger.WrongKeyError](err); err != nil && !other {
+		return unreachable("prove: --redis: %w", err)
+	}
+	return usage("prove: --redis: this database holds camsq's jobs, or another asynq queue named %s, and prove touches nobody's data; "+
+		"name an empty database of the same server, such as redis://HOST:6379/9", tasks.QueueCallback)
 }
 
 // cleanRedis takes away what a proof has put into the user's database.

@@ -21,6 +21,7 @@ type proveReport struct {
 	Mishaps map[mishapKind]int `json:"mishaps"`
 	Calls   int                `json:"create_calls"`
 	Seconds float64            `json:"seconds"`
+	Logs    string             `json:"logs,omitempty"`
 	proveBooks
 }
 
@@ -31,6 +32,13 @@ func (f *proof) report(e evidence, b proveBooks) error {
 		Mishaps: f.crew.done, Calls: f.witness.cloud.Calls("CreateInstance"),
 		Seconds: time.Since(f.witness.begun).Seconds(), proveBooks: b,
 	}
+	if !r.Proven || f.keepLogs != "" {
+		r.Logs = f.logs
+	}
+	if !r.Proven {
+		f.failed = true
+		f.tell(r.Findings, e)
+	}
 	if f.json {
 		enc := json.NewEncoder(f.program.stdout)
 		enc.SetIndent("", "  ")
@@ -38,16 +46,15 @@ func (f *proof) report(e evidence, b proveBooks) error {
 			return err
 		}
 	} else {
-		f.print(r, e)
+		f.print(r)
 	}
 	if !r.Proven {
-		f.failed = true
 		return errSomeFailed
 	}
 	return nil
 }
 
-func (f *proof) print(r proveReport, e evidence) {
+func (f *proof) print(r proveReport) {
 	out := f.program.stdout
 	rows := [][]string{{"jobs", ""}}
 	row := func(n int, format string, args ...any) {
@@ -97,7 +104,16 @@ func (f *proof) print(r proveReport, e evidence) {
 		return
 	}
 	fmt.Fprintf(out, "This must not be:\n")
-	f.printFindings(r.Findings, e)
+	for _, x := range r.Findings[:min(len(r.Findings), toldFindings)] {
+		fmt.Fprintf(out, "  %s\n", strings.TrimSpace(x.Job+" "+x.Text))
+		for _, line := range x.Story {
+			fmt.Fprintf(out, "    %s\n", line)
+		}
+	}
+	if more := len(r.Findings) - toldFindings; more > 0 {
+		fmt.Fprintf(out, "  and %s more\n", thousands(int64(more)))
+	}
+	fmt.Fprintf(out, "The logs of the workers are in %s.\n", r.Logs)
 }
 
 // codes lists why jobs failed.
@@ -115,27 +131,19 @@ func codes(by map[string]int) string {
 // toldFindings of the findings are told with their story.
 const toldFindings = 10
 
-// printFindings tells each of the first findings with all that is known of its job.
-func (f *proof) printFindings(list []proveFinding, e evidence) {
-	out := f.program.stdout
+// tell adds to each of the first findings all that is known of its job.
+func (f *proof) tell(list []proveFinding, e evidence) {
 	at := map[string]int{}
 	for i, job := range e.jobs {
 		at[job.ID] = i
 	}
-	for i, x := range list[:min(len(list), toldFindings)] {
-		if n, ok := at[x.Job]; ok && (i == 0 || list[i-1].Job != x.Job) {
-			fmt.Fprintf(out, "  job %s: %s\n", x.Job, x.Text)
-			for _, line := range append(recordLines(e.records[n]), f.witness.story(x.Job, e.jobs[n].Request.InstanceName)...) {
-				fmt.Fprintf(out, "    %s\n", line)
-			}
+	for i := range list[:min(len(list), toldFindings)] {
+		n, ok := at[list[i].Job]
+		if !ok || i > 0 && list[i-1].Job == list[i].Job {
 			continue
 		}
-		fmt.Fprintf(out, "  %s\n", strings.TrimSpace(x.Job+" "+x.Text))
+		list[i].Story = append(recordLines(e.records[n]), f.witness.story(list[i].Job, e.jobs[n].Request.InstanceName)...)
 	}
-	if more := len(list) - toldFindings; more > 0 {
-		fmt.Fprintf(out, "  and %s more\n", thousands(int64(more)))
-	}
-	fmt.Fprintf(out, "The logs of the workers are in %s.\n", f.logs)
 }
 
 func recordLines(found ledger.Found) []string {
@@ -148,7 +156,7 @@ func recordLines(found ledger.Found) []string {
 		return []string{err.Error()}
 	}
 	return []string{
-		fmt.Sprintf("the ledger: %s since %s, enqueued %s, revision %s", r.State, r.Since.Format(time.StampMilli), r.EnqueuedAt.Format(time.StampMilli), r.Rev),
+		fmt.Sprintf("the ledger: %s since %s, enqueued %s, revision %s", r.State, r.Since.Format(storyTime), r.EnqueuedAt.Format(storyTime), r.Rev),
 		string(progress),
 	}
 }

@@ -119,7 +119,7 @@ func (w *witness) eventsByJob() map[string][]arrival {
 	return maps.Clone(w.events)
 }
 
-// story tells what the witness has seen of a job.
+// story is what the witness has seen of a job.
 func (w *witness) story(id, name string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -130,12 +130,10 @@ func (w *witness) story(id, name string) []string {
 	slices.SortStableFunc(all, func(a, b sighting) int { return a.at.Compare(b.at) })
 	lines := make([]string, len(all))
 	for i, s := range all {
-		lines[i] = clock(s.at.Sub(w.begun)) + "  " + s.what
+		lines[i] = s.at.Format(storyTime) + "  " + s.what
 	}
 	return lines
 }
 
-// clock is a time since the beginning.
-func clock(d time.Duration) string {
-	return fmt.Sprintf("%02d:%06.3f", int(d.Minutes()), d.Seconds()-60*float64(int(d.Minutes())))
-}
+// storyTime is as in the workers' logs.
+const storyTime = "15:04:05.000"

@@ -1,0 +1,450 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/redistest"
+	"github.com/camsq/camsq/tasks"
+)
+
+// prove runs the command in this process; its workers are the test binary.
+func prove(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	env := []string{runAsCamsq + "=1", "PATH=" + os.Getenv("PATH"), "CAMSQ_NO_SUCH_SETTING=is not passed on"}
+	code = run(t.Context(), append([]string{"prove"}, args...), env, strings.NewReader(""), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func needRedisServer(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("redis-server is not on the PATH, and CI=true forbids to skip")
+		}
+		t.Skip("redis-server is not on the PATH")
+	}
+}
+
+// cell returns the number in the line of the table that begins so.
+func cell(t *testing.T, table, line string) string {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^  ` + line + `.*?  +([0-9,]+)$`).FindStringSubmatch(table)
+	if m == nil {
+		t.Fatalf("the table has no line %q:\n%s", line, table)
+	}
+	return m[1]
+}
+
+// Killed workers, a killed Redis and cut wires, for real. It stops before asynq has
+// given back what the killed workers had, so some jobs are still in flight.
+func TestAProofWithKillsCreatesNothingTwiceAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	needRedisServer(t)
+	code, out, course := prove(t, "--jobs", "150", "--kills", "3", "--stops", "0", "--stop-after", "22s", "--seed", "7")
+	if code != exitOK {
+		t.Fatalf("exit code %d\n%s\n%s", code, out, course)
+	}
+	for line, want := range map[string]string{
+		"accepted": "150", "held": "0", "duplicates": "0", "lost": "0", "without a good signature": "0", "with two bodies": "0",
+		"workers killed": "3", "Redis killed": "1", "wires to Redis": "1", "wires to CAMS": "2",
+	} {
+		if got := cell(t, out, line); got != want {
+			t.Errorf("%s: %s, want %s", line, got, want)
+		}
+	}
+	if cell(t, out, "created") == "0" || cell(t, out, "delivered") == "0" {
+		t.Error("nothing was created or told: the proof proves nothing")
+	}
+	if !strings.Contains(course, "is killed (kill -9") || !strings.Contains(out, "with seed 7") {
+		t.Error("neither the kills nor the seed are told")
+	}
+	if t.Failed() {
+		t.Logf("%s\n%s", out, course)
+	}
+}
+
+// On the user's own Redis: what is not the proof's stays, and nothing else does.
+func TestAProofOnTheUsersRedisLeavesItAsItWas(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	rdb := s.Client()
+	if err := rdb.MSet(t.Context(), "mine", "1", "asynq:{mine}:pending", "2").Err(); err != nil {
+		t.Fatal(err)
+	}
+	code, out, course := prove(t, "--redis", s.URL(), "--jobs", "30", "--kills", "1", "--stops", "0", "--faults", "0", "--stop-after", "14s", "--json")
+	var r proveReport
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitOK {
+		t.Fatalf("exit code %d, %v\n%s\n%s", code, err, out, course)
+	}
+	if !r.Proven || r.Accepted != 30 || r.Mishaps[mishapRedis] != 0 || r.Mishaps[mishapKill] != 1 {
+		t.Errorf("the result is %+v", r)
+	}
+	keys, err := rdb.Keys(t.Context(), "*").Result()
+	slices.Sort(keys)
+	// asynq's own notes of living servers expire by themselves.
+	keys = slices.DeleteFunc(keys, func(k string) bool {
+		return strings.HasPrefix(k, "asynq:servers:{") || strings.HasPrefix(k, "asynq:workers:{")
+	})
+	if diff := cmp.Diff([]string{"asynq:{mine}:pending", "mine"}, keys); err != nil || diff != "" {
+		t.Errorf("keys afterwards (-want +got):\n%s%v", diff, err)
+	}
+}
+
+func TestProveRefusesWhatItMustNotTouch(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	if err := s.Client().SAdd(t.Context(), "camsq:data-keys", "somebody's").Err(); err != nil {
+		t.Fatal(err)
+	}
+	other := redistest.Start(t)
+	if err := other.Client().SAdd(t.Context(), "asynq:queues", "callback").Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"a database with jobs", []string{"--redis", s.URL()}, exitUsage, "prove touches nobody's data"},
+		{"another program's queue", []string{"--redis", other.URL()}, exitUsage, "prove touches nobody's data"},
+		{"a cluster", []string{"--redis", "redis://a,b"}, exitUsage, "one server"},
+		{"a Redis that is not there", []string{"--redis", "redis://127.0.0.1:1/0"}, exitUnreachable, "--redis"},
+		{"a setting", []string{"--rate", "5"}, exitUsage, "prove takes no --rate"},
+		{"no job", []string{"--jobs", "0"}, exitUsage, "--jobs 0"},
+		{"faults alone", []string{"--faults", "1"}, exitUsage, "--faults 1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, _, errs := prove(t, tt.args...)
+			if code != tt.code || !strings.Contains(errs, tt.want) || strings.Count(errs, "\n") != 1 {
+				t.Errorf("exit code %d, want %d; it says:\n%s", code, tt.code, errs)
+			}
+		})
+	}
+	if n, err := s.Client().DBSize(t.Context()).Result(); n != 1 || err != nil {
+		t.Errorf("the refused database has %d keys, %v", n, err)
+	}
+}
+
+// trial is evidence in which all is well: one job of each final state, one held,
+// and one whose call has no answer yet.
+func trial() evidence {
+	e := evidence{counters: map[tasks.State]int64{}, events: map[string][]arrival{}, webhooks: webhookCount{Received: 4, Verified: 4, Distinct: 3}}
+	for i, s := range []tasks.State{tasks.StateCreated, tasks.StateFailed, tasks.StateCancelled, tasks.StateHeld, tasks.StateUncertain} {
+		id := string(s)
+		job := tasks.Job{ID: id, Account: "prove-1", Request: tasks.Request{ChannelType: "VIBER", InstanceName: "name_" + id}}
+		r := tasks.Record{Job: job, State: s}
+		if s == tasks.StateCreated || s == tasks.StateUncertain {
+			instance := fmt.Sprintf("10%d", i)
+			e.instances = append(e.instances, cams.Instance{InstanceID: instance, InstanceName: job.Request.InstanceName})
+			if s == tasks.StateCreated {
+				r.Instance = &tasks.EventInstance{InstanceID: instance}
+			}
+		}
+		if event, ok := r.Event(); ok {
+			r.Callback.State = tasks.CallbackDelivered
+			e.events[id] = []arrival{{id: "evt_" + id, event: event, status: 204}}
+		}
+		e.jobs, e.records = append(e.jobs, job), append(e.records, ledger.Found{Record: r})
+		e.counters[s]++
+	}
+	e.events["created"] = append([]arrival{{id: "evt_created", event: e.events["created"][0].event, status: 500}}, e.events["created"]...)
+	return e
+}
+
+// A judge that cannot find anything proves nothing: each planted wrong is found.
+func TestTheJudgeFindsEachPlantedWrong(t *testing.T) {
+	t.Parallel()
+	record := func(e *evidence, id string) *ledger.Found {
+		return &e.records[slices.IndexFunc(e.jobs, func(j tasks.Job) bool { return j.ID == id })]
+	}
+	add := func(name string) func(*evidence) {
+		return func(e *evidence) {
+			e.instances = append(e.instances, cams.Instance{InstanceID: "999", InstanceName: name})
+		}
+	}
+	for _, tt := range []struct {
+		name             string
+		plant            func(*evidence)
+		duplicates, lost int
+		want             string // "" if all is well
+	}{
+		{"nothing", func(*evidence) {}, 0, 0, ""},
+		{"a second instance", add("name_created"), 1, 0, "created: duplicate: the cloud has 2 instances"},
+		{"a second instance while in flight", add("name_uncertain"), 1, 0, "uncertain: duplicate"},
+		{"an instance of a failed job", add("name_failed"), 0, 1, "failed: lost: the ledger says failed, and the cloud has instance 999"},
+		{"an instance of a cancelled job", add("name_cancelled"), 0, 1, "cancelled: lost"},
+		{"an instance of no job", add("name_created_2"), 1, 0, "which no job asked for: 999"},
+		{"an instance of a queued job", func(e *evidence) {
+			record(e, "uncertain").Record.State = tasks.StateQueued
+			e.counters[tasks.StateUncertain], e.counters[tasks.StateQueued] = 0, 1
+		}, 0, 1, "uncertain: lost: the ledger says queued"},
+		{"a record is gone", func(e *evidence) {
+			*record(e, "failed") = ledger.Found{Err: fmt.Errorf("ledger: %w", tasks.ErrNotFound)}
+		}, 0, 1, "failed: lost: it was accepted, and now"},
+		{"a record cannot be read", func(e *evidence) {
+			*record(e, "held") = ledger.Found{Err: fmt.Errorf("ledger: %w", tasks.ErrUnreadable)}
+		}, 0, 1, "held: lost"},
+		{"created without an instance", func(e *evidence) { e.instances = e.instances[1:] }, 0, 1, "created: lost: the ledger says created"},
+		{"created with another's instance", func(e *evidence) {
+			record(e, "created").Record.Instance.InstanceID = "104"
+		}, 0, 1, "created: lost"},
+		{"the counters are wrong", func(e *evidence) { e.counters[tasks.StateFailed]++ }, 0, 0, "the ledger counts 2 jobs as failed, and 1 records are"},
+		{"delivered to nobody", func(e *evidence) { e.events["created"] = e.events["created"][:1] }, 0, 0, "created: its callback counts as delivered"},
+		{"nobody is to be told", func(e *evidence) { record(e, "held").Record.Callback.State = tasks.CallbackNone }, 0, 0, "held: it is held and owes nobody"},
+		{"two outcomes", func(e *evidence) {
+			second := e.events["failed"][0]
+			second.id = "evt_other"
+			e.events["failed"] = append(e.events["failed"], second)
+		}, 0, 0, "failed: two outcomes were told"},
+		{"a wrong outcome", func(e *evidence) { e.events["failed"][0].event.Type = tasks.EventInstanceCreated }, 0, 0, "failed: a webhook says instance.created"},
+		{"told before the end", func(e *evidence) { e.events["uncertain"] = e.events["failed"] }, 0, 0, "uncertain: a webhook says instance.failed"},
+		{"told of nobody's job", func(e *evidence) { e.events["stranger"] = e.events["failed"] }, 0, 0, "job stranger, which nobody sent"},
+		{"two bodies", func(e *evidence) { e.webhooks.Changed = 1 }, 0, 0, "1 came again with another body"},
+		{"unsigned", func(e *evidence) { e.webhooks.Refused = 1 }, 0, 0, "1 webhooks came without a good signature"},
+		{"the cloud complains", func(e *evidence) { e.complaints = []string{"SignatureNonceUsed"} }, 0, 0, "SignatureNonceUsed"},
+		{"a crash", func(e *evidence) { e.crashes = []string{"worker 1 ended by itself"} }, 0, 0, "worker 1 ended by itself"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := trial()
+			tt.plant(&e)
+			b := judge(e)
+			if b.Duplicates != tt.duplicates || b.Lost != tt.lost {
+				t.Errorf("%d duplicates, %d lost; want %d and %d", b.Duplicates, b.Lost, tt.duplicates, tt.lost)
+			}
+			var said []string
+			for _, f := range b.Findings {
+				said = append(said, strings.TrimPrefix(f.Job+": "+f.Text, ": "))
+			}
+			all := strings.Join(said, "\n")
+			if (tt.want == "") != (len(said) == 0) || !strings.Contains(all, tt.want) {
+				t.Errorf("it finds:\n%s\nwant %q", all, tt.want)
+			}
+		})
+	}
+	b := judge(trial())
+	want := proveBooks{
+		Accepted: 5, Created: 1, Failed: 1, FailedBy: map[string]int{"": 1}, Cancelled: 1, Held: 1, InFlight: 1,
+		Instances: 2, Owed: 3, Delivered: 3, Distinct: 3, Received: 4,
+	}
+	if diff := cmp.Diff(want, b); diff != "" {
+		t.Errorf("the books (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheSeedDecidesThePlan(t *testing.T) {
+	t.Parallel()
+	o := proveOptions{jobs: 1000, kills: 15, workers: 3, stops: 2, seed: 1, faults: 0.2}
+	plan := makePlan(o, true)
+	show := func(p []mishap) string { return fmt.Sprintf("%+v", p) }
+	if show(plan) != show(makePlan(o, true)) {
+		t.Error("the same seed gives another plan")
+	}
+	other := o
+	other.seed = 2
+	if show(plan) == show(makePlan(other, true)) {
+		t.Error("another seed gives the same plan")
+	}
+	got := map[mishapKind]int{}
+	for _, m := range plan {
+		got[m.kind]++
+		if m.worker < 0 || m.worker >= o.workers || m.at > o.chaos()+time.Second {
+			t.Errorf("mishap %+v is out of bounds", m)
+		}
+		// What is held back must have come and be listed before the settle window ends.
+		if m.kind == mishapCutCloud && m.length+proveLatency+proveListLag >= provePatience {
+			t.Errorf("mishap %+v holds a request for too long", m)
+		}
+		if m.kind == mishapFreeze && (m.length <= 30*time.Second || m.length >= 60*time.Second+o.patience()) {
+			t.Errorf("mishap %+v is not longer than a lease, or too long", m)
+		}
+	}
+	want := map[mishapKind]int{mishapKill: 15, mishapFreeze: 2, mishapRedis: 2, mishapCutRedis: 5, mishapCutCloud: 8}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("mishaps (-want +got):\n%s", diff)
+	}
+	for _, m := range makePlan(o, false) {
+		if m.kind == mishapRedis {
+			t.Error("the plan kills the user's Redis")
+		}
+	}
+}
+
+func TestFaultsAreOfEveryKindAndOfTheShareThatWasAsked(t *testing.T) {
+	t.Parallel()
+	o := proveOptions{seed: 3, faults: 0.2}
+	kinds, faults := map[string]bool{}, 0
+	const calls = 5000
+	for i := range calls {
+		if f := createFault(o, fmt.Sprint("name", i), 0); f != nil {
+			faults++
+			kinds[fmt.Sprint(f.Reply, f.Created)] = true
+		}
+	}
+	if share := float64(faults) / calls; share < 0.18 || share > 0.22 {
+		t.Errorf("%v of the calls meet a fault, want 0.2", share)
+	}
+	if len(kinds) < 30 {
+		t.Errorf("only %d kinds of faults: %v", len(kinds), kinds)
+	}
+}
+
+// echo is a server that answers each line with the same line, and tells what it got.
+func echo(t *testing.T) (dial func() (net.Conn, error), got chan string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	got = make(chan string, 100)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				buf := make([]byte, 100)
+				for {
+					n, err := c.Read(buf)
+					if n > 0 {
+						got <- string(buf[:n])
+						_, _ = c.Write(buf[:n])
+					}
+					if err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }, got
+}
+
+func TestAProxyCutsWhereItIsTold(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		link     link
+		bytes    int
+		arrives  string
+		answered bool
+	}{
+		{linkOpen, 0, "request", true},
+		{linkCut, 0, "", false},
+		{linkCutRequest, 3, "req", false},
+		{linkCutRequest, 7, "request", true},
+		{linkCutAnswer, 0, "request", false},
+	} {
+		t.Run(fmt.Sprintf("%v %d", tt.link, tt.bytes), func(t *testing.T) {
+			dial, got := echo(t)
+			p, err := newProxy(dial)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.close()
+			p.put(tt.link, tt.bytes)
+			answer, err := ask(p.addr(), "request")
+			if tt.answered != (err == nil && answer == "request") {
+				t.Errorf("answer %q, %v", answer, err)
+			}
+			arrived := ""
+			if tt.arrives != "" {
+				arrived = <-got
+			}
+			if arrived != tt.arrives {
+				t.Errorf("%q arrives, want %q", arrived, tt.arrives)
+			}
+		})
+	}
+}
+
+func TestWhatAProxyHoldsComesLateEvenIfTheSenderHasGone(t *testing.T) {
+	t.Parallel()
+	dial, got := echo(t)
+	p, err := newProxy(dial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	p.put(linkHeld, 0)
+	c, err := net.Dial("tcp", p.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(c, "request"); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("reading while held: %v", err)
+	}
+	c.Close()
+	select {
+	case s := <-got:
+		t.Errorf("%q arrives while held", s)
+	default:
+	}
+	p.put(linkOpen, 0)
+	if s := <-got; s != "request" {
+		t.Errorf("%q arrives", s)
+	}
+}
+
+func TestACutEndsConnectionsThatStand(t *testing.T) {
+	t.Parallel()
+	dial, _ := echo(t)
+	p, err := newProxy(dial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	c, err := net.Dial("tcp", p.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	buf := make([]byte, 10)
+	_, _ = io.WriteString(c, "x")
+	if _, err := c.Read(buf); err != nil {
+		t.Fatal(err)
+	}
+	p.put(linkCut, 0)
+	if n, err := c.Read(buf); err == nil {
+		t.Errorf("read %q after the cut", buf[:n])
+	}
+}
+
+// ask sends a request over a connection of its own and reads the answer.
+func ask(addr, request string) (string, error) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, request); err != nil {
+		return "", err
+	}
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	buf := make([]byte, len(request))
+	_, err = io.ReadFull(c, buf)
+	return string(buf), err
+}
