@@ -307,7 +307,7 @@ func (r *readiness) Ready(ctx context.Context) error {
 		return errors.New("stopping")
 	}
 	if err := redisconn.Ping(ctx, r.node.rdb); err != nil {
-		return errors.New("Redis does not answer")
+		return errors.New("no answer from Redis")
 	}
 	return nil
 }
