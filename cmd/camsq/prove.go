@@ -230,7 +230,7 @@ func (f *proof) run(ctx context.Context) error {
 	defer f.crew.close()
 
 	over := f.torment(ctx, plan)
-	f.crew.stop(proveCallTimeout + 25*time.Second)
+	f.crew.stop(stopTime)
 	e, err := f.gather(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
@@ -280,6 +280,9 @@ func (f *proof) command() (func(redis, cloud string) *exec.Cmd, error) {
 		return cmd
 	}, nil
 }
+
+// stopTime is more than a worker may take to stop: a call and twice its settling.
+const stopTime = proveCallTimeout + 40*time.Second
 
 // hangTime is how long after the last mishap every job must have ended: asynq
 // takes up to 2 minutes to miss a killed worker, and a webhook that failed twice

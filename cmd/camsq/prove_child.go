@@ -22,7 +22,7 @@ func startChild(cmd *exec.Cmd, log string) (*child, error) {
 	}
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = dieWithParent()
+	cmd.SysProcAttr = apart()
 	c := &child{cmd: cmd, exited: make(chan struct{})}
 	started := make(chan error)
 	go func() {

@@ -231,8 +231,9 @@ func (c *crew) stop(within time.Duration) {
 		}
 		select {
 		case <-h.process.exited:
-			if code := h.process.cmd.ProcessState.ExitCode(); code != exitOK {
-				c.crashes = append(c.crashes, fmt.Sprintf("worker %d: exit code %d after SIGTERM", h.number, code))
+			// One that had just been started may not listen to SIGTERM yet, and dies of it.
+			if end := h.process.cmd.ProcessState; !end.Success() && end.String() != "signal: terminated" {
+				c.crashes = append(c.crashes, fmt.Sprintf("worker %d: %s after SIGTERM", h.number, end))
 			}
 		case <-deadline:
 			h.process.kill()

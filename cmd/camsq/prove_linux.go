@@ -2,8 +2,9 @@ package main
 
 import "syscall"
 
-// dieWithParent has the kernel end a child when this process dies without its
-// clean-up: a frozen worker would stay for ever.
-func dieWithParent() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+// apart keeps a child out of the terminal's Ctrl-C, which is not meant for it, and
+// has the kernel end it when this process dies without its clean-up: a frozen
+// worker would stay for ever.
+func apart() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

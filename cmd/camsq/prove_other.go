@@ -9,3 +9,5 @@ const (
 	freezeSignal = syscall.Signal(-1)
 	thawSignal   = syscall.Signal(-1)
 )
+
+func apart() *syscall.SysProcAttr { return nil }
