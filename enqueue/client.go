@@ -15,6 +15,9 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
+// allQueues is the set of asynq's queue names.
+const allQueues = "asynq:queues"
+
 // chunkSize is how many jobs go to Redis in one step.
 const chunkSize = 500
 
@@ -278,7 +281,7 @@ func (c *Client) prepare(ctx context.Context, queue string) error {
 		}
 	}
 	if !published {
-		if err := c.rdb.SAdd(ctx, "asynq:queues", queue).Err(); err != nil {
+		if err := c.rdb.SAdd(ctx, allQueues, queue).Err(); err != nil {
 			return fmt.Errorf("enqueue: making queue %s known: %w", queue, err)
 		}
 	}

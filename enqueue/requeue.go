@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -52,6 +54,22 @@ func (c *Client) RequeueCallbacks(ctx context.Context, account string, pages ite
 // asynq's recoverer comes every minute for what ended 30 s before (v0.26.0,
 // recoverer.go), but never takes a task whose message was evicted.
 const leaseGrace = 5 * time.Minute
+
+// Accounts returns the accounts that have, or had, jobs in this Redis, in order.
+func (c *Client) Accounts(ctx context.Context) ([]string, error) {
+	queues, err := c.rdb.SMembers(ctx, allQueues).Result()
+	if err != nil {
+		return nil, fmt.Errorf("enqueue: listing the queues: %w", err)
+	}
+	var out []string
+	for _, q := range queues {
+		if account, ok := strings.CutPrefix(q, tasks.ProvisionQueue("")); ok && tasks.ValidAccount(account) {
+			out = append(out, account)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
 
 // Survey looks over an account's asynq queue in one round trip. live is how many
 // tasks are on their way to a worker; archived (the first 1,000) and unleased

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -92,4 +93,20 @@ func keySource(c config) string {
 	}
 	path, _ := dataKeyFile()
 	return fmt.Sprintf("this one is from %s, since CAMSQ_DATA_KEY is not set", path)
+}
+
+// accounts are those that are configured, and those besides that have jobs in
+// this Redis: their jobs wait, and somebody must be told so.
+func (n *node) accounts(ctx context.Context) ([]string, error) {
+	names := n.config.names()
+	known, err := n.client.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range known {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }

@@ -67,6 +67,8 @@ Exit codes: 0 it was found, however it stands; 1 there is no such job or batch;
 // accountStatus is one account in the overview. Its JSON is public.
 type accountStatus struct {
 	Account string `json:"account"`
+	// Configured says whether the settings of this process name the account.
+	Configured bool `json:"configured"`
 	// Jobs counts by state; of the final states, all that ever ended so.
 	Jobs tally `json:"jobs"`
 	// OldestSeconds is how long the oldest job of a state has been in it.
@@ -89,12 +91,17 @@ type batchStatus struct {
 }
 
 func (p *program) overview(ctx context.Context, n *node, asJSON bool) error {
+	names, err := n.accounts(ctx)
+	if err != nil {
+		return n.unreachable(err)
+	}
 	var all []accountStatus
-	for _, name := range n.config.names() {
+	for _, name := range names {
 		s, err := n.accountStatus(ctx, name)
 		if err != nil {
 			return n.unreachable(err)
 		}
+		s.Configured = slices.Contains(n.config.names(), name)
 		all = append(all, s)
 	}
 	if asJSON {
@@ -163,6 +170,9 @@ func (a accountStatus) notes() []string {
 	age := func(seconds int64) string { return span(time.Duration(seconds) * time.Second) }
 	var out []string
 	add := func(format string, args ...any) { out = append(out, a.Account+": "+fmt.Sprintf(format, args...)) }
+	if !a.Configured {
+		add("not configured here; its jobs wait for a worker that knows the account")
+	}
 	if a.Jobs[tasks.StateQueued] > 0 {
 		add("the oldest queued job has been there for %s", age(a.OldestSeconds[tasks.StateQueued]))
 	}
@@ -231,8 +241,12 @@ func (p *program) statusOf(ctx context.Context, n *node, name string, asJSON boo
 	if err != nil {
 		return n.unreachable(err)
 	}
+	accounts, err := n.accounts(ctx)
+	if err != nil {
+		return n.unreachable(err)
+	}
 	batches := []batchStatus{}
-	for _, account := range n.config.names() {
+	for _, account := range accounts {
 		count, err := n.ledger.Batch(ctx, account, name)
 		if err != nil {
 			return n.unreachable(err)
@@ -243,7 +257,7 @@ func (p *program) statusOf(ctx context.Context, n *node, name string, asJSON boo
 	}
 	if len(jobs)+len(batches) == 0 {
 		return &exitError{exitSomeFailed, fmt.Errorf("%q is neither a job nor a batch here; looked in account %s",
-			name, strings.Join(n.config.names(), ", "))}
+			name, strings.Join(accounts, ", "))}
 	}
 	if asJSON {
 		return printJSON(p.stdout, map[string]any{"jobs": jobs, "batches": batches})
@@ -271,11 +285,15 @@ func (p *program) statusOf(ctx context.Context, n *node, name string, asJSON boo
 // findJobs returns the jobs of that ID in every account, and the one of that
 // account and ID. An ID may hold a slash, so both are asked for.
 func (n *node) findJobs(ctx context.Context, name string) ([]jobStatus, error) {
+	accounts, err := n.accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var refs []tasks.Ref
-	for _, account := range n.config.names() {
+	for _, account := range accounts {
 		refs = append(refs, tasks.Ref{Account: account, ID: name})
 	}
-	if ref, err := tasks.ParseRef(name); err == nil && slices.Contains(n.config.names(), ref.Account) {
+	if ref, err := tasks.ParseRef(name); err == nil && slices.Contains(accounts, ref.Account) {
 		refs = append(refs, ref)
 	}
 	out := []jobStatus{}

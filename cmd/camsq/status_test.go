@@ -187,7 +187,7 @@ func TestStatusAsJSON(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"status", "--json"}, `{"accounts":[{"account":"default","jobs":` + jobs + `,"oldest_seconds":{"queued":0},
+		{[]string{"status", "--json"}, `{"accounts":[{"account":"default","configured":true,"jobs":` + jobs + `,"oldest_seconds":{"queued":0},
 			"callbacks":{"owed":0,"oldest_owed_seconds":0,"dead":0},"batches":[{"batch":"f","account":"default","jobs":` + jobs + `}]}]}`},
 		{[]string{"status", "--json", "f"}, `{"jobs":[],"batches":[{"batch":"f","account":"default","jobs":` + jobs + `}]}`},
 		{[]string{"status", "--json", "j0"}, `{"jobs":[{"job":"default/j0","account":"default","id":"j0","batch":"f","state":"created","since":"TIME","enqueued_at":"TIME",

@@ -133,6 +133,8 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 		return nil
 	}
 
+	n.warnOfStrangers(ctx, o.log)
+
 	queue, err := redisconn.Open(c.RedisURL, redisconn.Options{ClientName: "camsq-asynq"})
 	if err != nil {
 		return usage("%w", err)
@@ -272,6 +274,22 @@ func (n *node) awaitRedis(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
+// warnOfStrangers says which accounts have jobs here that this worker does not
+// know: another worker may; if none does, they wait. The metrics count them as
+// account "other".
+func (n *node) warnOfStrangers(ctx context.Context, log *slog.Logger) {
+	names, err := n.accounts(ctx)
+	if err != nil {
+		log.Warn("looking for accounts that are not configured", "error", err)
+		return
+	}
+	for _, name := range names[len(n.config.names()):] {
+		if jobs, err := n.ledger.CountUnfinished(ctx, name); err == nil && jobs > 0 {
+			log.Warn("jobs wait for an account that is not configured here", "account", name, "jobs", jobs)
+		}
+	}
+}
+
 // serveHTTP serves /metrics and the probes. The address is taken before the
 // worker starts, so a taken one stops it.
 func serveHTTP(addr string, h http.Handler, log *slog.Logger) (stop func(), err error) {
@@ -319,7 +337,11 @@ type backlog struct{ node *node }
 func (b backlog) Backlog(ctx context.Context) ([]metrics.LaneBacklog, metrics.CallbackBacklog, error) {
 	var lanes []metrics.LaneBacklog
 	var told metrics.CallbackBacklog
-	for _, name := range b.node.config.names() {
+	names, err := b.node.accounts(ctx)
+	if err != nil {
+		return nil, told, err
+	}
+	for _, name := range names {
 		o, err := b.node.ledger.Overview(ctx, name)
 		if err != nil {
 			return nil, told, err
