@@ -70,6 +70,7 @@ func judge(e evidence) proveBooks {
 		Accepted: len(e.jobs), FailedBy: map[string]int{}, Instances: len(e.instances),
 		Distinct: e.webhooks.Distinct, Received: e.webhooks.Received,
 		Unsigned: e.webhooks.Refused, TwoBodies: e.webhooks.Changed,
+		Findings: []proveFinding{},
 	}
 	there := map[string][]string{} // instance IDs by name
 	for _, i := range e.instances {

@@ -41,9 +41,9 @@ type mishapKind string
 const (
 	mishapKill     mishapKind = "kill"
 	mishapFreeze   mishapKind = "freeze"
-	mishapRedis    mishapKind = "restart of Redis"
-	mishapCutRedis mishapKind = "cut to Redis"
-	mishapCutCloud mishapKind = "cut to CAMS"
+	mishapRedis    mishapKind = "redis_restart"
+	mishapCutRedis mishapKind = "redis_cut"
+	mishapCutCloud mishapKind = "cams_cut"
 )
 
 // mishap is one thing that goes wrong on purpose.

@@ -243,6 +243,7 @@ func TestTheJudgeFindsEachPlantedWrong(t *testing.T) {
 	want := proveBooks{
 		Accepted: 5, Created: 1, Failed: 1, FailedBy: map[string]int{"": 1}, Cancelled: 1, Held: 1, InFlight: 1,
 		Instances: 2, Owed: 3, Delivered: 3, Distinct: 3, Received: 4,
+		Findings: []proveFinding{},
 	}
 	if diff := cmp.Diff(want, b); diff != "" {
 		t.Errorf("the books (-want +got):\n%s", diff)
