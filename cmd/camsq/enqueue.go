@@ -76,7 +76,7 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 	if err := n.reach(cmd.Context()); err != nil {
 		return err
 	}
-	in := newIntake(p.stdin, p.stderr, n.client.CreateAll)
+	in := newImporter(p.stdin, p.stderr, n.client.CreateAll)
 	refused, err := p.takeAll(cmd.Context(), in, files, n)
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 
 // rehearse is a dry run: everything but the sending.
 func (p *program) rehearse(ctx context.Context, files []source, c config) error {
-	in := newIntake(p.stdin, p.stderr, rehearse())
+	in := newImporter(p.stdin, p.stderr, rehearse())
 	lanes, refused := map[string]int64{}, false
 	for _, s := range files {
 		got, err := in.take(ctx, s)
@@ -144,7 +144,7 @@ func estimate(lanes map[string]int64, c config) string {
 
 // takeAll reads the files one after the other. refused says that some rows were
 // not accepted.
-func (p *program) takeAll(ctx context.Context, in *intake, files []source, n *node) (refused bool, err error) {
+func (p *program) takeAll(ctx context.Context, in *importer, files []source, n *node) (refused bool, err error) {
 	for i, s := range files {
 		got, err := in.take(ctx, s)
 		if got.rows > 0 {
@@ -161,7 +161,7 @@ func (p *program) takeAll(ctx context.Context, in *intake, files []source, n *no
 
 // broken words an error in the middle of the work: what happened where, what
 // holds, and what to do.
-func broken(err error, n *node, got *received, before bool, after []source) error {
+func broken(err error, n *node, got *imported, before bool, after []source) error {
 	holds := "nothing was queued"
 	switch {
 	case got.accepted():

@@ -34,6 +34,19 @@ func (p *program) open(cmd *cobra.Command) (*node, error) {
 	return newNode(c)
 }
 
+// reached opens a node whose Redis answers.
+func (p *program) reached(cmd *cobra.Command) (*node, error) {
+	n, err := p.open(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.reach(cmd.Context()); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
 func newNode(c config) (*node, error) {
 	keys, err := c.dataKeys()
 	if err != nil {
@@ -66,12 +79,17 @@ func (n *node) reach(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := redisconn.Ping(ctx, n.rdb); err != nil {
-		return n.unreachable(err)
+		return n.noAnswer(ctx, err)
 	}
 	return n.checkKeys(ctx)
 }
 
-func (n *node) unreachable(err error) error {
+// noAnswer is why Redis gave no answer: it is away, or somebody has stopped the
+// command.
+func (n *node) noAnswer(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return &exitError{exitSomeFailed, errors.New("stopped")}
+	}
 	return unreachable("Redis at %s does not answer; start it, or set CAMSQ_REDIS_URL: %w", n.config.redisHost(), err)
 }
 
@@ -82,7 +100,7 @@ func (n *node) checkKeys(ctx context.Context) error {
 			"give every producer and worker the same key (%s)", wrong.Want, wrong.Have, keySource(n.config))
 	}
 	if err != nil {
-		return n.unreachable(err)
+		return n.noAnswer(ctx, err)
 	}
 	return nil
 }

@@ -43,14 +43,14 @@ Exit codes: 0 all were put back; 1 some could not be, and stderr says why; 2 wro
 		RunE: func(cmd *cobra.Command, args []string) error { return p.retry(cmd, args, o) },
 	}
 	f := cmd.Flags()
-	o.selection.flags(f)
+	o.filter.flags(f)
 	f.BoolVar(&o.all, "all", false, "all of them")
 	f.BoolVar(&o.callbacks, "callbacks", false, "callbacks that were given up instead of failed jobs")
 	return cmd
 }
 
 type retryOptions struct {
-	selection
+	filter
 	all, callbacks bool
 }
 
@@ -67,18 +67,18 @@ func (p *program) retry(cmd *cobra.Command, names []string, o retryOptions) erro
 		return err
 	}
 	defer n.close()
-	w := &work{program: p, node: n, shelf: stateShelf(tasks.StateFailed), do: n.operator(p).Retry, done: "put back into the queue"}
+	w := &work{program: p, node: n, list: listOfState(tasks.StateFailed), do: n.operator(p).Retry, done: "put back into the queue"}
 	if o.callbacks {
-		w.shelf, w.do, w.done = deadCallbacks(), n.operator(p).Replay, "to be told again"
+		w.list, w.do, w.done = listOfDeadCallbacks(), n.operator(p).Replay, "to be told again"
 	}
 	if many {
-		return w.all(cmd.Context(), o.selection)
+		return w.all(cmd.Context(), o.filter)
 	}
 	return w.named(cmd.Context(), names)
 }
 
 func (p *program) cancelCommand() *cobra.Command {
-	var s selection
+	var s filter
 	cmd := &cobra.Command{
 		Use:   "cancel JOB|BATCH... | --batch NAME",
 		Short: "Withdraw jobs that have not been called",
@@ -98,11 +98,11 @@ batch; 2 wrong usage; 3 Redis did not answer.`,
 	return cmd
 }
 
-func (p *program) cancel(cmd *cobra.Command, names []string, s selection) error {
+func (p *program) cancel(cmd *cobra.Command, names []string, s filter) error {
 	switch {
 	case len(names) == 0 && s.batch == "":
 		return usage("cancel needs jobs or a batch; see camsq cancel --help")
-	case len(names) > 0 && s != selection{}:
+	case len(names) > 0 && s != filter{}:
 		return usage("cancel takes either names or --batch and --account")
 	}
 	n, err := p.reached(cmd)
@@ -111,14 +111,14 @@ func (p *program) cancel(cmd *cobra.Command, names []string, s selection) error 
 	}
 	defer n.close()
 	ctx := cmd.Context()
-	w := &work{program: p, node: n, shelf: stateShelf(tasks.StateQueued), do: n.operator(p).Cancel, done: "withdrawn", orBatch: true}
+	w := &work{program: p, node: n, list: listOfState(tasks.StateQueued), do: n.operator(p).Cancel, done: "withdrawn", orBatch: true}
 	if len(names) == 0 {
 		return w.cancelBatch(ctx, s)
 	}
 	var jobs []string
 	failed := false
 	for _, name := range names {
-		counts, err := n.batch(ctx, selection{batch: name})
+		counts, err := n.batch(ctx, filter{batch: name})
 		if err != nil {
 			return err
 		}
@@ -129,11 +129,11 @@ func (p *program) cancel(cmd *cobra.Command, names []string, s selection) error 
 		twins, err := n.findJobs(ctx, name)
 		switch {
 		case err != nil:
-			return n.silent(ctx, err)
+			return n.noAnswer(ctx, err)
 		case len(twins) > 0:
 			return usage("%s is a batch and also job %s: give --batch for the one, ACCOUNT/ID for the other", name, twins[0].Job)
 		}
-		if err := w.cancelBatch(ctx, selection{batch: name}); errors.Is(err, errSomeFailed) {
+		if err := w.cancelBatch(ctx, filter{batch: name}); errors.Is(err, errSomeFailed) {
 			failed = true
 		} else if err != nil {
 			return err
@@ -151,13 +151,13 @@ func (p *program) cancel(cmd *cobra.Command, names []string, s selection) error 
 }
 
 // cancelBatch withdraws what is queued of a batch, and tells of what goes on.
-func (w *work) cancelBatch(ctx context.Context, s selection) error {
+func (w *work) cancelBatch(ctx context.Context, s filter) error {
 	counts, err := w.node.batch(ctx, s)
 	if err != nil {
 		return err
 	}
 	if counts == nil {
-		return &exitError{exitSomeFailed, fmt.Errorf("there is no batch %q%s", s.batch, selection{account: s.account})}
+		return &exitError{exitSomeFailed, fmt.Errorf("there is no batch %q%s", s.batch, filter{account: s.account})}
 	}
 	if err := w.all(ctx, s); err != nil {
 		return err
@@ -181,8 +181,8 @@ func (w *work) cancelBatch(ctx context.Context, s selection) error {
 
 // batch counts the jobs of a batch in the accounts that are meant, and is nil if
 // there is none.
-func (n *node) batch(ctx context.Context, s selection) (tally, error) {
-	accounts, err := s.accounts(n.config)
+func (n *node) batch(ctx context.Context, s filter) (tally, error) {
+	accounts, err := n.accountsOf(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +190,7 @@ func (n *node) batch(ctx context.Context, s selection) (tally, error) {
 	for _, account := range accounts {
 		counts, err := n.ledger.Batch(ctx, account, s.batch)
 		if err != nil {
-			return nil, n.silent(ctx, err)
+			return nil, n.noAnswer(ctx, err)
 		}
 		for state, count := range counts {
 			if sum == nil {
@@ -289,19 +289,6 @@ func (p *program) resolve(cmd *cobra.Command, name string, o resolveOptions) err
 	return nil
 }
 
-// reached opens a node whose Redis answers.
-func (p *program) reached(cmd *cobra.Command) (*node, error) {
-	n, err := p.open(cmd)
-	if err != nil {
-		return nil, err
-	}
-	if err := n.reach(cmd.Context()); err != nil {
-		n.close()
-		return nil, err
-	}
-	return n, nil
-}
-
 func (n *node) operator(p *program) worker.Operator {
 	return worker.Operator{
 		Ledger: n.ledger, Queue: n.client,
@@ -326,7 +313,7 @@ func (n *node) oneJob(ctx context.Context, name string, orBatch bool) (jobStatus
 	jobs, err := n.findJobs(ctx, name)
 	switch {
 	case err != nil:
-		return jobStatus{}, n.silent(ctx, err)
+		return jobStatus{}, n.noAnswer(ctx, err)
 	case len(jobs) == 0:
 		return jobStatus{}, &exitError{exitSomeFailed, fmt.Errorf("there is %s %q; looked in account %s", what, name, strings.Join(n.config.names(), ", "))}
 	case len(jobs) > 1:
@@ -344,15 +331,15 @@ func (n *node) refusal(ctx context.Context, err error) error {
 	if refused {
 		return &exitError{exitSomeFailed, err}
 	}
-	return n.silent(ctx, err)
+	return n.noAnswer(ctx, err)
 }
 
 // work is one thing that is done with many jobs.
 type work struct {
 	*program
-	node  *node
-	shelf shelf
-	do    func(context.Context, ...tasks.Ref) []error
+	node *node
+	list jobList
+	do   func(context.Context, ...tasks.Ref) []error
 	// done says what was done with a job.
 	done string
 	// orBatch says that a name could have been that of a batch.
@@ -401,23 +388,23 @@ func ends(ctx context.Context, err error) bool {
 	return ok && (e.code != exitSomeFailed || ctx.Err() != nil)
 }
 
-// all does it with all jobs of the shelf that are meant. It says how many first.
-func (w *work) all(ctx context.Context, s selection) error {
+// all does it with all jobs of the list that are meant. It says how many first.
+func (w *work) all(ctx context.Context, s filter) error {
 	var counts causes
-	for page, err := range w.node.read(ctx, w.shelf, s) {
+	for page, err := range w.node.read(ctx, w.list, s) {
 		if err != nil {
 			return err
 		}
-		counts.add(w.shelf, page)
+		counts.add(w.list, page)
 	}
 	if counts.sum == 0 {
-		fmt.Fprintf(w.stdout, "There is no %s%s.\n", w.shelf.one, s)
+		fmt.Fprintf(w.stdout, "There is no %s%s.\n", w.list.one, s)
 		return nil
 	}
-	counts.print(w.stdout, w.shelf, s)
+	counts.print(w.stdout, w.list, s)
 	var done, moved int64
 	failed := false
-	for page, err := range w.node.read(ctx, w.shelf, s) {
+	for page, err := range w.node.read(ctx, w.list, s) {
 		if err != nil {
 			return w.stopped(err, done)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -46,14 +45,11 @@ Exit codes: 0 it was found, however it stands; 1 there is no such job or batch;
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			n, err := p.open(cmd)
+			n, err := p.reached(cmd)
 			if err != nil {
 				return err
 			}
 			defer n.close()
-			if err := n.reach(cmd.Context()); err != nil {
-				return err
-			}
 			if len(args) == 0 {
 				return p.overview(cmd.Context(), n, asJSON)
 			}
@@ -93,19 +89,19 @@ type batchStatus struct {
 func (p *program) overview(ctx context.Context, n *node, asJSON bool) error {
 	names, err := n.accounts(ctx)
 	if err != nil {
-		return n.unreachable(err)
+		return n.noAnswer(ctx, err)
 	}
 	var all []accountStatus
 	for _, name := range names {
 		s, err := n.accountStatus(ctx, name)
 		if err != nil {
-			return n.unreachable(err)
+			return n.noAnswer(ctx, err)
 		}
 		s.Configured = slices.Contains(n.config.names(), name)
 		all = append(all, s)
 	}
 	if asJSON {
-		return printJSON(p.stdout, map[string]any{"accounts": all})
+		return encodeJSON(p.stdout, map[string]any{"accounts": all})
 	}
 	printOverview(p.stdout, all)
 	return nil
@@ -207,26 +203,25 @@ func stateCells(jobs tally, first ...string) []string {
 
 // jobStatus is one job. Its JSON is public.
 type jobStatus struct {
-	Job           string         `json:"job"`
-	Account       string         `json:"account"`
-	ID            string         `json:"id"`
-	Batch         string         `json:"batch"`
-	State         tasks.State    `json:"state"`
-	Since         time.Time      `json:"since,omitzero"`
-	EnqueuedAt    time.Time      `json:"enqueued_at,omitzero"`
-	ChannelType   string         `json:"channel_type"`
-	InstanceName  string         `json:"instance_name"`
-	InstanceID    string         `json:"instance_id"`
-	Adopted       bool           `json:"adopted"`
-	Candidates    []string       `json:"candidates"`
-	Tries         int            `json:"tries"`
-	Code          string         `json:"code"`
-	Message       string         `json:"message"`
-	RequestID     string         `json:"request_id"`
-	Callback      callbackStatus `json:"callback"`
-	Next          string         `json:"next"`
-	now           time.Time
-	unreadableFor error
+	Job          string         `json:"job"`
+	Account      string         `json:"account"`
+	ID           string         `json:"id"`
+	Batch        string         `json:"batch"`
+	State        tasks.State    `json:"state"`
+	Since        time.Time      `json:"since,omitzero"`
+	EnqueuedAt   time.Time      `json:"enqueued_at,omitzero"`
+	ChannelType  string         `json:"channel_type"`
+	InstanceName string         `json:"instance_name"`
+	InstanceID   string         `json:"instance_id"`
+	Adopted      bool           `json:"adopted"`
+	Candidates   []string       `json:"candidates"`
+	Tries        int            `json:"tries"`
+	Code         string         `json:"code"`
+	Message      string         `json:"message"`
+	RequestID    string         `json:"request_id"`
+	Callback     callbackStatus `json:"callback"`
+	Next         string         `json:"next"`
+	now          time.Time
 }
 
 type callbackStatus struct {
@@ -239,17 +234,17 @@ type callbackStatus struct {
 func (p *program) statusOf(ctx context.Context, n *node, name string, asJSON bool) error {
 	jobs, err := n.findJobs(ctx, name)
 	if err != nil {
-		return n.unreachable(err)
+		return n.noAnswer(ctx, err)
 	}
 	accounts, err := n.accounts(ctx)
 	if err != nil {
-		return n.unreachable(err)
+		return n.noAnswer(ctx, err)
 	}
 	batches := []batchStatus{}
 	for _, account := range accounts {
 		count, err := n.ledger.Batch(ctx, account, name)
 		if err != nil {
-			return n.unreachable(err)
+			return n.noAnswer(ctx, err)
 		}
 		if count != nil {
 			batches = append(batches, batchStatus{Batch: name, Account: account, Jobs: count})
@@ -260,7 +255,7 @@ func (p *program) statusOf(ctx context.Context, n *node, name string, asJSON boo
 			name, strings.Join(accounts, ", "))}
 	}
 	if asJSON {
-		return printJSON(p.stdout, map[string]any{"jobs": jobs, "batches": batches})
+		return encodeJSON(p.stdout, map[string]any{"jobs": jobs, "batches": batches})
 	}
 	for i, j := range jobs {
 		if i > 0 {
@@ -299,25 +294,32 @@ func (n *node) findJobs(ctx context.Context, name string) ([]jobStatus, error) {
 	out := []jobStatus{}
 	for _, ref := range refs {
 		r, err := n.ledger.Get(ctx, ref)
-		switch {
-		case errors.Is(err, tasks.ErrNotFound):
+		if errors.Is(err, tasks.ErrNotFound) {
 			continue
-		case errors.Is(err, tasks.ErrUnreadable):
-			out = append(out, jobStatus{
-				Job: ref.String(), Account: ref.Account, ID: ref.ID, State: rowUnreadable, Candidates: []string{},
-				Next: "Its record cannot be read, so the job waits: check CAMSQ_DATA_KEY and the version of camsq.", unreadableFor: err,
-			})
-			continue
-		case err != nil:
+		}
+		if err != nil && !errors.Is(err, tasks.ErrUnreadable) {
 			return nil, err
 		}
-		next, err := n.next(ctx, r)
+		s, err := n.jobStatus(ctx, ledger.Found{Record: r, Err: err})
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, newJobStatus(r, next))
+		out = append(out, s)
 	}
 	return out, nil
+}
+
+// jobStatus is what is told of a job that was looked up.
+func (n *node) jobStatus(ctx context.Context, f ledger.Found) (jobStatus, error) {
+	if f.Err != nil {
+		ref := f.Record.Ref()
+		return jobStatus{
+			Job: ref.String(), Account: ref.Account, ID: ref.ID, State: rowUnreadable, Candidates: []string{}, Message: f.Err.Error(),
+			Next: "Its record cannot be read, so the job waits: check CAMSQ_DATA_KEY and the version of camsq.",
+		}, nil
+	}
+	next, err := n.next(ctx, f.Record)
+	return newJobStatus(f.Record, next), err
 }
 
 func newJobStatus(r tasks.Record, next string) jobStatus {
@@ -384,8 +386,8 @@ func (s jobStatus) print(w io.Writer) {
 		}
 	}
 	line("state", string(s.State))
-	if s.unreadableFor != nil {
-		line("reason", s.unreadableFor.Error())
+	if s.State == rowUnreadable {
+		line("reason", s.Message)
 	} else {
 		line("since", stamp(s.Since, s.now))
 		line("accepted", stamp(s.EnqueuedAt, s.now))
@@ -428,11 +430,4 @@ func (c callbackStatus) String() string {
 		text += ", the last one: " + c.Reason
 	}
 	return text
-}
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }

@@ -173,9 +173,9 @@ func rehearse() createAll {
 	}
 }
 
-// intake takes files in, and keeps what became of each row. It tells of bad rows
+// importer takes files in, and keeps what became of each row. It tells of bad rows
 // as it meets them.
-type intake struct {
+type importer struct {
 	stdin  io.Reader
 	stderr io.Writer
 	create createAll
@@ -185,12 +185,12 @@ type intake struct {
 	index map[tasks.Ref]int
 }
 
-func newIntake(stdin io.Reader, stderr io.Writer, create createAll) *intake {
-	return &intake{stdin: stdin, stderr: stderr, create: create, index: map[tasks.Ref]int{}}
+func newImporter(stdin io.Reader, stderr io.Writer, create createAll) *importer {
+	return &importer{stdin: stdin, stderr: stderr, create: create, index: map[tasks.Ref]int{}}
 }
 
-// received is what became of one file's rows.
-type received struct {
+// imported is what became of one file's rows.
+type imported struct {
 	source
 	rows, queued, twice, conflicts, bad int64
 	known                               tally
@@ -201,9 +201,9 @@ type received struct {
 }
 
 // take reads one file. Its error is a [*enqueue.FileError], an [*exitError], or
-// what the client returned; what was received until then holds.
-func (in *intake) take(ctx context.Context, s source) (*received, error) {
-	got := &received{source: s, known: tally{}, lanes: map[string]int64{}}
+// what the client returned; what was imported until then holds.
+func (in *importer) take(ctx context.Context, s source) (*imported, error) {
+	got := &imported{source: s, known: tally{}, lanes: map[string]int64{}}
 	file, err := s.open(ctx, in.stdin)
 	if err != nil {
 		return got, err
@@ -237,7 +237,7 @@ func (in *intake) take(ctx context.Context, s source) (*received, error) {
 }
 
 // note keeps what became of a row, and tells of it if it needs a person.
-func (in *intake) note(got *received, at place, r enqueue.Result) {
+func (in *importer) note(got *imported, at place, r enqueue.Result) {
 	got.rows++
 	ref := r.Job.Ref()
 	first, twin := in.index[ref]
@@ -274,10 +274,10 @@ func (in *intake) note(got *received, at place, r enqueue.Result) {
 	in.jobs = append(in.jobs, followed{ref: ref, at: at, state: r.State})
 }
 
-func (r *received) accepted() bool { return r.queued+r.known.sum() > 0 }
+func (r *imported) accepted() bool { return r.queued+r.known.sum() > 0 }
 
 // print tells what became of a file's rows.
-func (r *received) print(w io.Writer, dry bool) {
+func (r *imported) print(w io.Writer, dry bool) {
 	fmt.Fprintf(w, "%s, batch %s\n", plain(r.name), plain(r.batch))
 	lines := []countLine{{r.rows, "rows"}, {r.queued, "queued"}}
 	if r.rows == 1 {

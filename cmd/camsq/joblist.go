@@ -18,25 +18,25 @@ import (
 )
 
 func (p *program) heldCommand() *cobra.Command {
-	var o attentionOptions
+	var o listOptions
 	cmd := &cobra.Command{
 		Use:   "held",
 		Short: "List the jobs that wait for a person to say how they ended",
 		Long: `held counts the jobs of which only a person can tell how they ended, and lists the newest.
 docs/runbook.md says what to look at; camsq resolve decides.
 
-` + attentionHelp,
+` + listHelp,
 		Example: `  camsq held
   camsq held --json --account default`,
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.attention(cmd, stateShelf(tasks.StateHeld), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.list(cmd, listOfState(tasks.StateHeld), o) },
 	}
 	o.flags(cmd)
 	return cmd
 }
 
 func (p *program) failedCommand() *cobra.Command {
-	var o attentionOptions
+	var o listOptions
 	callbacks := false
 	cmd := &cobra.Command{
 		Use:   "failed",
@@ -46,16 +46,16 @@ left out: they are there for as long as records are kept (CAMSQ_KEEP). camsq ret
 them back. With --callbacks it lists the callbacks that were given up; their code is the
 reason why the last try failed.
 
-` + attentionHelp,
+` + listHelp,
 		Example: `  camsq failed --code camsq.TriesSpent --all
   camsq failed --batch tenants --json
   camsq failed --callbacks`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if callbacks {
-				return p.attention(cmd, deadCallbacks(), o)
+				return p.list(cmd, listOfDeadCallbacks(), o)
 			}
-			return p.attention(cmd, stateShelf(tasks.StateFailed), o)
+			return p.list(cmd, listOfState(tasks.StateFailed), o)
 		},
 	}
 	o.flags(cmd)
@@ -63,7 +63,7 @@ reason why the last try failed.
 	return cmd
 }
 
-const attentionHelp = `With --json there is one JSON object on each line, with the fields of camsq status --json, and
+const listHelp = `With --json there is one JSON object on each line, with the fields of camsq status --json, and
 no counts: every job that matches, or as many as --limit says.
 
 Exit codes: 0 they are listed, however many; 2 wrong usage; 3 Redis did not answer.`
@@ -75,21 +75,21 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-type attentionOptions struct {
-	selection
+type listOptions struct {
+	filter
 	limit       int
 	all, asJSON bool
 }
 
-func (o *attentionOptions) flags(cmd *cobra.Command) {
+func (o *listOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	o.selection.flags(f)
+	o.filter.flags(f)
 	f.IntVar(&o.limit, "limit", 50, "`number` of jobs to list")
 	f.BoolVar(&o.all, "all", false, "list all of them")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON, one object on each line")
 }
 
-func (p *program) attention(cmd *cobra.Command, sh shelf, o attentionOptions) error {
+func (p *program) list(cmd *cobra.Command, list jobList, o listOptions) error {
 	if o.limit < 0 || o.all && cmd.Flags().Changed("limit") {
 		return usage("--limit must be 0 or more, and excludes --all")
 	}
@@ -100,16 +100,16 @@ func (p *program) attention(cmd *cobra.Command, sh shelf, o attentionOptions) er
 	defer n.close()
 	all := o.all || o.asJSON && !cmd.Flags().Changed("limit")
 	if o.asJSON {
-		return p.attentionJSON(cmd.Context(), n, sh, o, all)
+		return p.printJobsAsJSON(cmd.Context(), n, list, o, all)
 	}
-	return p.attentionTable(cmd.Context(), n, sh, o, all)
+	return p.printJobs(cmd.Context(), n, list, o, all)
 }
 
-func (p *program) attentionJSON(ctx context.Context, n *node, sh shelf, o attentionOptions, all bool) error {
+func (p *program) printJobsAsJSON(ctx context.Context, n *node, list jobList, o listOptions, all bool) error {
 	enc := json.NewEncoder(p.stdout)
 	enc.SetEscapeHTML(false)
 	left := o.limit
-	for page, err := range n.read(ctx, sh, o.selection) {
+	for page, err := range n.read(ctx, list, o.filter) {
 		if err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (p *program) attentionJSON(ctx context.Context, n *node, sh shelf, o attent
 			left--
 			s, err := n.jobStatus(ctx, f)
 			if err != nil {
-				return n.silent(ctx, err)
+				return n.noAnswer(ctx, err)
 			}
 			if err := enc.Encode(s); err != nil {
 				return usage("writing the list: %w", err)
@@ -130,70 +130,85 @@ func (p *program) attentionJSON(ctx context.Context, n *node, sh shelf, o attent
 	return nil
 }
 
-// jobStatus is what status tells of a job that was looked up.
-func (n *node) jobStatus(ctx context.Context, f ledger.Found) (jobStatus, error) {
-	if f.Err != nil {
-		r := f.Record
-		return jobStatus{
-			Job: r.Ref().String(), Account: r.Account, ID: r.ID, State: rowUnreadable, Candidates: []string{}, Message: f.Err.Error(),
-		}, nil
-	}
-	next, err := n.next(ctx, f.Record)
-	return newJobStatus(f.Record, next), err
-}
-
-// attentionTable counts first, so that the answer to "how bad is it" stands at
+// printJobs counts first, so that the answer to "how bad is it" stands at
 // the top however long the list is. All of a long list is read a second time
 // rather than kept.
-func (p *program) attentionTable(ctx context.Context, n *node, sh shelf, o attentionOptions, all bool) error {
+func (p *program) printJobs(ctx context.Context, n *node, list jobList, o listOptions, all bool) error {
 	var counts causes
 	var first []ledger.Found
-	for page, err := range n.read(ctx, sh, o.selection) {
+	for page, err := range n.read(ctx, list, o.filter) {
 		if err != nil {
 			return err
 		}
-		counts.add(sh, page)
+		counts.add(list, page)
 		if !all {
 			first = append(first, page[:min(len(page), o.limit-len(first))]...)
 		}
 	}
 	if counts.sum == 0 {
-		fmt.Fprintf(p.stdout, "There is no %s%s.\n", sh.one, o.selection)
+		fmt.Fprintf(p.stdout, "There is no %s%s.\n", list.one, o.filter)
 		return nil
 	}
-	counts.print(p.stdout, sh, o.selection)
+	counts.print(p.stdout, list, o.filter)
 	if !all && len(first) == 0 {
 		return nil
 	}
 	fmt.Fprintln(p.stdout)
 	header := []string{"JOB", "BATCH", "SINCE (UTC)", "CODE", "MESSAGE"}
 	if !all {
-		printTable(p.stdout, len(header), append([][]string{header}, cells(sh, first)...))
+		printTable(p.stdout, len(header), append([][]string{header}, cells(list, first)...))
 		if more := counts.sum - int64(len(first)); more > 0 {
 			fmt.Fprintf(p.stdout, "and %s more: --all lists them, --account, --code and --batch choose among them\n", thousands(more))
 		}
 		return nil
 	}
 	rows := [][]string{header}
-	for page, err := range n.read(ctx, sh, o.selection) {
+	for page, err := range n.read(ctx, list, o.filter) {
 		if err != nil {
 			return err
 		}
-		printTable(p.stdout, len(header), append(rows, cells(sh, page)...))
+		printTable(p.stdout, len(header), append(rows, cells(list, page)...))
 		rows = nil
 	}
 	return nil
 }
 
-// String is " of batch b with code c", to follow what is selected from.
-func (s selection) String() string {
-	text := ""
-	for _, part := range [][2]string{{" in account ", s.account}, {" of batch ", s.batch}, {" with code ", s.code}} {
-		if part[1] != "" {
-			text += part[0] + plain(part[1])
-		}
+// jobList is a list of jobs that wait for a person, and what is told of each.
+type jobList struct {
+	list ledger.List
+	// one is what the list holds, as in "3 failed jobs".
+	one string
+	// there says whether a job still belongs into the list.
+	there func(tasks.Record) bool
+	// code and message say why the job is there.
+	code, message func(tasks.Record) string
+}
+
+func listOfState(s tasks.State) jobList {
+	return jobList{
+		list: ledger.StateList(s), one: string(s) + " job",
+		there:   func(r tasks.Record) bool { return r.State == s },
+		code:    func(r tasks.Record) string { return r.Code },
+		message: func(r tasks.Record) string { return r.Message },
 	}
-	return text
+}
+
+func listOfDeadCallbacks() jobList {
+	return jobList{
+		list: ledger.DeadCallbacks, one: "dead callback",
+		there: func(r tasks.Record) bool { return r.Callback.State == tasks.CallbackDead },
+		code:  func(r tasks.Record) string { return r.Callback.Reason },
+		message: func(r tasks.Record) string {
+			return string(r.State.EventType()) + ", not taken in " + tries(r.Callback.Tries)
+		},
+	}
+}
+
+func tries(n int) string {
+	if n == 1 {
+		return "1 try"
+	}
+	return fmt.Sprintf("%d tries", n)
 }
 
 // cause is what jobs are counted by.
@@ -204,14 +219,14 @@ type causes struct {
 	counts map[cause]int64
 }
 
-func (c *causes) add(sh shelf, page []ledger.Found) {
+func (c *causes) add(list jobList, page []ledger.Found) {
 	if c.counts == nil {
 		c.counts = map[cause]int64{}
 	}
 	for _, f := range page {
 		code := string(rowUnreadable)
 		if f.Err == nil {
-			code = sh.code(f.Record)
+			code = list.code(f.Record)
 		}
 		c.counts[cause{f.Record.Account, code}]++
 		c.sum++
@@ -219,8 +234,8 @@ func (c *causes) add(sh shelf, page []ledger.Found) {
 }
 
 // print tells the most frequent cause of each account first.
-func (c *causes) print(w io.Writer, sh shelf, s selection) {
-	fmt.Fprintf(w, "%s%s\n", plural(c.sum, sh.one), s)
+func (c *causes) print(w io.Writer, list jobList, s filter) {
+	fmt.Fprintf(w, "%s%s\n", plural(c.sum, list.one), s)
 	keys := slices.SortedFunc(maps.Keys(c.counts), func(a, b cause) int {
 		if a.account != b.account {
 			return strings.Compare(a.account, b.account)
@@ -238,7 +253,7 @@ func (c *causes) print(w io.Writer, sh shelf, s selection) {
 }
 
 // cells are the rows of a table.
-func cells(sh shelf, found []ledger.Found) [][]string {
+func cells(list jobList, found []ledger.Found) [][]string {
 	var rows [][]string
 	for _, f := range found {
 		r := f.Record
@@ -248,7 +263,7 @@ func cells(sh shelf, found []ledger.Found) [][]string {
 		}
 		rows = append(rows, []string{
 			r.Ref().String(), orElse(plain(r.Batch), "-"), r.Since.UTC().Format("2006-01-02 15:04:05"),
-			orElse(plain(sh.code(r)), "-"), clip(plain(sh.message(r)), 160),
+			orElse(plain(list.code(r)), "-"), clip(plain(list.message(r)), 160),
 		})
 	}
 	return rows
