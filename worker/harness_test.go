@@ -163,8 +163,8 @@ type setup struct {
 	worker.Config
 	// asynq changes the servers' settings.
 	asynq func(*asynq.Config)
-	// sweep is the time between two sweeps.
-	sweep time.Duration
+	// sweep and reconcile are the times between two sweeps and two looks for doubts.
+	sweep, reconcile time.Duration
 	// bare leaves out the hook that lets asynq's bookkeeping finish.
 	bare bool
 	// hooks see each command that the queue sends, as the innermost.
@@ -228,6 +228,8 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 	})
 	sweeper := worker.Sweeper{Accounts: []string{account}, Books: books, Tasks: client, Log: s.Log, Every: s.sweep}
 	running.Go(func() { sweeper.Run(ctx) })
+	reconciler := worker.Reconciler{Accounts: []string{account}, Doubts: books, Turn: p.Turn, Log: s.Log, Every: s.reconcile}
+	running.Go(func() { reconciler.Run(ctx) })
 	go func() {
 		running.Wait()
 		close(p.ended)
@@ -236,7 +238,9 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 		p.stop()
 		api.CloseIdleConnections()
 		_, _ = rdb.Close(), queue.Close()
-		time.Sleep(2 * time.Second) // a pool whose dials failed looks once a second whether it was closed
+		// A turn that is cut off from Redis tries to settle for a minute, and a pool
+		// whose dials failed looks once a second whether it was closed.
+		time.Sleep(2 * time.Minute)
 	})
 	return p
 }

@@ -14,8 +14,9 @@ import (
 // Books is what the sweeper reads of the ledger. The pages hold job IDs.
 type Books interface {
 	Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error)
-	// Lead takes the sweeper's lock for d, or keeps it, and says whether it is held.
-	Lead(ctx context.Context, d time.Duration) (bool, error)
+	// Lead takes, or keeps, the lock of a duty for an account for d, and says
+	// whether it is held.
+	Lead(ctx context.Context, account, duty string, d time.Duration) (bool, error)
 	// CountUnfinished counts the account's jobs that need a task, and Unfinished
 	// pages through those that have stood in their state for at least age.
 	CountUnfinished(ctx context.Context, account string) (int64, error)
@@ -38,7 +39,7 @@ type Tasks interface {
 }
 
 // Sweeper puts back what the queue has lost: it may lose any task, and the job
-// still ends. One process sweeps at a time.
+// still ends. One process at a time sweeps an account.
 type Sweeper struct {
 	Accounts []string
 	Books    Books
@@ -79,21 +80,20 @@ func (s Sweeper) Run(ctx context.Context) {
 	tick := time.NewTicker(s.Every)
 	defer tick.Stop()
 	for {
-		lead, err := s.Books.Lead(ctx, 3*s.Every)
-		if err != nil && ctx.Err() == nil {
-			s.Log.Warn("sweeping", "error", err)
-		}
 		for _, account := range s.Accounts {
-			if !lead || ctx.Err() != nil {
-				break
+			lead, err := s.Books.Lead(ctx, account, "sweep", 3*s.Every)
+			if lead {
+				begin := time.Now()
+				whole := begin.Sub(full[account]) >= s.Full
+				err = s.Sweep(ctx, account, whole)
+				if err == nil && whole {
+					full[account] = begin
+				}
 			}
-			begin := time.Now()
-			whole := begin.Sub(full[account]) >= s.Full
-			err := s.Sweep(ctx, account, whole)
-			if err == nil && whole {
-				full[account] = begin
+			if ctx.Err() != nil {
+				return
 			}
-			if err != nil && ctx.Err() == nil {
+			if err != nil {
 				s.Log.Warn("sweeping", "account", account, "error", err)
 			}
 		}

@@ -43,7 +43,7 @@ func (s *shop) Get(_ context.Context, ref tasks.Ref) (tasks.Record, error) {
 	return tasks.Record{}, tasks.ErrNotFound
 }
 
-func (s *shop) Lead(context.Context, time.Duration) (bool, error) {
+func (s *shop) Lead(context.Context, string, string, time.Duration) (bool, error) {
 	if s.lead == nil {
 		return true, nil
 	}

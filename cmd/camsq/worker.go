@@ -32,6 +32,7 @@ import (
 var (
 	_ worker.Ledger    = (*ledger.Ledger)(nil)
 	_ worker.Books     = (*ledger.Ledger)(nil)
+	_ worker.Doubts    = (*ledger.Ledger)(nil)
 	_ worker.Callbacks = (*enqueue.Client)(nil)
 	_ worker.Tasks     = (*enqueue.Client)(nil)
 	_ worker.API       = (*cams.Client)(nil)
@@ -133,6 +134,7 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 		return nil
 	}
 
+	n.warnOfRedis(ctx, o.log)
 	n.warnOfStrangers(ctx, o.log)
 
 	queue, err := redisconn.Open(c.RedisURL, redisconn.Options{ClientName: "camsq-asynq"})
@@ -148,6 +150,8 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 		Accounts: c.names(), Books: n.ledger, Tasks: n.client, Log: o.log, Swept: m.Swept, Every: o.sweep,
 	}
 	sweeping.Go(func() { sweeper.Run(ctx) })
+	reconciler := worker.Reconciler{Accounts: c.names(), Doubts: n.ledger, Turn: w.Turn, Log: o.log}
+	sweeping.Go(func() { reconciler.Run(ctx) })
 	defer sweeping.Wait()
 	context.AfterFunc(ctx, health.stop)
 	return w.Run(ctx, func(cfg asynq.Config) *asynq.Server { return asynq.NewServerFromRedisClient(queue, cfg) })

@@ -12,10 +12,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-const (
-	leadKey  = "camsq:sweeper"
-	pageSize = 1000
-)
+const pageSize = 1000
 
 var (
 	//go:embed lead.lua
@@ -23,13 +20,44 @@ var (
 	leadScript = redis.NewScript(leadLua)
 )
 
-// Lead takes, or keeps, the lock of the one process that sweeps, for d.
-func (l *Ledger) Lead(ctx context.Context, d time.Duration) (bool, error) {
-	held, err := leadScript.Run(ctx, l.rdb, []string{leadKey}, l.self, d.Milliseconds()).Bool()
+// Lead takes, or keeps, for d the lock of the one process that does a duty for
+// the account.
+func (l *Ledger) Lead(ctx context.Context, account, duty string, d time.Duration) (bool, error) {
+	held, err := leadScript.Run(ctx, l.rdb, []string{laneOf(account).lead(duty)}, l.self, d.Milliseconds()).Bool()
 	if err != nil {
-		return false, fmt.Errorf("ledger: taking the sweeper's lock: %w", err)
+		return false, fmt.Errorf("ledger: taking the lead to %s account %s: %w", duty, account, err)
 	}
 	return held, nil
+}
+
+// Doubtful returns up to n of the account's jobs that are calling or uncertain
+// and due, the longest in doubt first. Of very many it looks at the first pages
+// only: those further back have their tasks too.
+func (l *Ledger) Doubtful(ctx context.Context, account string, n int) ([]string, error) {
+	const look = 500
+	var lists []*redis.StringSliceCmd
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, s := range []tasks.State{tasks.StateCalling, tasks.StateUncertain} {
+			lists = append(lists, p.ZRange(ctx, laneOf(account).state(s), 0, look-1))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ledger: listing the jobs in doubt of account %s: %w", account, err)
+	}
+	var due []string
+	for _, list := range lists {
+		found, err := l.GetMany(ctx, account, list.Val())
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range found {
+			if f.Err == nil && f.Record.Wait() == 0 && len(due) < n {
+				due = append(due, f.Record.ID)
+			}
+		}
+	}
+	return due, nil
 }
 
 // unfinished are the states in which a job needs a task to go on.

@@ -26,9 +26,9 @@
 //	camsq:Q:instance:ID   the ID of the job that has this instance
 //	camsq:Q:owed          sorted set of IDs whose callback is owed, by the time since when
 //	camsq:Q:dead          sorted set of IDs whose callback was given up
+//	camsq:Q:lead:DUTY     the lock of the one process that sweeps, or reconciles
 //	camsq:Q:limit:ACTION  the account's limiter for an API action, see [LimitKey]
 //	camsq:data-keys       set of the fingerprints of the data keys in use
-//	camsq:sweeper         the lock of the one process that sweeps
 //
 // The head is "1 STATE REV SINCE DUE ENQUEUED BATCH", times in milliseconds on
 // Redis's clock. It is one field, and there are few of them, because a hash with

@@ -268,7 +268,7 @@ func TestOneProcessSweepsUntilItStops(t *testing.T) {
 		a, b := open(t, c, 0), open(t, c, 0)
 		lead := func(l *ledger.Ledger, want bool) {
 			t.Helper()
-			if got, err := l.Lead(t.Context(), time.Minute); err != nil || got != want {
+			if got, err := l.Lead(t.Context(), account, "sweep", time.Minute); err != nil || got != want {
 				t.Errorf("Lead: %v, %v; want %v", got, err, want)
 			}
 		}

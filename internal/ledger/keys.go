@@ -20,6 +20,7 @@ func (l lane) name(key string) string     { return string(l) + "name:" + key }
 func (l lane) instance(id string) string  { return string(l) + "instance:" + id }
 func (l lane) owed() string               { return string(l) + "owed" }
 func (l lane) dead() string               { return string(l) + "dead" }
+func (l lane) lead(duty string) string    { return string(l) + "lead:" + duty }
 func (l lane) limit(action string) string { return string(l) + "limit:" + action }
 
 // LimitKey is where the account's limiter for an API action stands.
