@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,39 +118,89 @@ func (k *checkup) checkServer(s server, where string, latency time.Duration) {
 	} else {
 		k.ok("redis", "", "%s answers in %v, %s", where, latency.Round(10*time.Microsecond), version)
 	}
+	for _, c := range s.custody(where) {
+		k.results = append(k.results, checkResult{Check: "redis " + c.what, Level: c.level, Text: c.text, Do: c.do, code: exitUsage})
+	}
+}
 
+// custody is what one thing that a server says of itself means for the jobs that
+// it is given to keep.
+type custody struct {
+	what  string // role, durability or eviction
+	level string // as in checkResult
+	// setting is the one at fault, as Redis names it; "" if the server does not tell.
+	setting  string
+	text, do string
+}
+
+// custody tells how well the server keeps what is written to it. where names it.
+func (s server) custody(where string) []custody {
+	return []custody{s.roleCustody(where), s.durability(where), s.eviction(where)}
+}
+
+func (s server) roleCustody(where string) custody {
 	switch s.role {
 	case "master":
-		k.ok("redis role", "", "master")
+		return custody{"role", levelOK, "role master", "master", ""}
 	case "":
-		k.warn("redis role", "", where+" does not tell whether it is a master", "make sure that it is one, or nothing can be written")
-	default:
-		k.fail(exitUsage, "redis role", "", where+" is a replica, which cannot be written to", "name the master in CAMSQ_REDIS_URL")
+		return custody{"role", levelWarn, "", where + " does not tell whether it is a master", "make sure that it is one, or nothing can be written"}
 	}
+	return custody{"role", levelFail, "role " + s.role, where + " is a replica, which cannot be written to", "name the master in CAMSQ_REDIS_URL"}
+}
 
-	const lost = "a crash of Redis loses jobs, and the marks that keep a call from being made twice"
+func (s server) durability(where string) custody {
+	const (
+		what = "durability"
+		lost = "a crash of Redis loses jobs, and the marks that keep a call from being made twice"
+	)
+	setting := "appendfsync " + s.appendfsync
 	switch {
 	case s.appendonly == "":
-		k.warn("redis durability", "", where+" does not tell whether it has an append-only file", "without one "+lost)
+		return custody{what, levelWarn, "", where + " does not tell whether it has an append-only file", "without one " + lost}
 	case s.appendonly != "yes":
-		k.warn("redis durability", "", where+" has NO append-only file: "+lost, "set appendonly yes")
+		return custody{what, levelWarn, "appendonly " + s.appendonly, where + " has NO append-only file: " + lost, "set appendonly yes"}
 	case s.appendfsync == "no":
-		k.warn("redis durability", "", "the append-only file is synced when the system likes: its crash loses what was written for up to half a minute", "set appendfsync everysec, or always")
+		return custody{what, levelWarn, setting, "the append-only file is synced when the system likes: its crash loses what was written for up to half a minute", "set appendfsync everysec, or always"}
 	case s.appendfsync == "always":
-		k.ok("redis durability", "", "append-only file, synced with every write")
-	default:
-		k.ok("redis durability", "", "append-only file; the last second or two may be lost if the machine dies (appendfsync always: none)")
+		return custody{what, levelOK, setting, "append-only file, synced with every write", ""}
 	}
+	return custody{what, levelOK, setting, "append-only file; the last second or two may be lost if the machine dies (appendfsync always: none)", ""}
+}
 
+func (s server) eviction(where string) custody {
+	const what = "eviction"
+	setting := "maxmemory-policy " + s.policy
 	switch {
 	case s.policy == "noeviction":
-		k.ok("redis eviction", "", "none (maxmemory-policy noeviction)")
+		return custody{what, levelOK, setting, "none (maxmemory-policy noeviction)", ""}
 	case s.policy == "":
-		k.warn("redis eviction", "", where+" does not tell its maxmemory-policy", "it must be noeviction, or jobs vanish when memory is short")
+		return custody{what, levelWarn, "", where + " does not tell its maxmemory-policy", "it must be noeviction, or jobs vanish when memory is short"}
 	case s.limit == "0":
-		k.warn("redis eviction", "", "maxmemory-policy is "+s.policy+", harmless while maxmemory is 0", "set noeviction before you set a limit")
-	default:
-		k.warn("redis eviction", "", "maxmemory-policy is "+s.policy+": jobs vanish when memory is short", "set noeviction")
+		return custody{what, levelWarn, setting, "maxmemory-policy is " + s.policy + ", harmless while maxmemory is 0", "set noeviction before you set a limit"}
+	}
+	return custody{what, levelWarn, setting, "maxmemory-policy is " + s.policy + ": jobs vanish when memory is short", "set noeviction"}
+}
+
+// warnOfRedis has the log of a worker that starts name each setting of Redis that
+// can lose what the worker writes. It stops nobody: a replica may be about to
+// become the master, and who has weighed the risk is to be able to run.
+func (n *node) warnOfRedis(ctx context.Context, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	for _, s := range serversOf(ctx, n.rdb) {
+		where := orElse(s.addr, n.config.redisHost())
+		for _, c := range s.custody(where) {
+			level := slog.LevelWarn
+			switch {
+			case c.level == levelOK && c.setting != "appendfsync everysec":
+				continue
+			case c.level == levelOK, c.setting == "":
+				// What a server does not tell may well be right.
+				level = slog.LevelInfo
+			}
+			log.LogAttrs(ctx, level, "redis "+c.what, slog.String("server", where), slog.String("setting", orElse(c.setting, "unknown")),
+				slog.String("means", c.text), slog.String("do", orElse(c.do, "see docs/operations.md")))
+		}
 	}
 }
 
