@@ -26,14 +26,16 @@ const (
 
 	// killPause is the mean time between two kills.
 	killPause = 3 * time.Second
-	// A frozen worker misses its lease (30 s), and mostly also that asynq gives its
-	// tasks to others (60 s after its last sign of life).
-	freezeMin, freezeMax = 40 * time.Second, 75 * time.Second
+	// A frozen worker misses its lease (30 s), and that others judge its calls.
+	freezeMin, freezeMax = 40 * time.Second, 60 * time.Second
+	// proveDeadline is when others may judge a call: its timeout, and what the worker
+	// adds for settling.
+	proveDeadline = proveCallTimeout + 15*time.Second
 	// frozenPatience is the settle window of a run that freezes. A worker that is
 	// frozen in the instant between its last look at the clock and its write sends
 	// when it thaws, and no queue can prevent that. By then nobody may have called
-	// in its stead: freezeMax < 60 s + frozenPatience.
-	frozenPatience = 20 * time.Second
+	// in its stead: freezeMax < proveDeadline + frozenPatience.
+	frozenPatience = 45 * time.Second
 )
 
 type mishapKind string

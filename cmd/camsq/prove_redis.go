@@ -183,7 +183,7 @@ func claimRedis(ctx context.Context, n *node) error {
 // cleanRedis takes away what a proof has put into the user's database.
 func cleanRedis(ctx context.Context, rdb redis.UniversalClient, account string, pids []int) error {
 	queue := tasks.ProvisionQueue(account)
-	err := rdb.Unlink(ctx, "camsq:data-keys", "camsq:sweeper").Err()
+	err := rdb.Unlink(ctx, "camsq:data-keys").Err()
 	for _, pattern := range []string{"camsq:{" + queue + "}:*", "asynq:{" + queue + "}:*", "asynq:{" + tasks.QueueCallback + "}:*"} {
 		keys := rdb.Scan(ctx, 0, pattern, 1000).Iterator()
 		for keys.Next(ctx) {

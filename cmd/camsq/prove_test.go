@@ -273,7 +273,7 @@ func TestTheSeedDecidesThePlan(t *testing.T) {
 		if m.kind == mishapCutCloud && m.length+proveLatency+proveListLag >= provePatience {
 			t.Errorf("mishap %+v holds a request for too long", m)
 		}
-		if m.kind == mishapFreeze && (m.length <= 30*time.Second || m.length >= 60*time.Second+o.patience()) {
+		if m.kind == mishapFreeze && (m.length <= 30*time.Second || m.length >= proveDeadline+o.patience()) {
 			t.Errorf("mishap %+v is not longer than a lease, or too long", m)
 		}
 	}
