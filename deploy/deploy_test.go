@@ -30,14 +30,24 @@ const drain = 60 * time.Second
 
 const runbook = "../docs/runbook.md"
 
-// settings are the CAMSQ_ variables that a process reads.
-var settings = []string{
-	"CAMSQ_ABSENT", "CAMSQ_CALLBACK_ALLOW_PRIVATE", "CAMSQ_CALLBACK_SECRET", "CAMSQ_CALLBACK_URL",
-	"CAMSQ_CALL_TIMEOUT", "CAMSQ_CONCURRENCY", "CAMSQ_CONFIG", "CAMSQ_DATA_KEY", "CAMSQ_ENDPOINT",
-	"CAMSQ_EXISTING", "CAMSQ_KEEP", "CAMSQ_LISTEN", "CAMSQ_MAX_AGE", "CAMSQ_MAX_TRIES", "CAMSQ_RATE",
-	"CAMSQ_RECONCILE_DELAY", "CAMSQ_REDIS_URL", "CAMSQ_REGION", "CAMSQ_RETRY_MAX", "CAMSQ_RETRY_MIN",
-	"CAMSQ_SETTLE_WINDOW",
+// settings reads the names of the CAMSQ_ variables from the program's own table.
+func settings(t *testing.T) []string {
+	t.Helper()
+	source, err := os.ReadFile("../cmd/camsq/settings.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"CAMSQ_CONFIG"} // the table has it by a constant
+	for _, m := range regexp.MustCompile(`(?m)^\t\t\{name: "([a-z_]+)"`).FindAllSubmatch(source, -1) {
+		names = append(names, "CAMSQ_"+strings.ToUpper(string(m[1])))
+	}
+	if !slices.Contains(names, "CAMSQ_REDIS_URL") || !slices.Contains(names, "CAMSQ_LOG_FORMAT") {
+		t.Fatalf("the table has the settings %v: the search is broken", names)
+	}
+	return names
 }
+
+var setting = regexp.MustCompile(`\bCAMSQ_[A-Z_]+`)
 
 func TestPromtoolAcceptsTheRules(t *testing.T) {
 	t.Parallel()
@@ -260,16 +270,16 @@ var fixedWindow = regexp.MustCompile(`\[[0-9]`)
 
 func TestOnlyKnownSettingsAreShipped(t *testing.T) {
 	t.Parallel()
-	name := regexp.MustCompile(`\bCAMSQ_[A-Z_]+`)
+	known := settings(t)
 	found := 0
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) == ".go" {
 			return err
 		}
 		text, err := os.ReadFile(path)
-		for _, v := range name.FindAllString(string(text), -1) {
+		for _, v := range setting.FindAllString(string(text), -1) {
 			found++
-			if !slices.Contains(settings, v) {
+			if !slices.Contains(known, v) {
 				t.Errorf("%s names the setting %s, which no process reads", path, v)
 			}
 		}
@@ -280,6 +290,26 @@ func TestOnlyKnownSettingsAreShipped(t *testing.T) {
 	}
 	if found == 0 {
 		t.Error("no file names any setting: the search is broken")
+	}
+}
+
+func TestTheReadmeTellsEverySetting(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := setting.FindAllString(string(text), -1)
+	known := settings(t)
+	for _, name := range known {
+		if !slices.Contains(told, name) {
+			t.Errorf("the README does not tell of %s", name)
+		}
+	}
+	for _, name := range told {
+		if !slices.Contains(known, name) {
+			t.Errorf("the README tells of %s, which no process reads", name)
+		}
 	}
 }
 

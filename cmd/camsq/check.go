@@ -31,7 +31,7 @@ keeps what is written to it, each account's credentials, endpoint and clock, the
 It creates no instance and sends no webhook; the API is asked for a list (cams:ListInstance).
 The exit code is 0 if all is well or there are warnings only, 2 if something is set wrongly,
 3 if something cannot be reached.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			k := &checkup{program: p, send: send}
 			k.run(cmd)

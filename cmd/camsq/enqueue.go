@@ -134,8 +134,11 @@ func estimate(lanes map[string]int64, c config) string {
 	if longest == 0 {
 		return "There is nothing to create."
 	}
-	text := fmt.Sprintf("At %g a second for account %s, ", slowest.Rate, slowest.Name) + plural(lanes[slowest.Name], "create")
-	text += " take at least " + span(longest)
+	text := fmt.Sprintf("At %g a second for account %s, %s need ", slowest.Rate, slowest.Name, plural(lanes[slowest.Name], "create"))
+	if longest >= time.Second {
+		text += "at least "
+	}
+	text += span(longest)
 	if len(lanes) > 1 {
 		text += "; the other accounts are done before"
 	}

@@ -208,7 +208,7 @@ func TestADryRunTellsTheSameAndTouchesNothing(t *testing.T) {
   1  not queued: another request under the same job ID (listed above)
   1  not queued: bad (listed above)
 
-At 2 a second for account eu, 3 creates take at least 2 s; the other accounts are done before.
+At 2 a second for account eu, 3 creates need at least 2 s; the other accounts are done before.
 Nothing was sent. Whether a job is in the queue already was not looked up; if so, it is not made twice.
 `)
 	said(t, "complaints", code, 1, errs, `f.csv:3: note: same row as line 2; it is one job

@@ -41,7 +41,7 @@ func (p *program) fakeCommand() *cobra.Command {
 misbehaves as often as you ask. It keeps what it is told in memory alone. It prints what a
 worker must be told to use it, and what happened when it is stopped.
 GET /_fake/instances, /_fake/stats and /_fake/webhooks tell scripts the same, as JSON.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := onlyOwnFlags(cmd, configFile); err != nil {
 				return err
@@ -55,7 +55,7 @@ GET /_fake/instances, /_fake/stats and /_fake/webhooks tell scripts the same, as
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
-	f.IntVar(&o.quota, "quota", 0, "creates a `second` that an account may make (default no limit)")
+	f.IntVar(&o.quota, "quota", 0, "`creates` a second that an account may make (default no limit)")
 	f.Float64Var(&o.faultRate, "fault-rate", 0, "`share` of calls that go wrong, from 0 to 1")
 	f.DurationVar(&o.listLag, "list-lag", 0, "`time` for which a new instance is not listed")
 	f.Uint64Var(&o.seed, "seed", 0, "`number` that decides all that is random (default random)")

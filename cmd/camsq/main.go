@@ -32,6 +32,7 @@ func (silent) Printf(context.Context, string, ...any) {}
 
 func main() {
 	redis.SetLogger(silent{})
+	cobra.EnableCommandSorting = false // the order of [program.commands] is for newcomers
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	stop()
@@ -99,14 +100,22 @@ Jobs come from a file or a program and go into Redis; workers make the signed ca
 within each account's quota; every outcome goes to a signed webhook. Each job creates
 at most one instance, whatever dies in between.
 
-To see it at work on this machine alone: camsq demo`,
+To see it at work on this machine alone: camsq demo
+
+Each setting is a flag, a variable of the environment (the name in capitals) or a line of the
+file that CAMSQ_CONFIG names; the flag goes first, then the environment. Secrets have no flag:
+` + secretSettings(),
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.Flags().SortFlags = false
 	p.addSettings(root)
 	root.AddCommand(p.commands()...)
+	for _, cmd := range root.Commands() {
+		cmd.InheritedFlags().SortFlags = false // in the order of the settings
+	}
 	return root
 }
 

@@ -84,7 +84,7 @@ func settings() []setting {
 			set: func(c *config, v string) error { c.Account.Endpoint = v; return nil }},
 		{name: "region", value: "ap-southeast-1", usage: "region of the endpoint",
 			set: func(c *config, v string) error { c.Account.Region = v; return nil }},
-		{name: "rate", value: "5", usage: "creates a `second` for each account",
+		{name: "rate", value: "5", usage: "`creates` a second for each account",
 			set: func(c *config, v string) (err error) { c.Account.Rate, err = parseRate(v); return }},
 		{name: "concurrency", value: "32", usage: "`turns` at once for each account in this process",
 			set: func(c *config, v string) (err error) { c.Account.Concurrency, err = parseCount(v); return }},
@@ -141,6 +141,17 @@ func (p *program) addSettings(root *cobra.Command) {
 	root.PersistentFlags().SortFlags = false
 }
 
+// secretSettings lists the settings that have no flag, for the help.
+func secretSettings() string {
+	text := ""
+	for _, s := range settings() {
+		if s.secret {
+			text += fmt.Sprintf("\n  %-22s %s", s.env(), s.usage)
+		}
+	}
+	return text
+}
+
 // load reads every setting: flag before environment before file before default.
 func (p *program) load(cmd *cobra.Command) (config, error) {
 	env, err := p.environment()
@@ -149,7 +160,7 @@ func (p *program) load(cmd *cobra.Command) (config, error) {
 	}
 	flags := map[string]string{}
 	for name, value := range p.flags {
-		if f := cmd.Flag(strings.ReplaceAll(name, "_", "-")); f != nil && f.Changed {
+		if f := cmd.Flag(setting{name: name}.flag()); f != nil && f.Changed {
 			flags[name] = *value
 		}
 	}
