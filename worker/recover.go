@@ -150,11 +150,9 @@ func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err er
 		return err // the wait, not the call
 	}
 	v := classify(err)
-	if v.outcome == tasks.OutcomeBlocked || v.outcome == tasks.OutcomeRejected {
-		// Every job lists in the same way, so a refused look is the account's.
-		v.outcome = tasks.OutcomeBlocked
+	if v.outcome != tasks.OutcomeRejected { // that may be for this job's name: nobody else need wait
+		w.pace(ctx, l, l.List, &v, err)
 	}
-	w.pace(ctx, l, l.List, &v, err)
 	r.Delays++
 	due := max(e.RetryAfter, v.pause, backoffDelay(r.Delays, w.RetryMin, w.RetryMax))
 	if r.State == tasks.StateQueued {

@@ -589,6 +589,8 @@ func TestNoAnswerToALookIsNoEvidence(t *testing.T) {
 		{"500", said(500, "InternalError"), 0},
 		{"throttled", said(400, "Throttling.User"), 0},
 		{"no permission to list", said(403, "NoPermission"), 1},
+		// One job's name may be what the list refuses: the others go on.
+		{"refused", said(400, "InvalidParameter.InstanceName"), 0},
 	}
 	for _, tt := range tests {
 		for _, state := range []tasks.State{tasks.StateQueued, tasks.StateUncertain} {
