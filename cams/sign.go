@@ -57,7 +57,8 @@ func canonicalRequest(r *http.Request) (canonical, signedHeaders string) {
 	for name, values := range r.Header {
 		name = strings.ToLower(name)
 		if strings.HasPrefix(name, "x-acs-") || name == "content-type" {
-			headers[name] = strings.TrimSpace(strings.Join(values, ","))
+			// What net/http trims when it sends, and no more: a no-break space stays.
+			headers[name] = strings.Trim(strings.Join(values, ","), " \t")
 		}
 	}
 	names := make([]string, 0, len(headers))
