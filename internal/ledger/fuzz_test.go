@@ -1,0 +1,104 @@
+package ledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/camsq/camsq/internal/seal"
+	"github.com/camsq/camsq/tasks"
+)
+
+// head writes what the scripts write.
+func head(r tasks.Record) string {
+	at := func(t time.Time) int64 {
+		if t.IsZero() {
+			return 0
+		}
+		return t.UnixMilli()
+	}
+	return fmt.Sprintf("1 %s %s %d %d %d %s", r.State, r.Rev, at(r.Since), at(r.Due), at(r.EnqueuedAt), r.Batch)
+}
+
+// FuzzDecode puts any bytes into a record's three fields. What cannot be read is
+// said to be so, in one short line that repeats nothing of the request; what can
+// be read is the same after it was written again.
+func FuzzDecode(f *testing.F) {
+	const secret = "Mx-mail@tenant.example"
+	keys, err := seal.ParseKeys(seal.NewKey())
+	if err != nil {
+		f.Fatal(err)
+	}
+	l := &Ledger{keys: keys}
+	ref := tasks.Ref{Account: "acme", ID: "a"}
+	const whole = `{"r":{"ChannelType":"VIBER","InstanceName":"x","ContactMail":"` + secret + `"},"c":"https://hook.example/mx","m":{"k":"v"}}`
+	const progress = `{"tries":1,"first_try":"2026-01-02T03:04:05.678Z","baseline":[],"instance":{"instance_id":"7"},"callback":{"state":"owed"}}`
+	for _, head := range []string{
+		"1 queued r 0 0 0 ", "1 calling xyz 1767323045678 1767323060678 1767323045000 march.csv", "1 held r 1 2 3 a b  c",
+		"2 queued r 0 0 0 ", "1", "", "1      ", "1 paused r 0 0 0 ", "1 created r -1 9223372036854775807 noon ", "1 failed r 00 +1 1e3 \x00\xff",
+	} {
+		f.Add(head, []byte(whole), true, progress)
+	}
+	f.Add("1 queued r 0 0 0 ", []byte(whole), false, "")
+	f.Add("1 queued r 0 0 0 ", []byte{}, false, "{}")
+	f.Add("1 queued r 0 0 0 ", []byte(`{"r":[]}`), true, `{"tries":"1"}`)
+	f.Add("1 queued r 0 0 0 ", []byte(`null`), true, `{"baseline":null,"first_try":"0001-01-01T00:00:00Z"}`)
+	f.Add("1 queued r 0 0 0 ", []byte(`{"m":{}}`), true, `{"candidates":[],"baseline":["7"]}`)
+	f.Add("1 queued r 0 0 0 ", []byte(whole+"{}"), true, `[`)
+	f.Fuzz(func(t *testing.T, text string, request []byte, sealed bool, progress string) {
+		field := request
+		if sealed {
+			if field, err = keys.Seal(request, ref.String()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := l.decode(ref, time.UnixMilli(1), text, string(field), progress)
+		if err != nil {
+			line := err.Error()
+			if !errors.Is(err, tasks.ErrUnreadable) || !strings.Contains(line, ref.String()) {
+				t.Fatalf("%v does not wrap ErrUnreadable, or does not name the job", err)
+			}
+			if len(line) > 300 || !utf8.ValidString(line) || strings.ContainsFunc(line, unicode.IsControl) {
+				t.Fatalf("not one short line: %q", line)
+			}
+			if strings.Contains(line, secret) {
+				t.Fatalf("the error repeats the request: %s", line)
+			}
+			if diff := cmp.Diff(tasks.Record{}, r); diff != "" {
+				t.Fatalf("an error comes with a record:\n%s", diff)
+			}
+			return
+		}
+		if !slices.Contains(tasks.States(), r.State) || r.Ref() != ref {
+			t.Fatalf("read as %q of %s", r.State, r.Ref())
+		}
+		if HeadState(text) != r.State {
+			t.Fatalf("HeadState says %q, the record %q", HeadState(text), r.State)
+		}
+		again, err := l.sealRequest(r.Job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		noted, err := json.Marshal(r.Progress)
+		if err != nil {
+			t.Fatal(err)
+		}
+		twice, err := l.decode(ref, r.Now, head(r), string(again), string(noted))
+		if err != nil {
+			t.Fatalf("what was read and written again cannot be read: %v", err)
+		}
+		// No metadata is no metadata; but no baseline is not an empty one.
+		if diff := cmp.Diff(r, twice, cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("what was read and written again is another record:\n%s", diff)
+		}
+	})
+}
