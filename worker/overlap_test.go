@@ -1,0 +1,47 @@
+package worker_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/cams/camstest"
+	"github.com/camsq/camsq/tasks"
+	"github.com/camsq/camsq/worker"
+)
+
+// TestACallOnTheWireIsNotJudged delivers a job again while its call is under way,
+// to a worker that gives an instance less time to appear than a call may take.
+func TestACallOnTheWireIsNotJudged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, config(func(c *worker.Config) { c.SettleWindow = 3 * time.Second }), func(d *desk, c *worker.Config) {
+			c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+				time.Sleep(14 * time.Second)
+				return d.cloud.CreateInstance(ctx, q)
+			}}
+		})
+		d.ledger.put(queued())
+		var first sync.WaitGroup
+		first.Go(func() { noError(t, d.Turn(t.Context(), job1)) })
+		time.Sleep(time.Second)
+		r := d.toEnd(t)
+		first.Wait()
+		want(t, "state, creates", []any{r.State, d.cloud.creates}, []any{tasks.StateCreated, 1})
+	})
+}
+
+// TestAnEmptyBaselineIsNoMissingOne asks the real ledger: a job that forgot that
+// nothing stood there before its call would take a baseline after it.
+func TestAnEmptyBaselineIsNoMissingOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, camstest.Config{})
+		w.enqueue("one")
+		d := newDesk(t, answering(noAnswer()), config(func(c *worker.Config) { c.Ledger = w.ledger }))
+		_ = later(t, d.Turn(t.Context(), tasks.Ref{Account: account, ID: "one"}))
+		r := w.record("one")
+		want(t, "state, baseline", []any{r.State, r.Baseline}, []any{tasks.StateUncertain, &[]string{}})
+	})
+}
