@@ -270,14 +270,14 @@ func (k *checkup) checkReceiver(ctx context.Context, c config, a account) {
 		k.ok("receiver", a.Name, "%s", text)
 		return
 	}
+	if err := callback.CheckURL(a.CallbackURL, c.CallbackAllowPrivate); err != nil {
+		k.fail(exitUsage, "receiver", a.Name, "CAMSQ_CALLBACK_URL: "+err.Error(), receiverAdvice(a.CallbackURL))
+		return
+	}
 	c.Accounts = []account{a}
 	sender, err := c.sender()
 	if err != nil {
-		do := ""
-		if callback.CheckURL(a.CallbackURL, true) == nil && callback.CheckURL(a.CallbackURL, c.CallbackAllowPrivate) != nil {
-			do = "give an https URL on the internet, or set CAMSQ_CALLBACK_ALLOW_PRIVATE=true"
-		}
-		k.fail(exitUsage, "receiver", a.Name, err.Error(), do)
+		k.fail(exitUsage, "receiver", a.Name, err.Error(), "")
 		return
 	}
 	sender.Close()

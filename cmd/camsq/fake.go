@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -120,16 +119,6 @@ func (o fakeOptions) key(env func(string) string) (key cams.Credentials, users b
 		}, true, nil
 	}
 	return cams.Credentials{AccessKeyID: camstest.KeyID, AccessKeySecret: camstest.KeySecret}, false, nil
-}
-
-// getenv is the program's environment.
-func (p *program) getenv(name string) string {
-	for _, pair := range slices.Backward(p.env) {
-		if k, v, _ := strings.Cut(pair, "="); k == name {
-			return v
-		}
-	}
-	return ""
 }
 
 // fake is the stand-in while it runs.

@@ -423,6 +423,19 @@ func splitList(v string) []string {
 	return strings.FieldsFunc(strings.ToUpper(v), func(r rune) bool { return r == ',' || r == ' ' })
 }
 
+// getenv is the program's environment.
+func (p *program) getenv(name string) string { return lookup(p.env, name) }
+
+// lookup finds a variable in an environment; the last of that name counts.
+func lookup(env []string, name string) string {
+	for _, pair := range slices.Backward(env) {
+		if k, v, _ := strings.Cut(pair, "="); k == name {
+			return v
+		}
+	}
+	return ""
+}
+
 func orElse(s, other string) string {
 	if s == "" {
 		return other

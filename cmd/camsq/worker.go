@@ -52,7 +52,7 @@ func (p *program) workerCommand() *cobra.Command {
 		Long: `worker takes jobs from the queue and makes the calls. Start as many as you like: the
 quota of each account is shared by all. On SIGTERM no new call begins, calls under way
 end and are recorded, and the exit code is 0.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			n, err := p.open(cmd)
 			if err != nil {
@@ -177,7 +177,7 @@ func (n *node) lanes(ctx context.Context, o workOptions) ([]worker.Lane, error) 
 			Endpoint: a.Endpoint, Region: a.Region, Credentials: source, UserAgent: "camsq/" + version(),
 		})
 		if err != nil {
-			return nil, usage("account %s: %w", a.Name, err)
+			return nil, usage("CAMSQ_ENDPOINT or CAMSQ_REGION: account %s: %w", a.Name, err)
 		}
 		bucket := func(action string, rate float64) *ratelimit.Bucket {
 			return limiter.Bucket(ledger.LimitKey(a.Name, action), ratelimit.Limit{Rate: rate})
@@ -209,7 +209,11 @@ func (c config) sender() (*callback.Sender, error) {
 			return nil, usage("CAMSQ_CALLBACK_URL is set for account %s, but CAMSQ_CALLBACK_SECRET is not; a callback is always signed", a.Name)
 		}
 		if err := callback.CheckURL(a.CallbackURL, c.CallbackAllowPrivate); err != nil {
-			return nil, usage("CAMSQ_CALLBACK_URL: account %s: %w", a.Name, err)
+			do := ""
+			if advice := receiverAdvice(a.CallbackURL); advice != "" {
+				do = "; " + advice
+			}
+			return nil, usage("CAMSQ_CALLBACK_URL: account %s: %w%s", a.Name, err, do)
 		}
 	}
 	if c.CallbackSecret == "" {
@@ -226,25 +230,26 @@ func (c config) sender() (*callback.Sender, error) {
 	return s, nil
 }
 
+// receiverAdvice says what to do about a receiver that is not allowed, if there
+// is more to say than the reason does.
+func receiverAdvice(rawURL string) string {
+	if callback.CheckURL(rawURL, true) != nil {
+		return ""
+	}
+	return "give an https URL on the internet, or set CAMSQ_CALLBACK_ALLOW_PRIVATE=true"
+}
+
 // credentials returns where the account's credentials come from, and what drops
 // those that the API has refused.
 func (a account) credentials(env []string) (cams.CredentialSource, func(), error) {
 	if a.KeyID != "" {
-		get := func(name string) string {
-			for _, pair := range env {
-				if k, v, _ := strings.Cut(pair, "="); k == name {
-					return v
-				}
-			}
-			return ""
-		}
 		for _, name := range []string{a.KeyID, a.KeySecret} {
-			if get(name) == "" {
+			if lookup(env, name) == "" {
 				return nil, nil, fmt.Errorf("the variable %s, which is to hold a part of its key, is not set", name)
 			}
 		}
 		return cams.StaticCredentials(cams.Credentials{
-			AccessKeyID: get(a.KeyID), AccessKeySecret: get(a.KeySecret), SecurityToken: get(a.Token),
+			AccessKeyID: lookup(env, a.KeyID), AccessKeySecret: lookup(env, a.KeySecret), SecurityToken: lookup(env, a.Token),
 		}), nil, nil
 	}
 	if a.Profile != "" {
