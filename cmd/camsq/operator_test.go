@@ -331,7 +331,7 @@ func TestAPersonMayStopInTheMiddle(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	out, errs := &stopper{stop: cancel}, new(strings.Builder)
 	code := run(ctx, []string{"retry", "--all"}, d.env, strings.NewReader(""), out, errs)
-	if want := "camsq: 0 put back into the queue, then: stopped: context canceled; run it again for the rest\n"; code != exitSomeFailed || errs.String() != want {
+	if want := "camsq: 0 put back into the queue, then: stopped; run it again for the rest\n"; code != exitSomeFailed || errs.String() != want {
 		t.Errorf("exit code %d, stderr %q, want %q", code, errs, want)
 	}
 	if got := d.get("default", "a").State; got != tasks.StateFailed {
