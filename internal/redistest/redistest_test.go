@@ -3,6 +3,7 @@ package redistest_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +66,37 @@ func TestPauseHoldsAnswersBackUntilResume(t *testing.T) {
 	if err := c.Ping(t.Context()).Err(); err != nil {
 		t.Errorf("PING after Resume: %v", err)
 	}
+}
+
+func TestASentinelMakesTheReplicaThePrimary(t *testing.T) {
+	t.Parallel()
+	primary := redistest.Start(t, "--repl-diskless-sync-delay", "0")
+	host, port, _ := strings.Cut(primary.Addr(), ":")
+	replica := redistest.Start(t, "--replicaof", host, port)
+	sentinel := redistest.StartSentinel(t, "one", primary)
+	asks := redis.NewSentinelClient(&redis.Options{Addr: sentinel.Addr()})
+	defer asks.Close()
+	await := func(what string, ok func() bool) {
+		t.Helper()
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for deadline := time.Now().Add(time.Minute); !ok(); <-tick.C {
+			if time.Now().After(deadline) {
+				t.Fatalf("never came true: %s", what)
+			}
+		}
+	}
+	await("the Sentinel knows a replica in good order", func() bool {
+		list, err := asks.Replicas(t.Context(), "one").Result()
+		return err == nil && len(list) == 1 && list[0]["master-link-status"] == "ok"
+	})
+	primary.Kill()
+	c := replica.Client()
+	await("the replica takes writes", func() bool { return c.Set(t.Context(), "k", "v", 0).Err() == nil })
+	await("the Sentinel names it", func() bool {
+		at, err := asks.GetMasterAddrByName(t.Context(), "one").Result()
+		return err == nil && strings.Join(at, ":") == replica.Addr()
+	})
 }
 
 func TestMiniKeepsTheBubblesTime(t *testing.T) {

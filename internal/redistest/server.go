@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,11 +28,12 @@ const startTimeout = 15 * time.Second
 // Server is a redis-server process of one test, on a free loopback port, with
 // its own empty directory. It is stopped when the test ends.
 type Server struct {
-	t    testing.TB
-	bin  string
-	dir  string
-	port int
-	args []string
+	t     testing.TB
+	bin   string
+	dir   string
+	port  int
+	first []string
+	args  []string
 
 	mu     sync.Mutex
 	proc   *os.Process
@@ -46,6 +48,12 @@ type Server struct {
 // It uses real sockets, so it is of no use within a testing/synctest bubble.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
+	return start(t, nil, args)
+}
+
+// start puts first before the defaults and args after them.
+func start(t testing.TB, first, args []string) *Server {
+	t.Helper()
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -53,7 +61,7 @@ func Start(t testing.TB, args ...string) *Server {
 		}
 		t.Skip("redistest: redis-server is not on the PATH")
 	}
-	s := &Server{t: t, bin: bin, dir: t.TempDir(), args: args}
+	s := &Server{t: t, bin: bin, dir: t.TempDir(), first: first, args: args}
 	t.Cleanup(s.Kill)
 
 	// Another process may take the free port before redis-server does.
@@ -128,13 +136,13 @@ func (s *Server) signal(sig syscall.Signal) {
 }
 
 func (s *Server) start() error {
-	args := append([]string{
+	args := slices.Concat(s.first, []string{
 		"--port", strconv.Itoa(s.port),
 		"--bind", "127.0.0.1",
 		"--dir", s.dir,
 		"--save", "",
 		"--appendonly", "no",
-	}, s.args...)
+	}, s.args)
 	cmd := exec.Command(s.bin, args...)
 	log, err := os.CreateTemp(s.dir, "log-*")
 	if err != nil {
