@@ -92,16 +92,18 @@ type stand struct {
 	Instance string
 }
 
-// outcomes reads every job's record.
-func (w *world) outcomes(t *testing.T, ids []string) map[string]stand {
+// stands reads every job's record.
+func (w *world) stands(t *testing.T, ids []string) map[string]stand {
 	t.Helper()
-	key := ""
-	for _, pair := range w.env {
-		if v, ok := strings.CutPrefix(pair, "CAMSQ_DATA_KEY="); ok {
-			key = v
+	setting := func(name string) (value string) { // the last one counts, as in a process
+		for _, pair := range w.env {
+			if v, ok := strings.CutPrefix(pair, name+"="); ok {
+				value = v
+			}
 		}
+		return value
 	}
-	n, err := newNode(config{RedisURL: w.redis.URL(), DataKeys: key, Keep: time.Hour})
+	n, err := newNode(config{RedisURL: setting("CAMSQ_REDIS_URL"), DataKeys: setting("CAMSQ_DATA_KEY"), Keep: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,12 +186,12 @@ func TestTheSameFileAgainHealsARedisThatForgotEverything(t *testing.T) {
 			if first := camsq(t, w.env, "enqueue", "--wait", file); first.exit(time.Minute) != exitOK {
 				t.Fatalf("the first time:\n%s", first.output())
 			}
-			before := w.outcomes(t, ids)
+			before := w.stands(t, ids)
 			calls := w.cloud.Calls("CreateInstance")
 			eventually(t, "every outcome is told", func() bool { n, _, _ := w.events.counts(); return n == len(ids) })
 
 			w.redis.Restart()
-			if lost := w.outcomes(t, ids); len(lost) > 0 {
+			if lost := w.stands(t, ids); len(lost) > 0 {
 				t.Fatalf("Redis has not forgotten: %v", lost)
 			}
 			again := camsq(t, w.env, "enqueue", "--wait", file)
@@ -204,7 +206,7 @@ func TestTheSameFileAgainHealsARedisThatForgotEverything(t *testing.T) {
 				}
 				want[id], events[id] = o, []string{"instance.created", tt.event}
 			}
-			if diff := cmp.Diff(want, w.outcomes(t, ids)); diff != "" {
+			if diff := cmp.Diff(want, w.stands(t, ids)); diff != "" {
 				t.Errorf("outcomes (-want +got):\n%s", diff)
 			}
 			eventually(t, "every new outcome is told", func() bool { n, _, _ := w.events.counts(); return n == 2*len(ids) })
@@ -225,7 +227,7 @@ func TestTheSameFileAgainHealsARedisThatForgotEverything(t *testing.T) {
 				for _, id := range ids {
 					want[id] = stand{State: tasks.StateCreated, Code: "OK", Adopted: true, Instance: before[id].Instance}
 				}
-				eventually(t, "the jobs have their instances", func() bool { return cmp.Equal(want, w.outcomes(t, ids)) })
+				eventually(t, "the jobs have their instances", func() bool { return cmp.Equal(want, w.stands(t, ids)) })
 			}
 			if got := w.cloud.Calls("CreateInstance"); got != calls {
 				t.Errorf("%d creates were asked for after the loss", got-calls)
@@ -261,7 +263,7 @@ func TestAMarkThatRedisForgotMakesNoSecondInstance(t *testing.T) {
 			}
 			p := w.worker(t, "CAMSQ_EXISTING="+tt.existing)
 			eventually(t, "the call has made the instance", func() bool { return w.cloud.Created("shop_0") == 1 })
-			if got := w.outcomes(t, ids)["job-0"]; got.State != tasks.StateCalling {
+			if got := w.stands(t, ids)["job-0"]; got.State != tasks.StateCalling {
 				t.Fatalf("the job is %s", got.State)
 			}
 			if tt.callerDies {
@@ -270,7 +272,7 @@ func TestAMarkThatRedisForgotMakesNoSecondInstance(t *testing.T) {
 			}
 			w.redis.Restart()
 			if tt.callerDies {
-				if got := w.outcomes(t, ids)["job-0"]; got.State != tasks.StateQueued {
+				if got := w.stands(t, ids)["job-0"]; got.State != tasks.StateQueued {
 					t.Fatalf("Redis has not forgotten the mark: the job is %q", got.State)
 				}
 				p = w.worker(t, "CAMSQ_EXISTING="+tt.existing)
@@ -279,13 +281,13 @@ func TestAMarkThatRedisForgotMakesNoSecondInstance(t *testing.T) {
 			if want.Adopted {
 				want.Instance = w.cloud.Instances()[0].InstanceID
 			}
-			eventually(t, "the job ends", func() bool { return w.outcomes(t, ids)["job-0"].State.Final() })
+			eventually(t, "the job ends", func() bool { return w.stands(t, ids)["job-0"].State.Final() })
 			// A caller that lives still has to hear that it may not write what became of its call.
 			p.terminate()
 			if code := p.exit(time.Minute); code != exitOK {
 				t.Errorf("worker: exit code %d", code)
 			}
-			if diff := cmp.Diff(want, w.outcomes(t, ids)["job-0"]); diff != "" {
+			if diff := cmp.Diff(want, w.stands(t, ids)["job-0"]); diff != "" {
 				t.Errorf("outcome (-want +got):\n%s", diff)
 			}
 			if n, calls := w.cloud.Created("shop_0"), w.cloud.Calls("CreateInstance"); n != 1 || calls != 1 {
