@@ -92,7 +92,7 @@ func TestEndingAJobLeavesAnothersName(t *testing.T) {
 		insert(t, c, twin("holds"), twin("waits"))
 		mustClaim(t, l, get(t, l, "holds"), "holds")
 		step(t, l, get(t, l, "waits"), tasks.StepCancel)
-		mustClaim(t, l, get(t, l, "holds"), "holds")
+		// Asked of Redis: a claim would take the name again.
 		if got := c.Get(t.Context(), prefix+"name:"+twin("").Request.NameKey()).Val(); got != "holds" {
 			t.Errorf("the name is held by %q, want holds", got)
 		}
