@@ -1,0 +1,408 @@
+package main
+
+import "slices"
+
+// table lists the mutants.
+func table() []mutant {
+	return slices.Concat(calling(), judging(), ending(), ledger(), wire(), callbacks(), queue())
+}
+
+// calling are the guards of a call: at most one at a time, and each known.
+func calling() []mutant {
+	const turn = "worker/turn.go"
+	return []mutant{
+		{
+			name: "no mark", risk: "a job whose process dies in its call is called again",
+			file: turn, old: "r, err = w.begin(ctx, r)\n", new: "r.State = tasks.StateCalling\n",
+			pkg: "worker", test: "TestNeverCreatesTwice",
+		},
+		{
+			name: "the mark after the call", risk: "a job whose process dies in its call is called again",
+			file: turn,
+			old: `	r, err = w.begin(ctx, r)
+	if err != nil {
+		return again(err)
+	}
+
+	// Dies from here to the end of settling: the job is calling. After the deadline
+	// a turn makes it uncertain, and the API is asked what there is.
+	instance, err := w.create(ctx, l, r, start)
+`,
+			new: `	instance, callErr := w.create(ctx, l, r, start)
+	r, err = w.begin(ctx, r)
+	if err != nil {
+		return again(err)
+	}
+	err = callErr
+`,
+			pkg: "worker", test: "TestNeverCreatesTwice",
+		},
+		{
+			name: "a call though the mark is not certain", risk: "two turns call for one job",
+			file: turn,
+			old:  "	r, err = w.begin(ctx, r)\n	if err != nil {",
+			new:  "	marked, err := w.begin(ctx, r)\n	if err == nil {\n		r = marked\n	} else if errors.Is(err, tasks.ErrNotFound) {",
+			pkg:  "worker", test: "TestWithoutACertainMarkThereIsNoCall",
+		},
+		{
+			name: "no deadline check on calling", risk: "a redelivered job is judged while its call is on the wire",
+			file: turn,
+			old:  "	if d := r.Wait(); d > 0 {\n		return &Later{d, \"a call may still be on the wire\"}\n	}\n",
+			pkg:  "worker", test: "TestACallOnTheWireIsNotJudged",
+		},
+		{
+			name: "a process that was frozen sends", risk: "a call begins after others have judged that there is none",
+			file: turn,
+			old:  "> w.CallTimeout/2 {", new: "> 1000*time.Hour {",
+			pkg: "worker", test: "TestAWorkerThatWasFrozenBetweenMarkAndCallDoesNotSend",
+		},
+		{
+			name: "the call's time counts from the call", risk: "a call outlives the deadline of its mark",
+			file: turn,
+			old:  "context.WithDeadline(ctx, start.Add(w.CallTimeout))", new: "context.WithTimeout(ctx, w.CallTimeout)",
+			pkg: "worker", test: "TestTheCallEndsBeforeOthersMayJudge",
+		},
+		{
+			name: "the queue cancels calls", risk: "each lost lease makes a call whose end is unknown",
+			file: turn,
+			old:  "	ctx = context.WithoutCancel(ctx) // from here on the queue may not interrupt\n",
+			pkg:  "worker", test: "TestTheQueueCannotInterruptACall",
+		},
+		{
+			name: "a stopping worker begins calls", risk: "calls are cut off by every deployment",
+			file: turn,
+			old:  "	if err == nil {\n		err = wait.Err()\n	}\n",
+			pkg:  "worker", test: "TestADrainingWorkerBeginsNoCall",
+		},
+		{
+			name: "no claim of the name", risk: "two jobs of one name take each other's instance for their own",
+			file: turn, old: "if holder != r.ID {", new: "if holder == \"\" {",
+			pkg: "worker", test: "TestJobsOfOneNameDoNotOverlap",
+		},
+		{
+			name: "no jitter", risk: "all that failed together comes back together",
+			file: "worker/backoff.go",
+			old:  "backoff.WithMultiplier(2),", new: "backoff.WithMultiplier(2), backoff.WithRandomizationFactor(0),",
+			pkg: "worker", test: "TestJobsThatFailTogetherComeBackApart",
+		},
+		{
+			name: "a limiter without the burst rule", risk: "an idle account earns an hour's calls and trips the quota",
+			file: "internal/ratelimit/reserve.lua",
+			old:  "math.max(last + interval, now - (burst - 1) * interval, blocked)", new: "math.max(last + interval, blocked)",
+			pkg: "internal/ratelimit", test: "TestScriptsDoWhatTheModelDoes",
+		},
+	}
+}
+
+// judging are the guards of what an answer, or none, is taken for.
+func judging() []mutant {
+	const turn, recover, classify = "worker/turn.go", "worker/recover.go", "worker/classify.go"
+	return []mutant{
+		{
+			name: "a retry on timeout", risk: "a call whose answer was lost is made again",
+			file: turn,
+			old:  "	case tasks.OutcomeAmbiguous:\n		return w.doubt(ctx, r)\n",
+			new:  "	case tasks.OutcomeAmbiguous:\n		v.outcome, due = tasks.OutcomeUnsent, backoffDelay(r.Tries, w.RetryMin, w.RetryMax)\n",
+			pkg:  "worker", test: "TestNeverCreatesTwice",
+		},
+		{
+			name: "no answer is taken for not sent", risk: "a call whose answer was lost is made again",
+			file: classify, old: "	case !e.Sent:\n", new: "	case !e.Sent, e.Status == 0:\n",
+			pkg: "worker", test: "TestClassify",
+		},
+		{
+			name: "a refusal with 5xx is believed", risk: "a job fails whose instance was made",
+			file: classify,
+			old:  "	case status >= 400 && status < 500:\n		return true\n", new: "	case status >= 400:\n		return true\n",
+			pkg: "worker", test: "TestOnlyARefusalByTheGatewayOrAKnownOneByTheProductLeadsAnywhereButToALook",
+		},
+		{
+			name: "a 5xx is taken for a refusal", risk: "a job fails whose instance was made",
+			file: classify,
+			old:  "	if !believed(e.Status, v.outcome, known) {", new: "	if e.Status >= 500 {\n		v = rejected\n	} else if !believed(e.Status, v.outcome, known) {",
+			pkg: "worker", test: "TestClassify",
+		},
+		{
+			name: "an unknown code with 200 is a refusal", risk: "a job fails whose instance was made",
+			file: classify,
+			old:  "	if !believed(e.Status, v.outcome, known) {", new: "	if e.Status == http.StatusOK && !known {\n		v = rejected\n	} else if !believed(e.Status, v.outcome, known) {",
+			pkg: "worker", test: "TestClassify",
+		},
+		{
+			name: "a refusal that names an instance is believed", risk: "a job fails whose instance was made",
+			file: classify, old: `case e.InstanceID != "", e.Code == "OK"`, new: `case e.Code == "OK"`,
+			pkg: "worker", test: "TestAnAnswerThatContradictsItselfIsAmbiguous",
+		},
+		{
+			name: "every code of flow control is believed", risk: "a call that the product had accepted is made again",
+			file: classify,
+			old:  `{"*Throttling*", verdict{outcome: tasks.OutcomeAmbiguous, throttled: true}},`, new: `{"*Throttling*", throttled},`,
+			pkg: "worker", test: "TestClassify",
+		},
+		{
+			name: "no baseline", risk: "an instance that stood there before is taken for the job's own",
+			file: recover,
+			old:  "	r.Baseline = &ids\n", new: "	r.Baseline = &[]string{}\n",
+			pkg: "worker", test: "TestWhatExistedBeforeIsNeverTakenForTheJobsOwn",
+		},
+		{
+			name: "an empty baseline is forgotten", risk: "an instance that came late is taken for one that stood there before",
+			file: recover,
+			old:  "	ids := make([]string, 0, len(found))\n", new: "	var ids []string\n",
+			pkg: "worker", test: "TestAnEmptyBaselineIsNoMissingOne",
+		},
+		{
+			name: "the baseline is not looked at", risk: "an instance that stood there before is taken for the job's own",
+			file: recover, old: "if !r.InBaseline(i.InstanceID) {", new: "if i.InstanceID != \"\" {",
+			pkg: "worker", test: "TestWhatExistedBeforeIsNeverTakenForTheJobsOwn",
+		},
+		{
+			name: "another job's instance is taken", risk: "two jobs tell their receivers of one instance",
+			file: recover, old: "if !claimed[f.InstanceID] {", new: "if claimed != nil {",
+			pkg: "worker", test: "TestALostAnswerIsLookedUp",
+		},
+		{
+			name: "the first of several is taken", risk: "a receiver is told of somebody else's instance",
+			file: recover, old: "	case len(fresh) == 1:\n", new: "	case len(fresh) >= 1:\n",
+			pkg: "worker", test: "TestALostAnswerIsLookedUp",
+		},
+		{
+			name: "absent after one look", risk: "an instance that is listed late is created again",
+			file: recover, old: "; left > 0 {", new: "; left > w.SettleWindow {",
+			pkg: "worker", test: "TestAnInstanceThatNeverAppears",
+		},
+		{
+			name: "a look that failed is taken for absence", risk: "while the list is down, what was created is created again",
+			file: recover,
+			old:  "		w.looked(l, \"failed\")\n		return w.cannotList(wait, l, r, err)\n", new: "		w.looked(l, \"failed\")\n",
+			pkg: "worker", test: "TestNoAnswerToALookIsNoEvidence",
+		},
+		{
+			name: "a job that a person puts back is not looked up", risk: "an instance that came late is created again",
+			file: turn, old: "	case r.LookFirst():\n", new: "	case r.LookFirst() && r.Baseline == nil:\n",
+			pkg: "worker", test: "TestARetriedJobNeverMakesASecondInstance",
+		},
+		{
+			name: "a part of the name is enough", risk: "another tenant's instance is taken for the job's own",
+			file: "cams/instance.go", old: "if instance.InstanceName == instanceName &&", new: "if strings.HasPrefix(instance.InstanceName, instanceName) &&",
+			pkg: "cams", test: "TestFindInstancesIsExactInNameAndAnyCaseInChannel",
+		},
+		{
+			name: "half a list is a list", risk: "an instance on a page that was lost is created again",
+			file: "cams/instance.go", old: "	case last && len(list) < total:\n", new: "	case last && len(list) < 0:\n",
+			pkg: "cams", test: "TestAListThatIsNotWholeIsAnError",
+		},
+	}
+}
+
+// ending are the guards of the outcome: one, recorded, and told.
+func ending() []mutant {
+	return []mutant{
+		{
+			name: "a late success is dropped", risk: "an instance is paid for that no record knows",
+			file: "worker/turn.go", old: "for errors.Is(err, tasks.ErrConflict) {", new: "for errors.Is(err, tasks.ErrConflict) && made == nil {",
+			pkg: "worker", test: "TestASuccessIsRecordedWhereverTheJobStands",
+		},
+		{
+			name: "no callback is owed", risk: "a receiver is not told if the queue loses the task",
+			file: "worker/end.go", old: `if to.EventType() != "" && somebody {`, new: `if to.EventType() == "" && somebody {`,
+			pkg: "worker", test: "TestACallbackIsOwedExactlyWhereThereIsSomebodyToTell",
+		},
+		{
+			name: "a failed try delivers", risk: "a receiver that was down is never told",
+			file: "worker/deliver.go", old: "	case tasks.DeliveryRetry:\n		var more bool\n", new: "	case tasks.DeliveryRetry:\n		r.Callback.State = tasks.CallbackDelivered\n		var more bool\n",
+			pkg: "worker", test: "TestACallbackIsTriedUntilItsReceiverHasIt",
+		},
+		{
+			name: "the vendor's message is kept as it is", risk: "mail and address stand in Redis, logs and webhooks",
+			file: "worker/turn.go", old: "	r.Message = r.Request.Redact(r.Message)\n",
+			pkg: "worker", test: "TestNothingPersonalIsKeptOfAnAnswer",
+		},
+	}
+}
+
+// ledger are the guards of the record.
+func ledger() []mutant {
+	const step = "internal/ledger/step.lua"
+	return []mutant{
+		{
+			name: "settling without compare-and-swap", risk: "two turns write over each other",
+			file: step, old: "if v ~= '1' or rev ~= read or state ~= from then", new: "if v ~= '1' then",
+			pkg: "internal/ledger", test: "TestOneOfManyWritersFromOneRevisionWins",
+		},
+		{
+			name: "a repeated write is not recognised", risk: "a write that happened is reported as refused",
+			file: step, old: "if rev == write then", new: "if rev == '' then",
+			pkg: "internal/ledger", test: "TestAWriteWhoseConnectionBreaksIsAppliedOnce",
+		},
+		{
+			name: "a newer version's record is written over", risk: "a rollback destroys records",
+			file: step, old: "if v ~= '1' or rev", new: "if rev",
+			pkg: "internal/ledger", test: "TestARecordThatCannotBeReadIsNamedAndHarmsNoOther",
+		},
+		{
+			name: "no claim of instances", risk: "two jobs have one instance",
+			file: step, old: "if holder and holder ~= id then", new: "if not holder and holder ~= nil then",
+			pkg: "internal/ledger", test: "TestAnInstanceBelongsToOneJob",
+		},
+		{
+			name: "whoever ends gives the name back", risk: "jobs of one name overlap",
+			file: step, old: "if redis.call('GET', KEYS[6]) == id then", new: "if id then",
+			pkg: "internal/ledger", test: "TestEndingAJobLeavesAnothersName",
+		},
+		{
+			name: "a name is claimed from whoever holds it", risk: "jobs of one name overlap",
+			file: "internal/ledger/claim.lua", old: "if not holder or holder == ARGV[2] then", new: "if not holder or holder ~= ARGV[1] then",
+			pkg: "internal/ledger", test: "TestANameIsHeldByOneJobUntilItEnds",
+		},
+		{
+			name: "an owed callback is not listed", risk: "the sweeper cannot find what was not told",
+			file: step, old: "[KEYS[7]] = 'owed', ", new: "",
+			pkg: "internal/ledger", test: "TestTheCallbackListsFollowTheRecord",
+		},
+		{
+			name: "requests are not sealed", risk: "mail and address stand in Redis in clear",
+			file: "internal/seal/seal.go",
+			old:  "	return k, nil\n}\n",
+			new: `	k.aead, err = cipher.NewGCM(bare{})
+	return k, err
+}
+
+type bare struct{}
+
+func (bare) BlockSize() int        { return aes.BlockSize }
+func (bare) Encrypt(dst, _ []byte) { copy(dst, make([]byte, aes.BlockSize)) }
+func (bare) Decrypt(dst, _ []byte) { copy(dst, make([]byte, aes.BlockSize)) }
+`,
+			pkg: "internal/ledger", test: "TestRedisNeverSeesARequestInClear",
+		},
+		{
+			name: "a seal fits everywhere", risk: "one job's request can be put in another's place",
+			file: "internal/seal/seal.go",
+			old:  "	return k, nil\n}\n",
+			new: `	k.aead = anywhere{k.aead}
+	return k, nil
+}
+
+type anywhere struct{ cipher.AEAD }
+
+func (a anywhere) Seal(dst, nonce, plain, _ []byte) []byte { return a.AEAD.Seal(dst, nonce, plain, nil) }
+func (a anywhere) Open(dst, nonce, sealed, _ []byte) ([]byte, error) {
+	return a.AEAD.Open(dst, nonce, sealed, nil)
+}
+`,
+			pkg: "internal/seal", test: "TestWhatIsSealedOpensOnlyInItsPlaceAndWithItsKey",
+		},
+		{
+			name: "another request under a known ID is the same", risk: "a producer's second job is dropped in silence",
+			file: "internal/ledger/insert.lua", old: "redis.call('HGET', KEYS[1], 'request') == ARGV[3]", new: "true",
+			pkg: "enqueue", test: "TestAnotherRequestUnderTheSameIDIsRefused",
+		},
+	}
+}
+
+// wire are the guards of the API's wire.
+func wire() []mutant {
+	const client = "cams/client.go"
+	return []mutant{
+		{
+			name: "net/http repeats a create", risk: "a connection that ends without an answer makes a second instance",
+			file: client, old: `	r.Header.Set("Accept", "application/json")` + "\n", new: `	r.Header.Set("Accept", "application/json")` + "\n" + `	r.Header.Set("Idempotency-Key", "1")` + "\n",
+			pkg: "cams", test: "TestALostAnswerOnAReusedConnectionIsNotRepeated",
+		},
+		{
+			name: "a redirect of the API is followed", risk: "a create is sent twice",
+			file: client, old: "response, err := c.transport.RoundTrip(r)", new: "response, err := (&http.Client{Transport: c.transport}).Do(r)",
+			pkg: "cams", test: "TestEveryReplyIsStatedAsItIs",
+		},
+		{
+			name: "sent is forgotten", risk: "a call whose answer was lost counts as never sent",
+			file: client, old: "sent.Store(true)", new: "sent.Store(false)",
+			pkg: "cams", test: "TestALostAnswerOnAReusedConnectionIsNotRepeated",
+		},
+	}
+}
+
+// callbacks are the guards of webhooks.
+func callbacks() []mutant {
+	const sender = "callback/sender.go"
+	return []mutant{
+		{
+			name: "no SSRF hook", risk: "a tenant's callback URL reaches the private network",
+			file: sender, old: "&net.Dialer{Control: g.control, ", new: "&net.Dialer{",
+			pkg: "callback", test: "TestNoNameLeadsToAPrivateAddress",
+		},
+		{
+			name: "a cloud's metadata address is private like others", risk: "a tenant's callback URL reaches the host's credentials",
+			file: "callback/guard.go", old: "if prefix.Contains(plain) {", new: "if prefix.Contains(plain) && !g.allowPrivate {",
+			pkg: "callback", test: "TestCheckURL",
+		},
+		{
+			name: "a callback follows redirects", risk: "a receiver sends webhooks on to wherever it likes",
+			file: sender, old: "s.transport.RoundTrip(request)", new: "(&http.Client{Transport: s.transport}).Do(request)",
+			pkg: "callback", test: "TestARedirectIsNotFollowed",
+		},
+		{
+			name: "a callback uses the proxy", risk: "the proxy connects to private addresses for a tenant",
+			file: sender, old: "Proxy:                  nil,", new: "Proxy: http.ProxyFromEnvironment,",
+			pkg: "callback", test: "TestAProxyFromTheEnvironmentIsNotUsed",
+		},
+		{
+			name: "a signature without the timestamp", risk: "a captured webhook can be replayed for ever",
+			file: "callback/sign.go", old: "	content = append(content, timestamp...)\n", new: "",
+			pkg: "callback", test: "TestSignGivesThePublishedAnswers",
+		},
+		{
+			name: "an old webhook verifies", risk: "a captured webhook can be replayed for ever",
+			file: "callback/verify.go", old: "if at.Before(now.Add(-Tolerance)) || ", new: "if ",
+			pkg: "callback", test: "TestVerify",
+		},
+	}
+}
+
+// queue are the guards against what asynq does otherwise.
+func queue() []mutant {
+	return []mutant{
+		{
+			name: "asynq's bookkeeping is cancelled", risk: "tasks that succeeded run again",
+			file: "internal/redisconn/bookkeeping.go",
+			old:  "context.WithDeadline(context.WithoutCancel(ctx), deadline)", new: "context.WithDeadline(ctx, deadline)",
+			pkg: "internal/redisconn", test: "TestKeepBookkeepingFreesOnlyAsynqsBooksFromCancellation",
+		},
+		{
+			name: "no pause on errors", risk: "each worker takes a core while Redis is away",
+			file: "internal/redisconn/pause.go", old: "	if d == 0 {\n", new: "	if d >= 0 {\n",
+			pkg: "internal/redisconn", test: "TestPauseOnErrorPausesForWhatWouldRepeat",
+		},
+		{
+			name: "the worker's queue has no bookkeeping hook", risk: "tasks that succeeded run again",
+			file: "cmd/camsq/worker.go", old: "	queue.AddHook(redisconn.KeepBookkeeping{})\n",
+			pkg: "cmd/camsq", test: "TestATaskThatEndedIsDoneThoughItsFirstDoneFailed",
+		},
+		{
+			name: "the worker's queue has no pause hook", risk: "each worker takes a core while Redis is away",
+			file: "cmd/camsq/worker.go", old: "	queue.AddHook(&redisconn.PauseOnError{})\n",
+			pkg: "cmd/camsq", test: "TestAWorkersQueueRestsWhileRedisRefuses",
+		},
+		{
+			name: "coming back later is a failure", risk: "asynq's budget archives jobs that only wait",
+			file: "worker/asynq.go", old: "_, ok := errors.AsType[*Later](err); return !ok", new: "return err != nil",
+			pkg: "worker", test: "TestComingBackLaterIsNoFailure",
+		},
+		{
+			name: "asynq stops before a call can end", risk: "calls are cut off by every deployment",
+			file: "worker/asynq.go", old: "return w.CallTimeout + settleTime", new: "return w.CallTimeout / 2",
+			pkg: "worker", test: "TestAGracefulStop",
+		},
+		{
+			name: "the sweeper forgets lost tasks", risk: "a job whose task was lost never ends",
+			file: "worker/sweep.go", old: "if whole || jobs > live {", new: "if whole && jobs < live {",
+			pkg: "worker", test: "TestASweepLooksAtEveryJobOnlyIfTheNumbersDiffer",
+		},
+		{
+			name: "the sweeper forgets owed callbacks", risk: "a receiver is not told if the queue loses the task",
+			file: "worker/sweep.go", old: "s.Books.Owed(ctx, account, grace))", new: "s.Books.Owed(ctx, account, 1000*grace))",
+			pkg: "worker", test: "TestACallbackThatTheQueueLosesIsPutBack",
+		},
+	}
+}
