@@ -45,3 +45,14 @@ func TestAnEmptyBaselineIsNoMissingOne(t *testing.T) {
 		want(t, "state, baseline", []any{r.State, r.Baseline}, []any{tasks.StateUncertain, &[]string{}})
 	})
 }
+
+func TestAStopWaitsForTheLongestCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, slow(100*time.Second))
+		w.enqueue("one")
+		p := w.start(func(_ *process, s *setup) { s.CallTimeout = 110 * time.Second })
+		w.await("the call", time.Minute, func() bool { return w.cloud.Calls("CreateInstance") == 1 })
+		p.stop()
+		want(t, "state after the stop", w.record("one").State, tasks.StateCreated)
+	})
+}

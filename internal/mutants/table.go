@@ -392,7 +392,7 @@ func queue() []mutant {
 		{
 			name: "asynq stops before a call can end", risk: "calls are cut off by every deployment",
 			file: "worker/asynq.go", old: "return w.CallTimeout + settleTime", new: "return w.CallTimeout / 2",
-			pkg: "worker", test: "TestAGracefulStop",
+			pkg: "worker", test: "TestAStopWaitsForTheLongestCall",
 		},
 		{
 			name: "the sweeper forgets lost tasks", risk: "a job whose task was lost never ends",
