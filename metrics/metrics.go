@@ -62,7 +62,7 @@ func New(reg prometheus.Registerer, cfg Config) *Metrics {
 			"Time that a call waited for the account's quota.", waitBuckets, "account", "action"),
 		lookups: counter("lookups_total",
 			"Looks for the instance of a create whose answer was lost, by what was found.", "account", "result"),
-		callbackTries: counter("callbacks_tries_total",
+		callbackTries: counter("callback_tries_total",
 			"Tries to deliver a webhook, by what becomes of it and why.", "result", "reason"),
 		callbackDuration: prometheus.NewHistogram(histogramOpts("callback_duration_seconds",
 			"Time that a try to deliver a webhook lasted, until its answer or its timeout.", callBuckets)),

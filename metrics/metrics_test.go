@@ -136,21 +136,21 @@ func TestAnEventChangesOnlyItsOwnSeries(t *testing.T) {
 				m.Delivery(tasks.Delivery{Result: tasks.DeliveryDelivered, Reason: tasks.ReasonOK, Took: second})
 			},
 			map[string]string{
-				`camsq_callbacks_tries_total{reason="ok",result="delivered"}`: "1",
-				`camsq_callback_duration_seconds_count`:                       "1",
-				`camsq_callback_duration_seconds_sum`:                         "1",
+				`camsq_callback_tries_total{reason="ok",result="delivered"}`: "1",
+				`camsq_callback_duration_seconds_count`:                      "1",
+				`camsq_callback_duration_seconds_sum`:                        "1",
 			},
 		},
 		"delivery that was not sent has no duration": {
 			func(m *metrics.Metrics) { m.Delivery(tasks.Delivery{Reason: tasks.ReasonGated}) },
-			map[string]string{`camsq_callbacks_tries_total{reason="gated",result="retry"}`: "1"},
+			map[string]string{`camsq_callback_tries_total{reason="gated",result="retry"}`: "1"},
 		},
 		"delivery outside the lists": {
 			func(m *metrics.Metrics) { m.Delivery(tasks.Delivery{Result: "eaten", Reason: "dog", Took: second}) },
 			map[string]string{
-				`camsq_callbacks_tries_total{reason="other",result="other"}`: "1",
-				`camsq_callback_duration_seconds_count`:                      "1",
-				`camsq_callback_duration_seconds_sum`:                        "1",
+				`camsq_callback_tries_total{reason="other",result="other"}`: "1",
+				`camsq_callback_duration_seconds_count`:                     "1",
+				`camsq_callback_duration_seconds_sum`:                       "1",
 			},
 		},
 		"wait for the quota": {

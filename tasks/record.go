@@ -125,7 +125,7 @@ const (
 	CallbackDead CallbackState = "dead"
 )
 
-// CallbackStates lists every state of a callback that is told apart in metrics.
+// CallbackStates lists every state of a callback that there is to tell.
 func CallbackStates() []CallbackState {
 	return []CallbackState{CallbackOwed, CallbackDelivered, CallbackGone, CallbackDead}
 }

@@ -479,7 +479,7 @@ func distinctIDs(webhooks []arrival) int {
 }
 
 // shownMetrics are the counters that a newcomer understands.
-var shownMetrics = []string{"camsq_calls_total", "camsq_lookups_total", "camsq_jobs_finished_total", "camsq_callbacks_tries_total"}
+var shownMetrics = []string{"camsq_calls_total", "camsq_lookups_total", "camsq_jobs_finished_total", "camsq_callback_tries_total"}
 
 // showMetrics prints what counted, of both workers together.
 func (d *demo) showMetrics() error {

@@ -110,7 +110,7 @@ func (f *follower) follow(ctx context.Context) error {
 			moved = time.Now()
 		case !told && time.Since(moved) > stillTime:
 			told = true
-			f.progress.say("Nothing has happened for " + span(stillTime) + ". Is a worker running (camsq worker)? camsq status tells more.")
+			f.progress.say("Nothing has happened for " + span(stillTime) + ". Is a worker running (camsq worker)? After one was killed, the jobs in its hands wait for up to two minutes. camsq status tells more.")
 		}
 		if len(open) > 0 && !pause(ctx, lookPause) {
 			return errStopped

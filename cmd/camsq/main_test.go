@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // runAsCamsq makes the test binary be camsq, so that tests can start it as a
@@ -14,5 +16,6 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	redis.SetLogger(silent{})
 	os.Exit(m.Run())
 }

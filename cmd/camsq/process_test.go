@@ -206,6 +206,7 @@ func (r *hookReceiver) counts() (distinct, posts int, bad []string) {
 // webhook, and the same file again creates nothing and tells nobody twice. The
 // dashboard's and the alerts' queries answer on what the workers export.
 func TestAFileBecomesInstancesOnceInSeparateProcesses(t *testing.T) {
+	t.Parallel()
 	deploytest.LookTool(t, "prometheus")
 	w := newWorld(t, camstest.Config{Quota: 40})
 	rows := tenantNames(t)

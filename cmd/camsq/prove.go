@@ -56,7 +56,7 @@ then kills no Redis, but cuts the wires to it, and takes away its keys in the en
 
 The exit code is 0 only if nothing was created twice, nothing was lost, and the books balance.
 The same seed gives the same plan and the same faults; what they hit depends on the machine.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var foreign error
 			cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) {
@@ -427,7 +427,7 @@ func (f *proof) gather(ctx context.Context) (evidence, error) {
 		}
 		page, err := f.node.ledger.GetMany(ctx, f.account(), ids)
 		if err != nil {
-			return e, unreachable("prove: reading the ledger: %w", err)
+			return e, f.unreadable(err)
 		}
 		for i, found := range page {
 			// Whether a job was accepted whose sender got no answer, the ledger says.
@@ -438,10 +438,18 @@ func (f *proof) gather(ctx context.Context) (evidence, error) {
 	}
 	o, err := f.node.ledger.Overview(ctx, f.account())
 	if err != nil {
-		return e, unreachable("prove: reading the ledger: %w", err)
+		return e, f.unreadable(err)
 	}
 	e.counters = o.Jobs
 	return e, nil
+}
+
+// unreadable says why the books cannot be read; what ended by itself may be the cause.
+func (f *proof) unreadable(err error) error {
+	for _, c := range f.crew.crashes {
+		err = fmt.Errorf("%w; %s", err, c)
+	}
+	return unreachable("prove: reading the ledger: %w", err)
 }
 
 // say prints a line of the course of things.
