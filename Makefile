@@ -56,5 +56,9 @@ demo: ## Run the demo on the example file
 chaos: ## Kill, freeze and cut off workers and Redis while 10,000 jobs run; takes 10 to 20 minutes
 	go run ./cmd/camsq prove --jobs 10000 --kills 100 --stops 4
 
+.PHONY: durability
+durability: ## Kill Redis ten times under each durability setting and count what it forgets; takes 9 minutes
+	DURABILITY=10 go test -count=1 -v -timeout 30m -run TestWhatIsForgottenWhenRedisDies ./internal/ledger
+
 .PHONY: check
 check: lint race oracles fuzz ## Everything that CI does
