@@ -123,8 +123,13 @@ func (m *memory) Claimed(_ context.Context, r tasks.Record, ids []string) (map[s
 // shelf is a cloud in a list, without the wire: names are not unique, and a call
 // whose context has ended makes nothing.
 type shelf struct {
+	// lag is how long a new instance is not listed, broken how many lists fail first.
+	lag    time.Duration
+	broken int
+
 	mu        sync.Mutex
 	instances []cams.Instance
+	listed    []time.Time // when each instance is
 	creates   int
 }
 
@@ -141,6 +146,7 @@ func (s *shelf) CreateInstance(ctx context.Context, q cams.CreateInstanceRequest
 func (s *shelf) add(channelType, name string) cams.Instance {
 	i := cams.Instance{InstanceID: strconv.Itoa(1000 + len(s.instances)), ChannelType: channelType, InstanceName: name}
 	s.instances = append(s.instances, i)
+	s.listed = append(s.listed, time.Now().Add(s.lag))
 	return i
 }
 
@@ -150,19 +156,30 @@ func (s *shelf) FindInstances(ctx context.Context, channelType, name string) ([]
 	if err := ctx.Err(); err != nil {
 		return nil, &cams.Error{Op: "ListInstance", Err: err}
 	}
+	if s.broken > 0 {
+		s.broken--
+		return nil, &cams.Error{Op: "ListInstance", Sent: true, Status: 500, Code: "InternalError"}
+	}
 	var found []cams.Instance
-	for _, i := range s.instances {
-		if i.ChannelType == channelType && i.InstanceName == name {
+	for n, i := range s.instances {
+		if i.ChannelType == channelType && i.InstanceName == name && !s.listed[n].After(time.Now()) {
 			found = append(found, i)
 		}
 	}
 	return found, nil
 }
 
-// made is how many instances of the name there are.
+// made is how many instances of the name there are, listed or not.
 func (s *shelf) made(name string) int {
-	found, _ := s.FindInstances(context.Background(), "VIBER", name)
-	return len(found)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, i := range s.instances {
+		if i.InstanceName == name {
+			n++
+		}
+	}
+	return n
 }
 
 // gate is a limiter that lets everybody through and notes what it was asked. Its

@@ -33,13 +33,40 @@ var mishapNames = [mishaps]string{"fine", "failed", "failed but done", "died bef
 
 func (m mishap) String() string { return mishapNames[m] }
 
-// trial is one job, and the processes that take its turns. The first process
-// meets the mishaps, in the order of its steps; the others meet none.
+// listing is how the API lists instances.
+type listing uint8
+
+const (
+	listPrompt listing = iota
+	listLate           // a new instance is listed after half a minute, well within the settle window
+	listBroken         // the first five lists fail
+	listings
+)
+
+func (l listing) String() string { return [listings]string{"prompt", "late", "broken"}[l] }
+
+func (l listing) shelf() *shelf {
+	switch l {
+	case listLate:
+		return &shelf{lag: 30 * time.Second}
+	case listBroken:
+		return &shelf{broken: 5}
+	case listPrompt, listings:
+	}
+	return new(shelf)
+}
+
+// trial is one job, or some, and the processes that take its turns. The first
+// process meets the mishaps, in the order of its steps; the others meet none.
 type trial struct {
 	t         *testing.T
 	ledger    *memory
 	cloud     *shelf
 	callbacks *outbox
+	// jobs are driven together. Defaults to job1 alone.
+	jobs     []tasks.Ref
+	existing worker.Existing
+	list     listing
 	// atOnce has the task delivered again while the process that met a mishap goes
 	// on, or just after it died; else that happens once that process is done.
 	atOnce bool
@@ -168,7 +195,7 @@ func (x *trial) process(first bool) (w *worker.Worker, dead func() bool) {
 		Lanes: []worker.Lane{{
 			Account: "acme", API: x.cloud, Create: new(gate), List: new(gate), CallbackURL: "https://example.com/hook",
 		}},
-		Ledger: x.ledger, Callbacks: x.callbacks,
+		Ledger: x.ledger, Callbacks: x.callbacks, Existing: x.existing,
 	}
 	if first {
 		f := faulty{x}
@@ -186,11 +213,23 @@ func (x *trial) process(first bool) (w *worker.Worker, dead func() bool) {
 	}
 }
 
-// drive takes turns as the queue would, until the job is done with or the
+// drive takes turns as the queue would, until every job is done with or the
 // process is dead.
 func (x *trial) drive(w *worker.Worker, dead func() bool) {
+	if x.jobs == nil {
+		x.driveOne(w, dead, job1)
+		return
+	}
+	var jobs sync.WaitGroup
+	for _, ref := range x.jobs {
+		jobs.Go(func() { x.driveOne(w, dead, ref) })
+	}
+	jobs.Wait()
+}
+
+func (x *trial) driveOne(w *worker.Worker, dead func() bool, ref tasks.Ref) {
 	for range 1000 {
-		err := w.Turn(x.t.Context(), job1)
+		err := w.Turn(x.t.Context(), ref)
 		if err == nil || dead() {
 			return
 		}
@@ -206,7 +245,7 @@ func (x *trial) drive(w *worker.Worker, dead func() bool) {
 // run takes the job to its end and holds the result against the promise.
 func (x *trial) run() {
 	x.t.Helper()
-	x.ledger, x.cloud, x.callbacks = newMemory(), new(shelf), new(outbox)
+	x.ledger, x.cloud, x.callbacks = newMemory(), x.list.shelf(), new(outbox)
 	x.ledger.put(queued())
 	x.drive(x.process(true))
 	x.drive(x.process(false))
@@ -242,7 +281,7 @@ func (x *trial) String() string {
 			s += fmt.Sprintf("%s at step %d (%s), ", x.schedule[i], i+1, name)
 		}
 	}
-	return fmt.Sprintf("%sat once %t", s, x.atOnce)
+	return fmt.Sprintf("%sat once %t, list %s", s, x.atOnce, x.list)
 }
 
 // steps is how many steps of its first process a trial looks at: a turn has
@@ -254,19 +293,19 @@ const steps = 14
 func TestNeverCreatesTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		seen := map[string]bool{}
-		for at := range steps {
-			for m := fine; m < mishaps; m++ {
-				for _, atOnce := range []bool{false, true} {
-					x := &trial{t: t, atOnce: atOnce, schedule: make([]mishap, at+1)}
-					x.schedule[at] = m
-					x.run()
-					for _, name := range x.begun {
-						seen[name] = true
-					}
-				}
+		seen, cases := map[string]bool{}, 0
+		for n := range steps * int(mishaps) * 2 * int(listings) {
+			at, rest := n%steps, n/steps
+			x := &trial{t: t, list: listing(rest % int(listings)), schedule: make([]mishap, at+1)}
+			rest /= int(listings)
+			x.atOnce, x.schedule[at] = rest%2 == 1, mishap(rest/2)
+			x.run()
+			cases++
+			for _, name := range x.begun {
+				seen[name] = true
 			}
 		}
+		t.Logf("%d cases: %d steps, %d mishaps, redelivered at once and later, %d kinds of lists", cases, steps, mishaps, listings)
 		for _, name := range []string{"get", "claim", "wait", "ListInstance", "begin", "CreateInstance", "succeeded", "ambiguous", "claimed", "found", "callback"} {
 			if !seen[name] {
 				t.Errorf("no trial met the step %q", name)
@@ -279,17 +318,18 @@ func TestNeverCreatesTwice(t *testing.T) {
 // two steps.
 func TestNeverCreatesTwiceThoughTwoThingsGoWrong(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("takes some thousand trials")
-	}
 	synctest.Test(t, func(t *testing.T) {
+		cases := 0
+		defer func() { t.Logf("%d cases: every two mishaps at every two of %d steps", cases, steps) }()
 		for at := 1; at < steps; at++ {
 			for before := range at {
 				for pair := range int(mishaps-1) * int(mishaps-1) {
 					x := &trial{t: t, atOnce: (at+before+pair)%2 == 0, schedule: make([]mishap, at+1)}
 					x.schedule[before] = mishap(1 + pair/int(mishaps-1))
 					x.schedule[at] = mishap(1 + pair%int(mishaps-1))
+					x.list = listing(cases % int(listings))
 					x.run()
+					cases++
 				}
 			}
 		}
@@ -314,4 +354,75 @@ func FuzzNeverCreatesTwice(f *testing.F) {
 			x.run()
 		})
 	})
+}
+
+// FuzzSeveralJobsAndTwoWorkers reads bytes as the mishaps of two workers that are
+// given the same three jobs, two of one name, at the same time.
+func FuzzSeveralJobsAndTwoWorkers(f *testing.F) {
+	f.Add(uint8(listPrompt), []byte{0, 0, 0, 0, 0, byte(failedDone), byte(diedAfter)}, []byte{byte(frozenBefore), 0, 0, byte(failedDone)})
+	f.Add(uint8(listLate), []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, byte(failedDone), byte(failedDone), byte(failedDone)}, []byte{})
+	f.Add(uint8(listBroken), []byte{byte(frozenAfter), byte(redeliveredThere), byte(failed)}, []byte{0, 0, 0, byte(diedAfter)})
+	f.Fuzz(func(t *testing.T, list uint8, first, second []byte) {
+		if len(first)+len(second) > 60 {
+			return // ten tries would be spent
+		}
+		synctest.Test(t, func(t *testing.T) { severalJobs(t, listing(list)%listings, first, second) })
+	})
+}
+
+func severalJobs(t *testing.T, list listing, schedules ...[]byte) {
+	ledger, cloud, callbacks := newMemory(), list.shelf(), new(outbox)
+	var refs []tasks.Ref
+	for id, name := range map[string]string{"a": "shop", "b": "shop", "c": "cafe"} {
+		r := queued()
+		r.ID, r.Request.InstanceName = id, name
+		ledger.put(r)
+		refs = append(refs, r.Ref())
+	}
+	var workers sync.WaitGroup
+	trials := []*trial{{}} // the last worker meets nothing
+	for _, bytes := range schedules {
+		x := &trial{}
+		for _, b := range bytes {
+			x.schedule = append(x.schedule, mishap(b)%mishaps)
+		}
+		trials = append([]*trial{x}, trials...)
+	}
+	for n, x := range trials {
+		x.t, x.jobs, x.list, x.existing = t, refs, list, worker.ExistingCreate
+		x.ledger, x.cloud, x.callbacks = ledger, cloud, callbacks
+		if n < len(schedules) {
+			workers.Go(func() { x.drive(x.process(true)) })
+			continue
+		}
+		workers.Wait()
+		x.drive(x.process(false))
+	}
+	for _, x := range trials {
+		x.others.Wait()
+	}
+
+	created, owner := map[string]int{}, map[string]string{}
+	for _, ref := range refs {
+		r, err := ledger.Get(t.Context(), ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case r.State != tasks.StateCreated || r.Instance == nil:
+			t.Errorf("job %s is %s (%s): %v", r.ID, r.State, r.Code, trials)
+			continue
+		case owner[r.Instance.InstanceID] != "":
+			t.Errorf("jobs %s and %s have one instance: %v", r.ID, owner[r.Instance.InstanceID], trials)
+		case r.Callback.State != tasks.CallbackOwed || callbacks.all()[ref] == 0:
+			t.Errorf("job %s: the callback is %q and was queued %d times: %v", r.ID, r.Callback.State, callbacks.all()[ref], trials)
+		}
+		owner[r.Instance.InstanceID] = r.ID
+		created[r.Request.InstanceName]++
+	}
+	for name, n := range created {
+		if made := cloud.made(name); made != n {
+			t.Errorf("%s: %d instances for %d jobs: %v", name, made, n, trials)
+		}
+	}
 }
