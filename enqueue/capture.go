@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"strings"
-	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -14,10 +13,6 @@ import (
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
-
-// taskTimeout is the time after which asynq takes a turn for lost. Turns end long
-// before; and one that does not is harmless, since the ledger decides.
-const taskTimeout = time.Hour
 
 // captured is what asynq's client would have told Redis to enqueue one task.
 type captured struct {
@@ -66,7 +61,7 @@ func captureTask(client *asynq.Client, queue, kind, id, payload string) (string,
 	s := &shot{task: captured{id: id}}
 	ctx := context.WithValue(context.Background(), captureKey{}, s)
 	_, err := client.EnqueueContext(ctx, asynq.NewTask(kind, []byte(payload)),
-		asynq.Queue(queue), asynq.TaskID(id), asynq.MaxRetry(math.MaxInt32), asynq.Timeout(taskTimeout))
+		asynq.Queue(queue), asynq.TaskID(id), asynq.MaxRetry(math.MaxInt32), asynq.Timeout(tasks.TurnTimeout))
 	if err != nil {
 		return "", captured{}, fmt.Errorf("enqueue: composing the asynq task %s: %w", id, err)
 	}

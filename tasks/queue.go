@@ -1,6 +1,9 @@
 package tasks
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // The types of the asynq tasks. A task's payload names its job and holds nothing
 // else: the request stands once, in the record.
@@ -10,6 +13,11 @@ const (
 	// TypeDeliverCallback tells a job's outcome. Its payload is a [Ref].
 	TypeDeliverCallback = "callback:deliver"
 )
+
+// TurnTimeout is the time after which asynq takes a turn for lost and gives the
+// job to another. Turns end long before; one that does not is harmless, since the
+// ledger decides.
+const TurnTimeout = time.Hour
 
 // QueueCallback is the asynq queue of every callback.
 const QueueCallback = "callback"

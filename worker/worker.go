@@ -203,6 +203,9 @@ func (c Config) validate() error {
 	if c.CallTimeout < 0 || c.RetryMin < 0 || c.MaxTries < 0 || c.MaxAge < 0 || c.ReconcileDelay < 0 {
 		bad("no time and no number may be negative")
 	}
+	if limit := tasks.TurnTimeout / 4; c.CallTimeout > limit {
+		bad("CallTimeout is %v; it must be at most %v, so that a call and its settling end before the queue gives the turn up", c.CallTimeout, limit)
+	}
 	if c.RetryMax < c.RetryMin {
 		bad("RetryMax %v is less than RetryMin %v", c.RetryMax, c.RetryMin)
 	}

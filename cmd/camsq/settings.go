@@ -194,6 +194,8 @@ func (p *program) load(cmd *cobra.Command) (config, error) {
 // contradiction names settings that are right alone and wrong together.
 func (c config) contradiction() error {
 	switch {
+	case c.CallTimeout > tasks.TurnTimeout/4:
+		return usage("CAMSQ_CALL_TIMEOUT %v is more than %v, the longest that a turn leaves for a call", c.CallTimeout, tasks.TurnTimeout/4)
 	case c.RetryMax < c.RetryMin:
 		return usage("CAMSQ_RETRY_MAX %v is less than CAMSQ_RETRY_MIN %v", c.RetryMax, c.RetryMin)
 	case c.SettleWindow < c.ReconcileDelay:
