@@ -44,6 +44,10 @@ bench: ## Run the benchmarks, each six times
 model: ## Walk through the protocol's model to its large bounds (minutes, 3 GB)
 	CAMSQ_MODEL=large go test -count=1 -v -timeout 30m -run TestNothingBreaksARule ./internal/model
 
+.PHONY: mutants
+mutants: ## Take each guard of the promise out of the code: a test must fail without it; takes 5 to 10 minutes
+	go run ./internal/mutants
+
 .PHONY: golden
 golden: ## Write the generated pages and golden files anew
 	UPDATE=1 go test ./tasks ./metrics
