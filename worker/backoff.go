@@ -7,12 +7,13 @@ import (
 )
 
 // backoffDelay is the pause after the n-th failure in a row (from 1): it doubles
-// from lowest to highest, with half of it more or less at random. The generator is made anew
-// each time, since it is stateful and jobs share it with nobody.
+// from lowest on, up to half of it more or less at random, and never exceeds
+// highest. The generator is made anew each time, since it is stateful and jobs
+// share it with nobody.
 func backoffDelay(n int, lowest, highest time.Duration) time.Duration {
 	b := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(lowest),
-		backoff.WithMaxInterval(highest),
+		backoff.WithMaxInterval(highest*2/3), // and half of that more is highest
 		backoff.WithMultiplier(2),
 		backoff.WithMaxElapsedTime(0), // never Stop: the budget is the record's
 	)

@@ -25,23 +25,6 @@ const (
 // StateList is the list of the jobs in a state.
 func StateList(s tasks.State) List { return List("state:" + string(s)) }
 
-// Page returns up to n job IDs of a list, the oldest first, that entered it at
-// least age ago, from the offset on.
-func (l *Ledger) Page(ctx context.Context, account string, list List, age time.Duration, offset, n int64) ([]string, error) {
-	if n <= 0 {
-		return nil, nil // Redis takes a count of 0 for no limit
-	}
-	now, err := l.now(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ids, err := l.rdb.ZRangeArgs(ctx, upTo(string(laneOf(account))+string(list), now.Add(-age), offset, n)).Result()
-	if err != nil {
-		return nil, fmt.Errorf("ledger: listing %s of account %s: %w", list, account, err)
-	}
-	return ids, nil
-}
-
 // Rank is how many jobs of a list come before the job, or -1 if it is not there.
 func (l *Ledger) Rank(ctx context.Context, ref tasks.Ref, list List) (int64, error) {
 	n, err := l.rdb.ZRank(ctx, string(laneOf(ref.Account))+string(list), ref.ID).Result()

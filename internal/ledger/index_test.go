@@ -144,23 +144,6 @@ func TestListsTellWhoIsThereAndForHowLong(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		queued := ledger.StateList(tasks.StateQueued)
-		for _, v := range []struct {
-			age       time.Duration
-			offset, n int64
-			want      []string
-		}{
-			{0, 0, 10, []string{"j0", "j1", "j2", "j3", "j4"}},
-			{0, 1, 2, []string{"j1", "j2"}},
-			{4 * time.Minute, 0, 10, []string{"j0", "j1"}},
-			{time.Hour, 0, 10, []string{}},
-			{0, 5, 10, []string{}},
-			{0, 0, 0, nil},
-		} {
-			got, err := l.Page(ctx, account, queued, v.age, v.offset, v.n)
-			if diff := cmp.Diff(v.want, got); err != nil || diff != "" {
-				t.Errorf("Page(%v, %d, %d): %v\n%s", v.age, v.offset, v.n, err, diff)
-			}
-		}
 		for id, want := range map[string]int64{"j0": 0, "j3": 3, "none": -1} {
 			if got, err := l.Rank(ctx, tasks.Ref{Account: account, ID: id}, queued); err != nil || got != want {
 				t.Errorf("Rank(%s): %d, %v; want %d", id, got, err, want)
@@ -252,9 +235,6 @@ func TestTimesAreOnRedissClock(t *testing.T) {
 	}
 	if !r.Due.Equal(clock.Add(75*time.Second)) || !r.Since.Equal(clock.Add(time.Minute)) || r.Wait() != 15*time.Second {
 		t.Errorf("begun: due %v, since %v, wait %v", r.Due.UTC(), r.Since.UTC(), r.Wait())
-	}
-	if ids, err := l.Page(t.Context(), account, ledger.StateList(tasks.StateCalling), time.Second, 0, 1); err != nil || len(ids) != 0 {
-		t.Errorf("Page of those older than 1s: %q, %v; want none", ids, err)
 	}
 	o, err := l.Overview(t.Context(), account)
 	if err != nil || o.Oldest[tasks.StateCalling] != 0 {
