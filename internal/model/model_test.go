@@ -44,11 +44,11 @@ func TestNothingBreaksARule(t *testing.T) {
 	results := make([]model.Result, len(bounds))
 	t.Run("bounds", func(t *testing.T) {
 		for i, b := range bounds {
+			if b.large && os.Getenv("CAMSQ_MODEL") != "large" {
+				continue // make model
+			}
 			t.Run(b.name, func(t *testing.T) {
-				switch {
-				case b.large && os.Getenv("CAMSQ_MODEL") != "large":
-					t.Skip("takes long: make model")
-				case !b.large:
+				if !b.large {
 					t.Parallel() // the large ones would need their memory at once
 				}
 				r := model.Explore(b.c, model.Rules())
