@@ -104,7 +104,9 @@ func (m *memory) Claim(_ context.Context, r tasks.Record) (string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	name := r.Request.NameKey()
-	if m.names[name] == "" {
+	// A turn that read its job before the job ended may claim after that.
+	holder := m.jobs[tasks.Ref{Account: r.Account, ID: m.names[name]}]
+	if m.names[name] == "" || holder.State.Final() {
 		m.names[name] = r.ID
 	}
 	return m.names[name], nil

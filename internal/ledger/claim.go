@@ -24,8 +24,9 @@ func (l *Ledger) Claim(ctx context.Context, r tasks.Record) (holder string, err 
 		if holder == r.ID {
 			return r.ID, nil
 		}
-		// The script that ends a job gives its claim back. A claim whose job has
-		// ended or vanished is left only by a Redis that lost writes.
+		// The script that ends a job gives its claim back. One whose job has ended
+		// is left by a late turn that read the job before that; one whose job has
+		// vanished, by a Redis that lost writes.
 		other, err := l.Get(ctx, tasks.Ref{Account: r.Account, ID: holder})
 		switch {
 		case errors.Is(err, tasks.ErrNotFound), err == nil && other.State.Final():
