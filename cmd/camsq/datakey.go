@@ -10,11 +10,12 @@ import (
 	"github.com/camsq/camsq/internal/seal"
 )
 
-// dataKeys returns the keys that seal requests. Without CAMSQ_DATA_KEY it is one
+// dataKeys returns the keys that seal requests, as they are written and as a
+// ring. Without CAMSQ_DATA_KEY it is one
 // that is kept in a file of the user's, made at first use: enough for one
 // machine, where every process finds the same. Processes on other machines need
 // the variable; one that has another key is refused: see [node.checkKeys].
-func (c config) dataKeys() (string, error) {
+func (c config) dataKeys() (string, seal.Keyring, error) {
 	keys, source := c.DataKeys, "CAMSQ_DATA_KEY"
 	if keys == "" {
 		path, err := dataKeyFile()
@@ -22,14 +23,15 @@ func (c config) dataKeys() (string, error) {
 			keys, err = readOrMakeKey(path)
 		}
 		if err != nil {
-			return "", usage("CAMSQ_DATA_KEY is not set, and no file can stand in for it: %w", err)
+			return "", seal.Keyring{}, usage("CAMSQ_DATA_KEY is not set, and no file can stand in for it: %w", err)
 		}
 		source = path
 	}
-	if _, err := seal.ParseKeys(keys); err != nil {
-		return "", usage("%s: %w", source, err)
+	ring, err := seal.ParseKeys(keys)
+	if err != nil {
+		return "", seal.Keyring{}, usage("%s: %w", source, err)
 	}
-	return keys, nil
+	return keys, ring, nil
 }
 
 // readOrMakeKey is safe against another process that does the same: the key is

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -146,11 +146,11 @@ func runFake(ctx context.Context, p *program, c config, o fakeOptions) error {
 	f := &fake{out: &printer{w: p.stdout}, cloud: camstest.New(server)}
 	defer f.cloud.Close()
 	paste := []string{}
-	l, err := listen("addr", o.addr)
+	l, err := listen("--addr", o.addr)
 	if err != nil {
 		return err
 	}
-	defer serve(l, f.handler())()
+	defer serve(l, f.handler(), slog.DiscardHandler)()
 	paste = append(paste, "CAMSQ_ENDPOINT=http://"+l.Addr().String())
 	if !users {
 		paste = append(paste, "ALIBABA_CLOUD_ACCESS_KEY_ID="+word(key.AccessKeyID), "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+word(key.AccessKeySecret))
@@ -160,28 +160,13 @@ func runFake(ctx context.Context, p *program, c config, o fakeOptions) error {
 		if err != nil {
 			return err
 		}
-		defer serve(l, f.receiver)()
+		defer serve(l, f.receiver, slog.DiscardHandler)()
 		paste = append(paste, more...)
 	}
 	f.introduce(l.Addr().String(), users, o, paste)
 	<-ctx.Done()
 	f.summary()
 	return nil
-}
-
-func listen(flag, addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, usage("--%s: cannot listen on %s; give another address: %w", flag, addr, err)
-	}
-	return l, nil
-}
-
-// serve answers until stop is called.
-func serve(l net.Listener, h http.Handler) (stop func()) {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
-	go func() { _ = s.Serve(l) }() // ends with Close
-	return func() { _ = s.Close() }
 }
 
 // receive makes the receiver, and says what a worker must be told of it.
@@ -195,7 +180,7 @@ func (f *fake) receive(c config, o fakeOptions) (net.Listener, []string, error) 
 	if err != nil {
 		return nil, nil, usage("CAMSQ_CALLBACK_SECRET: %w", err)
 	}
-	l, err := listen("receiver", o.receiver)
+	l, err := listen("--receiver", o.receiver)
 	if err != nil {
 		return nil, nil, err
 	}

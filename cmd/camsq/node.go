@@ -13,7 +13,6 @@ import (
 	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/redisconn"
-	"github.com/camsq/camsq/internal/seal"
 )
 
 // node is one process's hold on the system: its configuration, its Redis, and
@@ -48,11 +47,7 @@ func (p *program) reached(cmd *cobra.Command) (*node, error) {
 }
 
 func newNode(c config) (*node, error) {
-	keys, err := c.dataKeys()
-	if err != nil {
-		return nil, err
-	}
-	ring, err := seal.ParseKeys(keys)
+	keys, ring, err := c.dataKeys()
 	if err != nil {
 		return nil, err
 	}

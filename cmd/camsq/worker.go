@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -122,11 +120,13 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 	}
 
 	health := &readiness{node: n}
-	stopHTTP, err := serveHTTP(c.Listen, metrics.Handler(registry, health), o.log)
+	// The address is taken before the worker starts, so a taken one stops it.
+	l, err := listen("CAMSQ_LISTEN", c.Listen)
 	if err != nil {
 		return err
 	}
-	defer stopHTTP()
+	defer serve(l, metrics.Handler(registry, health), o.log.Handler())()
+	o.log.Info("listening", "address", l.Addr().String())
 	if err := n.awaitRedis(ctx, o.log); err != nil {
 		return err
 	}
@@ -297,19 +297,6 @@ func (n *node) warnOfStrangers(ctx context.Context, log *slog.Logger) {
 			log.Warn("jobs wait for an account that is not configured here", "account", name, "jobs", jobs)
 		}
 	}
-}
-
-// serveHTTP serves /metrics and the probes. The address is taken before the
-// worker starts, so a taken one stops it.
-func serveHTTP(addr string, h http.Handler, log *slog.Logger) (stop func(), err error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, usage("CAMSQ_LISTEN: cannot listen on %s; give another address: %w", addr, err)
-	}
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
-	go func() { _ = s.Serve(l) }()
-	log.Info("listening", "address", l.Addr().String())
-	return func() { _ = s.Close() }, nil
 }
 
 // readiness is what /readyz asks.
