@@ -19,11 +19,24 @@ type Job struct {
 	Batch string `json:"batch,omitempty"`
 	// Request holds the API's parameters.
 	Request Request `json:"request"`
+	// Priority says whether the job goes before the account's others. It is no part
+	// of the request: the same job sent with another priority keeps the one it has.
+	Priority Priority `json:"priority,omitempty"`
 	// CallbackURL is who is told of the outcome, instead of the default receiver.
 	CallbackURL string `json:"callback_url,omitempty"`
 	// Metadata is the producer's own; it comes back in the webhook as it was given.
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
+
+// Priority is which of an account's jobs go first. Jobs of high priority get most
+// of the quota while there are any, and never all of it.
+type Priority string
+
+// The priorities. The zero value is the usual one.
+const (
+	PriorityNormal Priority = ""
+	PriorityHigh   Priority = "high"
+)
 
 // Request holds the ten parameters of CreateInstance, all strings, under the
 // API's own names (seed: CreateInstance, "Request parameters").

@@ -25,6 +25,29 @@ const QueueCallback = "callback"
 // ProvisionQueue is the asynq queue of an account's jobs.
 func ProvisionQueue(account string) string { return "provision:" + account }
 
+// HighQueue is the asynq queue of an account's jobs of [PriorityHigh]. asynq puts
+// the queue's name between braces, and Redis Cluster hashes what stands between
+// the first brace and the first closing one: so the brace in this name puts both
+// queues of an account, and its records, into one slot.
+func HighQueue(account string) string { return ProvisionQueue(account) + "}:high" }
+
+// JobQueue is the asynq queue of an account's jobs of a priority.
+func JobQueue(account string, p Priority) string {
+	if p == PriorityHigh {
+		return HighQueue(account)
+	}
+	return ProvisionQueue(account)
+}
+
+// WakeChannel is the Redis channel on which a producer says that there is work:
+// the message is the name of the asynq queue, or [LaneMessage] of an account whose
+// lane was paused, resumed, tripped or limited. Nobody may rely on it: a message
+// can be lost, and whoever listens also looks from time to time.
+const WakeChannel = "camsq:wake"
+
+// LaneMessage is what is said on [WakeChannel] when an account's [Lane] has changed.
+func LaneMessage(account string) string { return "lane:" + account }
+
 // What a ledger answers instead of a record.
 var (
 	// ErrNotFound means that there is no such job: it never was, or it ended
