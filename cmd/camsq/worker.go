@@ -35,13 +35,10 @@ var (
 	_ worker.Tasks     = (*enqueue.Client)(nil)
 	_ worker.API       = (*cams.Client)(nil)
 	_ worker.Limiter   = (*ratelimit.Bucket)(nil)
+	_ worker.Breaker   = (*ledger.Ledger)(nil)
+	_ redisconn.Gate   = (*worker.Worker)(nil)
 	_ worker.Sender    = (*callback.Sender)(nil)
 )
-
-// looksPerCreate is how much faster instances may be listed than created. The
-// vendor states no limit for either; a job looks once before its call, and a few
-// times more after a lost answer.
-const looksPerCreate = 2
 
 func (p *program) workerCommand() *cobra.Command {
 	return &cobra.Command{
@@ -93,7 +90,7 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 	}
 	m := metrics.New(registry, metrics.Config{Accounts: c.names(), Version: version(), Backlog: backlog{n}})
 	wc := worker.Config{
-		Lanes: lanes, Ledger: n.ledger, Callbacks: n.client, Log: o.log,
+		Lanes: lanes, Ledger: n.ledger, Callbacks: n.client, Breaker: n.ledger, Lookout: lookout{n}, Log: o.log,
 		Schedule: callback.Schedule{}.NextDelay,
 		Hooks: worker.Hooks{
 			Attempt: m.Attempt, Finish: m.Finish, Delivery: m.Delivery,
@@ -144,6 +141,7 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 	defer queue.Close() // after Run: asynq reads from it until its servers have stopped
 	queue.AddHook(&redisconn.PauseOnError{})
 	queue.AddHook(redisconn.KeepBookkeeping{})
+	queue.AddHook(redisconn.AtGate{Gate: w})
 
 	var sweeping sync.WaitGroup
 	sweeper := worker.Sweeper{
@@ -179,12 +177,12 @@ func (n *node) lanes(ctx context.Context, o workOptions) ([]worker.Lane, error) 
 		if err != nil {
 			return nil, usage("CAMSQ_ENDPOINT or CAMSQ_REGION: account %s: %w", a.Name, err)
 		}
-		bucket := func(action string, rate float64) *ratelimit.Bucket {
-			return limiter.Bucket(ledger.LimitKey(a.Name, action), ratelimit.Limit{Rate: rate})
+		bucket := func(action string) *ratelimit.Bucket {
+			return limiter.Bucket(ledger.LimitKey(a.Name, action), ratelimit.Limit{Rate: a.Rate})
 		}
 		lanes = append(lanes, worker.Lane{
-			Account: a.Name, API: api, Renew: renew,
-			Create: bucket("CreateInstance", a.Rate), List: bucket("ListInstance", looksPerCreate*a.Rate),
+			Account: a.Name, API: api, Renew: renew, Rate: a.Rate,
+			Create: bucket("CreateInstance"), List: bucket("ListInstance"),
 			CallbackURL: a.CallbackURL, Concurrency: a.Concurrency,
 		})
 	}
@@ -324,6 +322,23 @@ func (r *readiness) Ready(ctx context.Context) error {
 		return errors.New("no answer from Redis")
 	}
 	return nil
+}
+
+// lookout shows the worker its lanes: what holds them back is the ledger's, what
+// waits in them is asynq's.
+type lookout struct{ node *node }
+
+func (l lookout) Look(ctx context.Context, accounts []string) ([]tasks.Lane, []tasks.Depth, error) {
+	lanes, err := l.node.ledger.Lanes(ctx, accounts)
+	if err != nil {
+		return nil, nil, err
+	}
+	depths, err := l.node.client.Depths(ctx, accounts)
+	return lanes, depths, err
+}
+
+func (l lookout) Listen(ctx context.Context, heard func(string)) {
+	redisconn.Listen(ctx, l.node.rdb, tasks.WakeChannel, heard)
 }
 
 // backlog lets the metrics ask the ledger.

@@ -27,6 +27,7 @@
 //	camsq:Q:owed          sorted set of IDs whose callback is owed, by the time since when
 //	camsq:Q:dead          sorted set of IDs whose callback was given up
 //	camsq:Q:lead:DUTY     the lock of the one process that sweeps, or reconciles
+//	camsq:Q:lane          hash: what holds the account back (limit, paused…, tripped…, the probe): see [tasks.Lane]
 //	camsq:Q:limit:ACTION  the account's limiter for an API action, see [LimitKey]
 //	camsq:data-keys       set of the fingerprints of the data keys in use
 //
