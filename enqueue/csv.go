@@ -28,6 +28,8 @@ type CSVOptions struct {
 	Account string
 	// Batch is the batch of every row. Defaults to none.
 	Batch string
+	// Priority is the priority of rows that name none. Defaults to the normal one.
+	Priority tasks.Priority
 	// Rules are what every row is held to. Defaults to those of [tasks.Rules].
 	Rules tasks.Rules
 }
@@ -49,9 +51,10 @@ type Row struct {
 // row of 1 MiB. The sequence can be used once.
 //
 // The first row names the columns: the parameters of CreateInstance, of which
-// ChannelType and InstanceName are required, and job_id, account, callback_url
-// and metadata.KEY. Case and underscores do not matter (instance_name), but the
-// KEY is taken as it is written. Rows that are blank are skipped.
+// ChannelType and InstanceName are required, and job_id, account, priority (high
+// or normal), callback_url and metadata.KEY. Case and underscores do not matter
+// (instance_name), but the KEY is taken as it is written. Rows that are blank are
+// skipped.
 //
 // A row that is no valid job comes as a [*RowError] and reading goes on. A
 // [*FileError] is always the last element: the file or its header cannot be
@@ -242,6 +245,7 @@ func knownColumns() columns {
 	return append(known,
 		column{"job_id", "job_id", func(j *tasks.Job, v string) { j.ID = v }},
 		column{"account", "account", func(j *tasks.Job, v string) { j.Account = v }},
+		column{"priority", "priority", func(j *tasks.Job, v string) { j.Priority = tasks.Priority(v) }},
 		column{"callback_url", "callback_url", func(j *tasks.Job, v string) { j.CallbackURL = v }},
 	)
 }
@@ -359,6 +363,9 @@ func (cols columns) job(record []string, line int, opts CSVOptions) (tasks.Job, 
 	}
 	if job.Account == "" {
 		job.Account = opts.Account
+	}
+	if job.Priority == "" { // a row that says "normal" says something
+		job.Priority = opts.Priority
 	}
 	job = job.Normalize()
 	if invalid, ok := errors.AsType[*tasks.InvalidError](job.Validate(opts.Rules)); ok {

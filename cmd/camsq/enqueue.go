@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/tasks"
 )
 
 func (p *program) enqueueCommand() *cobra.Command {
@@ -20,7 +21,12 @@ func (p *program) enqueueCommand() *cobra.Command {
 		Short: "Put the rows of files into the queue; - is standard input",
 		Long: `enqueue makes a job of each row of a CSV file (UTF-8, commas) and puts it into the queue.
 The first row names the columns: ChannelType and InstanceName are required; the other
-parameters of CreateInstance, job_id, account, callback_url and metadata.KEY may be there.
+parameters of CreateInstance, job_id, account, priority, callback_url and metadata.KEY may
+be there.
+
+priority is high or normal. Jobs of high priority go before the others of their account: they
+get most of its quota while there are any, and never all of it. A job that is in the queue
+already keeps the priority that it has.
 
 Sending a file again is safe: a row is the same job however often it comes. A job is known
 by its job_id, or else by account, ChannelType and InstanceName together. Bad rows are
@@ -31,6 +37,7 @@ instance in the end, or the wait was stopped with Ctrl-C; 2 wrong usage, or a fi
 cannot be understood; 3 Redis did not answer.`,
 		Example: `  camsq enqueue --dry-run tenants.csv
   camsq enqueue --wait tenants.csv
+  camsq enqueue --priority high today.csv
   make-rows | camsq enqueue --batch march -`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -45,17 +52,22 @@ cannot be understood; 3 Redis did not answer.`,
 	f.BoolVar(&o.dryRun, "dry-run", false, "check every row and send nothing; needs no Redis")
 	f.StringVar(&o.batch, "batch", "", "`name` of the batch (default: the file's name without its ending)")
 	f.StringVar(&o.account, "account", "", "`name` of the account of rows that name none (default \"default\")")
+	f.StringVar(&o.priority, "priority", "", "priority of rows that name none: `high` or normal")
 	return cmd
 }
 
 type enqueueOptions struct {
-	wait, dryRun   bool
-	batch, account string
+	wait, dryRun             bool
+	batch, account, priority string
 }
 
 func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) error {
 	if o.wait && o.dryRun {
 		return usage("--wait and --dry-run exclude each other: a dry run sends nothing to wait for")
+	}
+	priority := tasks.Priority(o.priority)
+	if reason := faultOf("priority", tasks.Job{Priority: priority}); reason != "" {
+		return usage("--priority %s: it %s", plain(o.priority), reason)
 	}
 	c, err := p.load(cmd)
 	if err != nil {
@@ -64,6 +76,9 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 	files, err := sources(paths, o.batch, o.account, c)
 	if err != nil {
 		return err
+	}
+	for i := range files {
+		files[i].priority = priority
 	}
 	if o.dryRun {
 		return p.rehearse(cmd.Context(), files, c)

@@ -22,8 +22,10 @@ import (
 type source struct {
 	path string // "-" is standard input
 	name string // in messages
-	// batch is the batch of its rows, account that of rows which name none.
+	// batch is the batch of its rows, account and priority are those of rows which
+	// name none.
 	batch, account string
+	priority       tasks.Priority
 	rules          tasks.Rules
 }
 
@@ -77,12 +79,17 @@ func wrongBatch(name string) string {
 	if name == "" {
 		return "is empty"
 	}
-	invalid, ok := errors.AsType[*tasks.InvalidError](tasks.Job{Batch: name}.Normalize().Validate(tasks.Rules{}))
+	return faultOf("batch", tasks.Job{Batch: name})
+}
+
+// faultOf returns what is wrong with one field of a job, or "".
+func faultOf(field string, j tasks.Job) string {
+	invalid, ok := errors.AsType[*tasks.InvalidError](j.Normalize().Validate(tasks.Rules{}))
 	if !ok {
 		return ""
 	}
 	for _, f := range invalid.Fields {
-		if f.Field == "batch" {
+		if f.Field == field {
 			return f.Reason
 		}
 	}
@@ -111,7 +118,7 @@ func (s source) open(ctx context.Context, stdin io.Reader) (io.ReadCloser, error
 }
 
 func (s source) rows(r io.Reader) iter.Seq2[enqueue.Row, error] {
-	return enqueue.ReadCSV(r, enqueue.CSVOptions{File: s.name, Account: s.account, Batch: s.batch, Rules: s.rules})
+	return enqueue.ReadCSV(r, enqueue.CSVOptions{File: s.name, Account: s.account, Batch: s.batch, Priority: s.priority, Rules: s.rules})
 }
 
 // place is where a row stands.
@@ -156,7 +163,7 @@ func rehearse() createAll {
 				continue
 			}
 			request := job
-			request.Batch = "" // the same request may come with two batches
+			request.Batch, request.Priority = "", "" // the same request may come with two of each
 			text, _ := json.Marshal(request)
 			sum := sha256.Sum256(text)
 			switch first, twin := known[job.Ref()]; {

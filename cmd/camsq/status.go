@@ -207,6 +207,7 @@ type jobStatus struct {
 	Account      string         `json:"account"`
 	ID           string         `json:"id"`
 	Batch        string         `json:"batch"`
+	Priority     tasks.Priority `json:"priority,omitempty"`
 	State        tasks.State    `json:"state"`
 	Since        time.Time      `json:"since,omitzero"`
 	EnqueuedAt   time.Time      `json:"enqueued_at,omitzero"`
@@ -324,7 +325,7 @@ func (n *node) jobStatus(ctx context.Context, f ledger.Found) (jobStatus, error)
 
 func newJobStatus(r tasks.Record, next string) jobStatus {
 	s := jobStatus{
-		Job: r.Ref().String(), Account: r.Account, ID: r.ID, Batch: r.Batch,
+		Job: r.Ref().String(), Account: r.Account, ID: r.ID, Batch: r.Batch, Priority: r.Priority,
 		State: r.State, Since: r.Since.UTC(), EnqueuedAt: r.EnqueuedAt.UTC(),
 		ChannelType: r.Request.ChannelType, InstanceName: r.Request.InstanceName,
 		Adopted: r.Adopted, Candidates: append([]string{}, r.Candidates...),
@@ -349,7 +350,7 @@ func (n *node) next(ctx context.Context, r tasks.Record) (string, error) {
 			}
 			return fmt.Sprintf("It waits%s and is taken up again in %s.", after, span(r.Wait())), nil
 		}
-		before, err := n.ledger.Rank(ctx, r.Ref(), ledger.StateList(tasks.StateQueued))
+		before, err := n.client.Position(ctx, r)
 		if err != nil {
 			return "", err
 		}
@@ -392,6 +393,7 @@ func (s jobStatus) print(w io.Writer) {
 		line("since", stamp(s.Since, s.now))
 		line("accepted", stamp(s.EnqueuedAt, s.now))
 		line("batch", s.Batch)
+		line("priority", string(s.Priority))
 		line("asked for", s.ChannelType+" "+s.InstanceName)
 		line("instance", s.instance())
 		line("candidates", strings.Join(s.Candidates, ", "))

@@ -137,6 +137,31 @@ It has ended well; only its callback is still owed.
 	}
 }
 
+func TestAHighPriorityIsShown(t *testing.T) {
+	d := newDesk(t)
+	d.write("f.csv", many(30))
+	d.run("enqueue", "f.csv")
+	d.write("g.csv", "ChannelType,InstanceName,job_id,priority\nVIBER,one,a,high\nVIBER,two,b,high\nVIBER,three,c,\n")
+	d.run("enqueue", "g.csv")
+	for id, want := range map[string]string{
+		"a": "  priority    high\n  asked for   VIBER one\n  tries       0\n\nIt is the next of its account: it waits for a worker, or for the account's quota.\n",
+		"b": "  priority    high\n  asked for   VIBER two\n  tries       0\n\nIt waits for its turn; 1 job of the account came before it.\n",
+		"c": "  batch       g\n  asked for   VIBER three\n  tries       0\n\nIt waits for its turn; 30 jobs of the account came before it.\n",
+	} {
+		if _, out, _ := d.run("status", id); !strings.HasSuffix(out, want) {
+			t.Errorf("status %s:\n%s\nwant at its end:\n%s", id, out, want)
+		}
+		_, out, errs := d.run("status", "--json", id)
+		var got struct{ Jobs []map[string]any }
+		if err := json.Unmarshal([]byte(out), &got); err != nil || len(got.Jobs) != 1 {
+			t.Fatalf("status --json %s: %v: %s%s", id, err, out, errs)
+		}
+		if p, there := got.Jobs[0]["priority"]; there != (id != "c") || there && p != "high" {
+			t.Errorf("status --json %s: priority is %v, %t", id, p, there)
+		}
+	}
+}
+
 func TestAJobIsFoundInEveryAccountThatHasIt(t *testing.T) {
 	d := newDesk(t).twoAccounts()
 	d.write("f.csv", "ChannelType,InstanceName,job_id,account\nVIBER,one,a,\nVIBER,one,a,eu\n")

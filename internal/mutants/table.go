@@ -395,6 +395,16 @@ func queue() []mutant {
 			pkg: "worker", test: "TestAStopWaitsForTheLongestCall",
 		},
 		{
+			name: "a requeue looks into one queue alone", risk: "a job that an older camsq has put back has two tasks",
+			file: "enqueue/requeue.lua", old: "  if queues == 2 then\n", new: "  if queues == 3 then\n",
+			pkg: "enqueue", test: "TestATaskThatIsOnItsWayInTheOtherQueueGetsNoTwin",
+		},
+		{
+			name: "a producer that may not wake workers is refused", risk: "jobs that could have been queued are not",
+			file: "enqueue/task.lua", old: "redis.pcall('PUBLISH'", new: "redis.call('PUBLISH'",
+			pkg: "enqueue", test: "TestWhoeverMayNotSpeakEnqueuesAllTheSame",
+		},
+		{
 			name: "the sweeper forgets lost tasks", risk: "a job whose task was lost never ends",
 			file: "worker/sweep.go", old: "if whole || jobs > live {", new: "if whole && jobs < live {",
 			pkg: "worker", test: "TestASweepLooksAtEveryJobOnlyIfTheNumbersDiffer",
