@@ -7,10 +7,10 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// ahead is how long turns should wait for the quota: enough to miss no slot, and
+// Ahead is how long turns should wait for the quota: enough to miss no slot, and
 // no more, since a job that waits here is one that no other process can take, and
 // that an urgent one comes behind.
-const ahead = 500 * time.Millisecond
+const Ahead = 500 * time.Millisecond
 
 // unseen is how long a task that asynq has taken may be without its turn before
 // it counts as none: asynq parks what it cannot read.
@@ -46,7 +46,7 @@ type gate struct {
 func newGate(rate float64, concurrency int, stopping <-chan struct{}) *gate {
 	return &gate{
 		changed: make(chan struct{}), stopping: stopping, work: map[string]bool{},
-		room: min(max(int(rate*ahead.Seconds()), 1), concurrency), most: concurrency,
+		room: min(max(int(rate*Ahead.Seconds()), 1), concurrency), most: concurrency,
 	}
 }
 
@@ -170,9 +170,9 @@ type admission struct {
 func (a *admission) through(waited time.Duration) {
 	a.leave(func(g *gate) {
 		switch {
-		case waited > 2*ahead:
+		case waited > 2*Ahead:
 			g.room = max(g.room-g.room/8-1, 1)
-		case waited < ahead:
+		case waited < Ahead:
 			g.room = min(g.room+1, g.most)
 		}
 	})

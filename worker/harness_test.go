@@ -83,11 +83,16 @@ func (w *world) books(rdb redis.UniversalClient) (*enqueue.Client, *ledger.Ledge
 }
 
 // enqueue sends jobs whose instances have the jobs' names.
-func (w *world) enqueue(ids ...string) {
+func (w *world) enqueue(ids ...string) { w.t.Helper(); w.send(tasks.PriorityNormal, ids...) }
+
+// enqueueHigh sends urgent ones.
+func (w *world) enqueueHigh(ids ...string) { w.t.Helper(); w.send(tasks.PriorityHigh, ids...) }
+
+func (w *world) send(p tasks.Priority, ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
 		_, err := w.producer.Create(w.t.Context(), tasks.Job{
-			ID: id, Account: account, CallbackURL: "https://example.com/hook",
+			ID: id, Account: account, CallbackURL: "https://example.com/hook", Priority: p,
 			Request: tasks.Request{ChannelType: "VIBER", InstanceName: id, ContactMail: "ana@example.com"},
 		})
 		if err != nil {
@@ -189,7 +194,7 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 	}
 	s := setup{Config: worker.Config{
 		Lanes: []worker.Lane{{
-			Account: account, API: api,
+			Account: account, API: api, Rate: 50,
 			Create: limits.Bucket(ledger.LimitKey(account, "CreateInstance"), ratelimit.Limit{Rate: 50, Burst: 10}),
 			List:   limits.Bucket(ledger.LimitKey(account, "ListInstance"), ratelimit.Limit{Rate: 50, Burst: 10}),
 		}},

@@ -39,9 +39,12 @@ func newLane(l Lane, stopping <-chan struct{}) *lane {
 	return n
 }
 
+// Pace is how many creates a second an account makes that has a quota of rate.
+func Pace(rate float64) float64 { return createsPerQuota * rate }
+
 func (l *lane) setRate(rate float64) {
-	l.Create.SetRate(createsPerQuota * rate)
-	l.List.SetRate(createsPerQuota * looksPerCreate * rate)
+	l.Create.SetRate(Pace(rate))
+	l.List.SetRate(looksPerCreate * Pace(rate))
 }
 
 // see takes in how the lane and its queues stand.
@@ -153,7 +156,7 @@ func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Tr
 func (w *Worker) letIn(ctx context.Context, l *lane, ref tasks.Ref, action string) {
 	l.mu.Lock()
 	trip := l.seen.Trip
-	proved := l.probing == ref.ID && (trip == nil || trip.Action == action || action == actionCreate)
+	proved := l.probing == ref.ID && (trip == nil || trip.Action == action || action == ActionCreate)
 	l.mu.Unlock()
 	if !proved {
 		return

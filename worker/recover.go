@@ -135,14 +135,14 @@ func (w *Worker) lookFirst(ctx context.Context, l *lane, r tasks.Record) (tasks.
 // find lists the instances of exactly the job's channel type and name, within
 // the account's quota for listing.
 func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record) ([]cams.Instance, error) {
-	if _, err := w.wait(ctx, l, actionList, r.Priority); err != nil {
+	if _, err := w.wait(ctx, l, ActionList, r.Priority); err != nil {
 		return nil, w.interrupted(ctx, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.CallTimeout)
 	defer cancel()
 	found, err := l.API.FindInstances(ctx, r.Request.ChannelType, r.Request.InstanceName)
 	if err == nil {
-		w.letIn(ctx, l, r.Ref(), actionList)
+		w.letIn(ctx, l, r.Ref(), ActionList)
 	}
 	return found, err
 }
@@ -155,7 +155,7 @@ func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err er
 		return err // the wait, not the call
 	}
 	v := classify(err)
-	w.pace(ctx, l, r, actionList, v, err)
+	w.pace(ctx, l, r, ActionList, v, err)
 	r.Delays++
 	due := max(e.RetryAfter, backoffDelay(r.Delays, w.RetryMin, w.RetryMax))
 	switch {

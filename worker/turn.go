@@ -13,8 +13,8 @@ import (
 
 // The API's actions, as limits and breaker name them.
 const (
-	actionCreate = "CreateInstance"
-	actionList   = "ListInstance"
+	ActionCreate = "CreateInstance"
+	ActionList   = "ListInstance"
 )
 
 // Turn is one turn of a job: it looks at the record and takes the job as far as
@@ -101,7 +101,7 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 	if err != nil || r.State != tasks.StateQueued {
 		return err
 	}
-	waited, err := w.wait(wait, l, actionCreate, r.Priority)
+	waited, err := w.wait(wait, l, ActionCreate, r.Priority)
 	if err == nil {
 		err = wait.Err()
 	}
@@ -204,7 +204,7 @@ func (w *Worker) create(ctx context.Context, l *lane, r tasks.Record, start time
 
 // settle writes how the call ended, and says what the queue is to do.
 func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict, instance cams.Instance, callErr error) error {
-	w.pace(ctx, l, r, actionCreate, v, callErr)
+	w.pace(ctx, l, r, ActionCreate, v, callErr)
 	answer(&r, v, callErr)
 	if !v.outcome.CostsTry() {
 		r.Tries--
@@ -439,7 +439,7 @@ func (w *Worker) wait(ctx context.Context, l *lane, action string, p tasks.Prior
 }
 
 func (l *lane) limiter(action string) Limiter {
-	if action == actionList {
+	if action == ActionList {
 		return l.List
 	}
 	return l.Create

@@ -62,15 +62,33 @@ func TestAJobSaysWhatItWaitsFor(t *testing.T) {
 		bring func(d *desk)
 		want  string
 	}{
-		{"next", func(*desk) {}, "It is the next of its account: it waits for a worker, or for the account's quota."},
+		{"next", func(*desk) {}, "It is the next to be taken: the account's next slot comes in N s, at 4.95 a second."},
 		{"its turn", func(d *desk) {
 			d.write("before.csv", "ChannelType,InstanceName,job_id\nVIBER,x,0\nVIBER,y,1\n")
 			d.run("enqueue", "before.csv")
-		}, "It waits for its turn; 2 jobs of the account came before it."},
+		}, "It waits for its turn: 2 jobs come before it, some N s at 4.95 a second."},
 		{"backoff", func(d *desk) {
 			d.begin("default", "j0")
 			d.step("default", "j0", tasks.StepThrottled, 5*time.Minute+30*time.Second, func(r *tasks.Record) { r.Code = "Throttling.User" })
-		}, "It waits after Throttling.User and is taken up again in 5 min."},
+		}, "It waits 5 min more after Throttling.User, then takes its turn at 4.95 a second."},
+		{"taken", func(d *desk) {
+			if err := d.rdb.RPopLPush(d.t.Context(), "asynq:{provision:default}:pending", "asynq:{provision:default}:active").Err(); err != nil {
+				d.t.Fatal(err)
+			}
+		}, "A worker has it, or is about to: the account's next slot comes in N s, at 4.95 a second."},
+		{"paused", func(d *desk) { d.run("pause", "default", "--reason", "a wrong\x1bfile") },
+			"It waits because somebody paused account default N s ago: a wrong file (camsq resume default)."},
+		{"refused", func(d *desk) { d.trip("default", 4*time.Minute+30*time.Second) },
+			"It waits because the API has refused account default for N s (NoPermission); one job tries it again in 4 min."},
+		{"probed", func(d *desk) {
+			d.trip("default", 0)
+			if ok, _, err := d.ledger.Probe(d.t.Context(), tasks.Ref{Account: "default", ID: "other"}, time.Minute); !ok || err != nil {
+				d.t.Fatal(ok, err)
+			}
+		}, "It waits because the API has refused account default for N s (NoPermission); job other is trying it now."},
+		{"limited", func(d *desk) {
+			d.run("limit", "default", "30/m")
+		}, "It is the next to be taken: the account's next slot comes in N s, at 29.7 a minute (as a person has limited it)."},
 		{"calling", func(d *desk) { d.begin("default", "j0") }, "The call is being made; how it ended is known in N s at most."},
 		{"caller died", func(d *desk) { d.step("default", "j0", tasks.StepBegin, 0, nil) }, "Who was calling did not say how the call ended; a worker will look for the instance."},
 		{"uncertain", func(d *desk) {
@@ -212,7 +230,7 @@ func TestStatusAsJSON(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"status", "--json"}, `{"accounts":[{"account":"default","configured":true,"jobs":` + jobs + `,"oldest_seconds":{"queued":0},
+		{[]string{"status", "--json"}, `{"accounts":[{"account":"default","configured":true,"jobs":` + jobs + `,"lane":{"rate_per_second":4.95,"ceiling_per_second":4.95,"limit_per_second":0},"oldest_seconds":{"queued":0},
 			"callbacks":{"owed":0,"oldest_owed_seconds":0,"dead":0},"batches":[{"batch":"f","account":"default","jobs":` + jobs + `}]}]}`},
 		{[]string{"status", "--json", "f"}, `{"jobs":[],"batches":[{"batch":"f","account":"default","jobs":` + jobs + `}]}`},
 		{[]string{"status", "--json", "j0"}, `{"jobs":[{"job":"default/j0","account":"default","id":"j0","batch":"f","state":"created","since":"TIME","enqueued_at":"TIME",
