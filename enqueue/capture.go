@@ -71,15 +71,19 @@ func captureTask(client *asynq.Client, queue, kind, id, payload string) (string,
 var (
 	//go:embed task.lua
 	taskLua string
+	//go:embed push.lua
+	pushLua string
+	//go:embed room.lua
+	roomLua string
 	//go:embed create.lua
 	createLua string
 	//go:embed requeue.lua
 	requeueLua string
 )
 
-// scripts are the two scripts with asynq's own source in them.
+// scripts are our scripts, two of them with asynq's own source in them.
 type scripts struct {
-	create, requeue *redis.Script
+	create, requeue, room *redis.Script
 	// keys and args are how many of each asynq's script takes for a task.
 	keys, args int
 }
@@ -89,10 +93,12 @@ func newScripts(client *asynq.Client) (scripts, error) {
 	if err != nil {
 		return scripts{}, err
 	}
-	head := function("asynq", "KEYS, ARGV", source) + taskLua
+	asynqLua := function("asynq", "KEYS, ARGV", source)
+	gathering := "local asynq, push\ndo\n" + pushLua + strings.Replace(asynqLua, "local ", "", 1) + "end\n"
 	return scripts{
-		create:  redis.NewScript(head + function("insert", "KEYS, ARGV, now", ledger.InsertLua) + createLua),
-		requeue: redis.NewScript(head + requeueLua),
+		create:  redis.NewScript(gathering + taskLua + ledger.InsertLua + roomLua + createLua),
+		requeue: redis.NewScript(asynqLua + taskLua + requeueLua),
+		room:    redis.NewScript(roomLua + "local used, max = memory()\nreturn {used, max}\n"),
 		keys:    len(sample.keys), args: len(sample.args),
 	}, nil
 }

@@ -226,36 +226,6 @@ func TestASummaryNeedsNobodyToListen(t *testing.T) {
 	}
 }
 
-func TestCancelingStopsBetweenTwoSteps(t *testing.T) {
-	_, c := redistest.Mini(t)
-	client := newClient(t, c, dataKey)
-	ctx, cancel := context.WithCancel(t.Context())
-	jobs := func(yield func(tasks.Job, error) bool) {
-		for i := range 501 {
-			j := newJob(fmt.Sprint("j", i))
-			if i > 2 {
-				j.Request.ChannelType = "none" // refused here, so that miniredis has little to do
-			}
-			if i == 500 {
-				j = newJob("late")
-			}
-			if !yield(j, nil) {
-				return
-			}
-		}
-	}
-	sum, err := client.CreateAll(ctx, jobs, func(enqueue.Result) { cancel() })
-	if !errors.Is(err, context.Canceled) || sum != (enqueue.Summary{Queued: 3, Invalid: 497}) {
-		t.Errorf("%+v, %v; want what came before, and context.Canceled", sum, err)
-	}
-	if n := c.LLen(t.Context(), "asynq:{"+queue+"}:pending").Val(); n != 3 {
-		t.Errorf("%d tasks are pending, want 3", n)
-	}
-	if sum, err := client.CreateAll(t.Context(), jobs, nil); err != nil || sum.Queued != 1 || sum.Known != 3 {
-		t.Errorf("sent again: %+v, %v; want the late one queued", sum, err)
-	}
-}
-
 func TestAsynqSeesTheTaskAsItsOwn(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 		client := newClient(t, c, dataKey)

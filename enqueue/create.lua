@@ -1,34 +1,103 @@
--- Writes new jobs of one account: record and task together. See package enqueue.
--- KEYS: the seven lists of the account's normal queue and of its high one, then
---   for each job the keys of insert and of asynq.
--- ARGV: number of jobs, of insert's keys and arguments, of asynq's keys and
---   arguments for each job, the channel to wake, the names of the two queues, then
---   for each job both lists of arguments.
--- Returns for each job '' if it is new. Else '=' if the record that stands there
--- has the same request and '!' if it has another, then that record's priority, a
--- space and its head.
-local jobs, ik, ia, ak, aa = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local channel = ARGV[6]
-local normal = {name = ARGV[7], lists = {unpack(KEYS, 1, 7)}}
-local high = {name = ARGV[8], lists = {unpack(KEYS, 8, 14)}}
+-- Writes new jobs of one account: records and tasks together. See package enqueue.
+-- KEYS: the seven lists of the account's normal queue and of its high one; the three
+--   keys of book; for each run the counts of its batch; for each job its record and
+--   its task's hash.
+-- ARGV: the channel to wake; the names of the two queues; the share of maxmemory
+--   above which nothing new is written ('0' = none); the name of the try; asynq's
+--   time; numbers of moulds and of runs.
+--   For each mould: its queue (1, 2), the length of the IDs it is for, and what
+--   asynq's message has before the ID, between the two of it, and after it.
+--   For each run of jobs that follow each other: how many, their priority and batch.
+--   For each job: its ID and its sealed request.
+-- Returns 'ok', and for each job that is not new its number, and '=' if the record
+-- that stands there has the same request and '!' if it has another, with that
+-- record's priority, a space and its head. Or 'full', used_memory and maxmemory:
+-- then nothing was written.
+local channel, share, try, stamp = ARGV[1], tonumber(ARGV[4]), ARGV[5], ARGV[6]
+local moulds, runs = tonumber(ARGV[7]), tonumber(ARGV[8])
+local queues = {
+  {name = ARGV[2], lists = {unpack(KEYS, 1, 7)}, mould = {}},
+  {name = ARGV[3], lists = {unpack(KEYS, 8, 14)}, mould = {}},
+}
+local a, k = 8, 17
+for _ = 1, moulds do
+  queues[tonumber(ARGV[a + 1])].mould[tonumber(ARGV[a + 2])] = {ARGV[a + 3], ARGV[a + 4], ARGV[a + 5]}
+  a = a + 5
+end
+local runOf = {}
+for r = 1, runs do
+  local run = {priority = ARGV[a + 2], batch = ARGV[a + 3], count = KEYS[k + r]}
+  run.queue = queues[run.priority == '' and 1 or 2]
+  for _ = 1, tonumber(ARGV[a + 1]) do
+    runOf[#runOf + 1] = run
+  end
+  a = a + 3
+end
+k = k + runs
+local function job(i)
+  return ARGV[a + 2 * i - 1], ARGV[a + 2 * i], KEYS[k + 2 * i - 1], KEYS[k + 2 * i]
+end
+
 local t = redis.call('TIME')
 local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
-local k, a, out = 14, 8, {}
-for i = 1, jobs do
-  local insertKeys, insertArgs = {unpack(KEYS, k + 1, k + ik)}, {unpack(ARGV, a + 1, a + ia)}
-  local head, same, priority = insert(insertKeys, insertArgs, now)
-  if not head then
-    out[i] = ''
-    local queue, taskKeys = insertArgs[5] == '' and normal or high, {unpack(KEYS, k + ik + 1, k + ik + ak)}
-    -- A new job's task stands nowhere, so only its own queue is looked at.
-    local place = {lists = queue.lists, task = taskKeys[1]}
-    queue.grew = ensure({place}, taskKeys, {unpack(ARGV, a + ia + 1, a + ia + aa)}, insertArgs[1], false) or queue.grew
+local new, ids, batches = {}, {}, {} -- new: numbers of jobs
+local head, due, out = {}, {}, {'ok'} -- head by number; due: numbers of jobs whose task must be there
+local first = {} -- by ID, the number of the new job
+for i, run in ipairs(runOf) do
+  local id, sealed, record = job(i)
+  local found, same, priority
+  local twin = first[id]
+  if twin then
+    local _, other = job(twin)
+    found, same, priority = head[twin], sealed == other, runOf[twin].priority
   else
-    out[i] = (same and '=' or '!') .. priority .. ' ' .. head
+    found, same, priority = standing(record, try .. i, sealed)
   end
-  k, a = k + ik + ak, a + ia + aa
+  if found then
+    out[#out + 1], out[#out + 2] = tostring(i), (same and '=' or '!') .. priority .. ' ' .. found
+  else
+    due[#due + 1] = i
+    if found == nil then
+      first[id], head[i] = i, newHead(try .. i, run.batch, now)
+      new[#new + 1], ids[#ids + 1] = i, id
+      if run.batch ~= '' then
+        local b = batches[run.batch] or {name = run.batch, count = run.count, n = 0}
+        batches[run.batch], b.n = b, b.n + 1
+      end
+    end
+  end
 end
-for _, queue in ipairs({normal, high}) do
+
+if #new > 0 then
+  if share > 0 then
+    local used, max = memory()
+    if max > 0 and used > share * max then
+      return {'full', string.format('%.0f', used), string.format('%.0f', max)}
+    end
+  end
+  book({unpack(KEYS, 15, 17)}, ids, batches, now)
+end
+local taskKeys, taskArgs = {}, {nil, nil, stamp}
+for _, i in ipairs(due) do
+  local id, sealed, record, task = job(i)
+  local run = runOf[i]
+  if head[i] then
+    insert(record, head[i], sealed, run.priority)
+  end
+  local queue = run.queue
+  local mould = queue.mould[#id]
+  taskKeys[1], taskKeys[2] = task, queue.lists[1]
+  taskArgs[1], taskArgs[2] = mould[1] .. id .. mould[2] .. id .. mould[3], id
+  if asynq(taskKeys, taskArgs) == 1 then
+    queue.grew = true
+  else
+    -- Something of a task is there. A new job's stands nowhere else, so only its
+    -- own queue is looked at.
+    queue.grew = ensure({{lists = queue.lists, task = task}}, taskKeys, taskArgs, id, false) or queue.grew
+  end
+end
+push()
+for _, queue in ipairs(queues) do
   if queue.grew then
     wake(channel, queue.name)
   end

@@ -1,7 +1,6 @@
 package tasks
 
 import (
-	"regexp"
 	"strings"
 )
 
@@ -134,14 +133,50 @@ func (r Request) Redact(text string) string {
 	return text
 }
 
-var (
-	accountRule = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
-	idRule      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@/=+-]{0,127}$`)
-)
-
 // ValidAccount says whether a name can name an account: 1 to 63 of a-z, 0-9,
 // underscore and hyphen, the first a letter or digit.
-func ValidAccount(name string) bool { return accountRule.MatchString(name) }
+func ValidAccount(name string) bool {
+	return name != "" && len(name) <= 63 && lowerOrDigit[name[0]] && accountBytes.all(name)
+}
+
+func validID(id string) bool {
+	return id != "" && len(id) <= 128 && letterOrDigit[id[0]] && idBytes.all(id)
+}
+
+// byteSet holds the bytes that a name may have.
+type byteSet [256]bool
+
+const (
+	lower = "abcdefghijklmnopqrstuvwxyz"
+	digit = "0123456789"
+	alnum = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + lower + digit
+)
+
+var (
+	digits        = bytesOf(digit)
+	lowerOrDigit  = bytesOf(lower + digit)
+	letterOrDigit = bytesOf(alnum)
+	accountBytes  = bytesOf(lower + digit + "_-")
+	idBytes       = bytesOf(alnum + "._:@/=+-")
+	keyBytes      = bytesOf(alnum + "_.-")
+)
+
+func bytesOf(text string) *byteSet {
+	var set byteSet
+	for i := range len(text) {
+		set[text[i]] = true
+	}
+	return &set
+}
+
+func (s *byteSet) all(text string) bool {
+	for i := range len(text) {
+		if !s[text[i]] {
+			return false
+		}
+	}
+	return true
+}
 
 func clip(s string, n int) string {
 	if len(s) <= n {

@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -22,7 +23,7 @@ func (r Ref) String() string { return r.Account + "/" + r.ID }
 // ParseRef reads what [Ref.String] wrote.
 func ParseRef(s string) (Ref, error) {
 	account, id, ok := strings.Cut(s, "/")
-	if !ok || !accountRule.MatchString(account) || !idRule.MatchString(id) {
+	if !ok || !ValidAccount(account) || !validID(id) {
 		return Ref{}, fmt.Errorf("tasks: %q does not name a job as ACCOUNT/ID", clip(s, 80))
 	}
 	return Ref{Account: account, ID: id}, nil
@@ -165,11 +166,14 @@ func (r Record) Event() (e Event, ok bool) {
 	}, true
 }
 
+var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
 // digest makes a 26-letter name from parts whose borders matter.
 func digest(parts ...string) string {
-	h := sha256.New()
+	text := make([]byte, 0, 256)
 	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
+		text = append(append(strconv.AppendInt(text, int64(len(p)), 10), ':'), p...)
 	}
-	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(h.Sum(nil)[:16]))
+	sum := sha256.Sum256(text)
+	return base32Lower.EncodeToString(sum[:16])
 }

@@ -99,7 +99,7 @@ func (j Job) Validate(rules Rules) error {
 	for _, p := range params {
 		faults.add(p.Name, rules.checkParam(p, *p.Field(&j.Request)))
 	}
-	faults.add("request", checkSize(j.Request))
+	faults.add("request", checkSize(&j.Request))
 	faults.add("batch", checkBatch(j.Batch))
 	faults.add("priority", checkPriority(j.Priority))
 	faults.add("callback_url", rules.checkCallback(j.CallbackURL))
@@ -131,23 +131,24 @@ func (f *faults) add(field, reason string) {
 
 const reasonRounded = "looks like a number that a spreadsheet has rounded; format the column as text"
 
-var (
-	metadataKeyRule = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,40}$`)
-	countryRule     = regexp.MustCompile(`^[0-9]{1,6}$`)
-	digitsRule      = regexp.MustCompile(`^[0-9]+$`)
-	// roundedRule asks for the plus sign, which spreadsheets always write: 7e10 may be a true ID.
-	roundedRule = regexp.MustCompile(`^[0-9]+([.,][0-9]+)?[eE]\+[0-9]+$`)
-)
+// roundedRule asks for the plus sign, which spreadsheets always write: 7e10 may be a true ID.
+var roundedRule = regexp.MustCompile(`^[0-9]+([.,][0-9]+)?[eE]\+[0-9]+$`)
+
+// isRounded looks for the plus sign first: a regular expression takes longer than all
+// else that is done with a value.
+func isRounded(value string) bool {
+	return strings.IndexByte(value, '+') >= 0 && roundedRule.MatchString(value)
+}
 
 // ValidMetadataKey says whether a name can be a key of a job's metadata: 1 to
 // 40 of A-Z, a-z, 0-9, dot, underscore and hyphen.
-func ValidMetadataKey(key string) bool { return metadataKeyRule.MatchString(key) }
+func ValidMetadataKey(key string) bool { return key != "" && len(key) <= 40 && keyBytes.all(key) }
 
 func checkID(id string) string {
 	switch {
-	case roundedRule.MatchString(id):
+	case isRounded(id):
 		return reasonRounded
-	case !idRule.MatchString(id):
+	case !validID(id):
 		return "must be 1 to 128 of A-Z a-z 0-9 . _ : @ / = + - and begin with a letter or digit"
 	}
 	return ""
@@ -177,25 +178,25 @@ func (r Rules) checkParam(p Param, value string) string {
 	case "ChannelType":
 		return r.checkChannel(value)
 	case "InstanceName":
-		if roundedRule.MatchString(value) {
+		if isRounded(value) {
 			return reasonRounded
 		}
 		return checkLength(value, or(r.MaxName, 128))
 	case "InstanceDescription", "OfficeAddress":
 		return checkLength(value, or(r.MaxDescription, 512))
 	case "ResourceGroupId":
-		if roundedRule.MatchString(value) {
+		if isRounded(value) {
 			return reasonRounded
 		}
 	case "ContactMail":
 		return checkMail(value)
 	case "CountryId":
-		return checkDigits(value, countryRule, "must be 1 to 6 digits, without a plus sign")
+		return checkDigits(value, 6, "must be 1 to 6 digits, without a plus sign")
 	case "FacebookBmId":
 		if len(value) > maxFacebookBmID {
 			return fmt.Sprintf("must be at most %d digits", maxFacebookBmID)
 		}
-		return checkDigits(value, digitsRule, "must be digits only")
+		return checkDigits(value, maxFacebookBmID, "must be digits only")
 	case "IsvTerms":
 		return r.checkTerms(value)
 	case "IsConfirmAudit":
@@ -262,11 +263,11 @@ func checkMail(value string) string {
 	return ""
 }
 
-func checkDigits(value string, rule *regexp.Regexp, reason string) string {
+func checkDigits(value string, most int, reason string) string {
 	switch {
-	case roundedRule.MatchString(value):
+	case isRounded(value):
 		return reasonRounded
-	case !rule.MatchString(value):
+	case len(value) > most || !digits.all(value):
 		return reason
 	}
 	return ""
@@ -299,6 +300,9 @@ func checkMetadataValue(value string) string {
 // checkText refuses what no field may hold. U+FFFD is refused with invalid
 // UTF-8, since decoders of JSON leave it in the place of what they could not read.
 func checkText(value string, lines bool) string {
+	if isPlain(value) {
+		return ""
+	}
 	if !utf8.ValidString(value) || strings.ContainsRune(value, utf8.RuneError) {
 		return "is not valid UTF-8; save the source as UTF-8"
 	}
@@ -314,6 +318,16 @@ func checkText(value string, lines bool) string {
 	return ""
 }
 
+// isPlain says whether a value is printable ASCII, as most are.
+func isPlain(value string) bool {
+	for i := range len(value) {
+		if value[i] < ' ' || value[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 func checkLength(value string, limit int) string {
 	if utf8.RuneCountInString(value) > limit {
 		return fmt.Sprintf("must be at most %d characters long", limit)
@@ -322,10 +336,16 @@ func checkLength(value string, limit int) string {
 }
 
 // checkSize counts what the parameters take in the query, percent-encoded.
-func checkSize(request Request) string {
-	size := 0
+func checkSize(request *Request) string {
+	size, most := 0, 0
 	for _, p := range params {
-		value := *p.Field(&request)
+		most += len(p.Name) + len("=&") + len("%XX")*len(*p.Field(request))
+	}
+	if most <= maxQuery {
+		return "" // however much of it is encoded
+	}
+	for _, p := range params {
+		value := *p.Field(request)
 		if value == "" {
 			continue
 		}

@@ -1,34 +1,44 @@
 package ledger
 
 import (
+	"crypto/rand"
 	_ "embed"
+	"encoding/base64"
 
 	"github.com/camsq/camsq/tasks"
 )
 
-// InsertLua is the body of a Lua function of (KEYS, ARGV, now) that writes a new
-// job's record. Package enqueue runs it in one script with asynq's own enqueueing,
-// so that record and task are written together or not at all.
+// InsertLua defines the Lua functions standing, newHead, insert and book, which write
+// new jobs' records. Package enqueue runs them in one script with asynq's own
+// enqueueing, so that records and tasks are written together or not at all.
 //
 //go:embed insert.lua
 var InsertLua string
 
-// InsertKeys is how many keys [InsertLua] takes, InsertArgs how many arguments.
-const (
-	InsertKeys = 5
-	InsertArgs = 5
-)
+// Insertion returns the key of a normalised job's record and its sealed request, for
+// [InsertLua].
+func (l *Ledger) Insertion(j tasks.Job) (key string, sealed []byte, err error) {
+	sealed, err = l.sealRequest(j)
+	return laneOf(j.Account).job(j.ID), sealed, err
+}
 
-// Insertion returns what [InsertLua] takes for a normalised job.
-func (l *Ledger) Insertion(j tasks.Job) (keys []string, args []any, err error) {
-	sealed, err := l.sealRequest(j)
-	if err != nil {
-		return nil, nil, err
-	}
-	lane := laneOf(j.Account)
-	keys = []string{lane.job(j.ID), lane.state(tasks.StateQueued), lane.count(), lane.batch(j.Batch), lane.batches()}
-	args = []any{j.ID, newRev(), sealed, j.Batch, string(j.Priority)}
-	return keys, args, nil
+// BookKeys are the keys of an account in which new jobs are entered: those that book
+// of [InsertLua] takes.
+func BookKeys(account string) []string {
+	lane := laneOf(account)
+	return []string{lane.state(tasks.StateQueued), lane.count(), lane.batches()}
+}
+
+// BatchKey is where the jobs of a batch in an account are counted.
+func BatchKey(account, batch string) string { return laneOf(account).batch(batch) }
+
+// NewTry names a try to write up to a thousand jobs. With the number of a job behind
+// it, it is the first revision of the job's record, by which the try, asked for
+// again after its reply was lost, finds what it wrote itself.
+func NewTry() string {
+	b := make([]byte, 6) // with three digits, no longer than any revision
+	rand.Read(b)         // never fails: crypto/rand ends the program instead
+	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // JobKey is where the job's record stands.

@@ -1,26 +1,47 @@
--- The body of a function of (KEYS, ARGV, now) that writes a new job's record.
--- KEYS: record, index of queued jobs, counts, counts of the batch, batches.
--- ARGV: id, revision, request, batch, priority ('' = normal).
--- Returns the head of the record that stands there already, else false; whether
--- that one has the same request; and its priority.
-local head = redis.call('HGET', KEYS[1], 'head')
-if head then
-  if string.find(head, '1 queued ' .. ARGV[2] .. ' ', 1, true) == 1 then
-    return false -- written before; only the reply was lost
+-- Functions that write new jobs' records. Package enqueue calls them in one script
+-- with asynq's own enqueueing.
+
+-- standing looks for a job's record. It returns nil if there is none, and false if
+-- this very try wrote it before and only the reply was lost; else the record's head,
+-- whether it has the same request, and its priority.
+local function standing(key, rev, sealed)
+  local head = redis.call('HGET', key, 'head')
+  if not head then
+    return nil
+  elseif string.find(head, '1 queued ' .. rev .. ' ', 1, true) == 1 then
+    return false
   end
-  return head, redis.call('HGET', KEYS[1], 'request') == ARGV[3], redis.call('HGET', KEYS[1], 'priority') or ''
+  local f = redis.call('HMGET', key, 'request', 'priority')
+  return head, f[1] == sealed, f[2] or ''
 end
-redis.call('HSET', KEYS[1],
-  'head', '1 queued ' .. ARGV[2] .. ' ' .. now .. ' 0 ' .. now .. ' ' .. ARGV[4],
-  'request', ARGV[3])
-if ARGV[5] ~= '' then
-  redis.call('HSET', KEYS[1], 'priority', ARGV[5])
+
+-- newHead is the head of a new job's record.
+local function newHead(rev, batch, now)
+  return '1 queued ' .. rev .. ' ' .. now .. ' 0 ' .. now .. ' ' .. batch
 end
-redis.call('ZADD', KEYS[2], now, ARGV[1])
-redis.call('HINCRBY', KEYS[3], 'queued', 1)
-if ARGV[4] ~= '' then
-  redis.call('HINCRBY', KEYS[4], 'queued', 1)
-  redis.call('PERSIST', KEYS[4])
-  redis.call('ZADD', KEYS[5], now, ARGV[4])
+
+-- insert writes a new job's record ('' = normal priority).
+local function insert(key, head, sealed, priority)
+  redis.call('HSET', key, 'head', head, 'request', sealed)
+  if priority ~= '' then
+    redis.call('HSET', key, 'priority', priority)
+  end
 end
-return false
+
+-- book enters new jobs into the index of queued jobs and the counts, all at once. It
+-- comes before insert: if Redis refuses it, no job stands there that nobody finds.
+-- keys: index of queued jobs, counts, batches. batches holds for each batch its
+-- name, the key of its counts and the number of its new jobs.
+local function book(keys, ids, batches, now)
+  local members = {}
+  for i, id in ipairs(ids) do
+    members[2 * i - 1], members[2 * i] = now, id
+  end
+  redis.call('ZADD', keys[1], unpack(members))
+  redis.call('HINCRBY', keys[2], 'queued', #ids)
+  for _, b in pairs(batches) do
+    redis.call('HINCRBY', b.count, 'queued', b.n)
+    redis.call('PERSIST', b.count)
+    redis.call('ZADD', keys[3], now, b.name)
+  end
+end

@@ -295,7 +295,7 @@ func (a anywhere) Open(dst, nonce, sealed, _ []byte) ([]byte, error) {
 		},
 		{
 			name: "another request under a known ID is the same", risk: "a producer's second job is dropped in silence",
-			file: "internal/ledger/insert.lua", old: "redis.call('HGET', KEYS[1], 'request') == ARGV[3]", new: "true",
+			file: "internal/ledger/insert.lua", old: "f[1] == sealed", new: "true",
 			pkg: "enqueue", test: "TestAnotherRequestUnderTheSameIDIsRefused",
 		},
 	}

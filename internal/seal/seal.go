@@ -18,7 +18,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
+	"strconv"
 	"strings"
+	"sync"
 )
 
 const (
@@ -49,9 +52,10 @@ type Keyring struct {
 }
 
 type key struct {
-	id    [idSize]byte
-	aead  cipher.AEAD
-	nonce []byte
+	id   [idSize]byte
+	aead cipher.AEAD
+	// macs holds a hash.Hash for each Seal under way, keyed for nonces.
+	macs *sync.Pool
 }
 
 // ParseKeys reads one or more keys, each the base64 form of 32 bytes, with white
@@ -92,7 +96,8 @@ func newKey(raw []byte) (key, error) {
 		return b
 	}
 	copy(k.id[:], derive("key id", idSize))
-	k.nonce = derive("nonce", keySize)
+	nonce := derive("nonce", keySize)
+	k.macs = &sync.Pool{New: func() any { return hmac.New(sha256.New, nonce) }}
 	block, err := aes.NewCipher(derive("encryption", keySize))
 	if err != nil {
 		return key{}, fmt.Errorf("seal: making the cipher: %w", err)
@@ -131,14 +136,22 @@ func (r Keyring) Seal(plain []byte, place string) ([]byte, error) {
 		return nil, errors.New("seal: no data key")
 	}
 	k := r.keys[0]
-	mac := hmac.New(sha256.New, k.nonce)
-	fmt.Fprintf(mac, "%d:%s", len(place), place)
-	mac.Write(plain)
-	out := make([]byte, 0, overhead+len(plain)+k.aead.Overhead())
+	out := make([]byte, 0, max(overhead+len(plain)+k.aead.Overhead(), sha256.Size))
+	nonce := k.nonce(out, plain, place)
 	out = append(out, version)
 	out = append(out, k.id[:]...)
-	out = append(out, mac.Sum(nil)[:nonceSize]...)
+	out = append(out, nonce[:]...)
 	return k.aead.Seal(out, out[1+idSize:overhead], plain, []byte(place)), nil
+}
+
+// nonce is the keyed digest. It uses the room of buf.
+func (k key) nonce(buf, plain []byte, place string) [nonceSize]byte {
+	mac := k.macs.Get().(hash.Hash)
+	defer k.macs.Put(mac)
+	mac.Reset()
+	mac.Write(append(append(strconv.AppendInt(buf, int64(len(place)), 10), ':'), place...))
+	mac.Write(plain)
+	return [nonceSize]byte(mac.Sum(buf)[:nonceSize])
 }
 
 // Open returns what was sealed for the place. Its errors are [ErrBroken] and

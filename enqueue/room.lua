@@ -1,0 +1,9 @@
+-- memory returns used_memory and maxmemory of the Redis that runs this, in bytes. It
+-- returns 0 and 0 if Redis knows no limit, or does not let this user ask.
+local function memory()
+  local text = redis.pcall('INFO', 'memory')
+  if type(text) ~= 'string' then
+    return 0, 0
+  end
+  return tonumber(string.match(text, '\nused_memory:(%d+)')) or 0, tonumber(string.match(text, '\nmaxmemory:(%d+)')) or 0
+end
