@@ -55,7 +55,7 @@ func (c *Client) send(ctx context.Context, ch *chunk, share float64) error {
 		return fmt.Errorf("enqueue: %w", err)
 	}
 	if err := c.prepare(ctx, queuesOf(open)...); err != nil {
-		return err
+		return orFull(open[0].account, err)
 	}
 	answers, err := c.write(ctx, open, ch.try, share)
 	for i, answer := range answers {
@@ -126,11 +126,8 @@ func (c *Client) write(ctx context.Context, parcels []*parcel, try string, share
 		}
 		answer, err := cmd.StringSlice()
 		if err != nil {
-			err = fmt.Errorf("enqueue: writing %d jobs of account %s: %w", len(parcels[i].jobs), parcels[i].account, err)
-			if outOfMemory(err) {
-				err = &fullError{account: parcels[i].account, err: err}
-			}
-			return answers, err
+			account := parcels[i].account
+			return answers, orFull(account, fmt.Errorf("enqueue: writing %d jobs of account %s: %w", len(parcels[i].jobs), account, err))
 		}
 		answers = append(answers, answer)
 	}

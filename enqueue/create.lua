@@ -71,7 +71,7 @@ end
 if #new > 0 then
   if share > 0 then
     local used, max = memory()
-    if max > 0 and used > share * max then
+    if used > share * max then
       return {'full', string.format('%.0f', used), string.format('%.0f', max)}
     end
   end

@@ -68,10 +68,13 @@ func (c *Client) memory(ctx context.Context, account string) (used, most int64, 
 	return got[0], got[1], nil
 }
 
-// outOfMemory says whether Redis has refused a script because it is at maxmemory. One
-// before version 7 says so within the error of the script.
-func outOfMemory(err error) bool {
-	return redis.IsOOMError(err) || err != nil && strings.Contains(err.Error(), "OOM command not allowed")
+// orFull makes a [*fullError] of the error by which Redis refuses to write at
+// maxmemory. One before version 7 says so within the error of the script.
+func orFull(account string, err error) error {
+	if redis.IsOOMError(err) || strings.Contains(err.Error(), "OOM command not allowed") {
+		return &fullError{account: account, err: err}
+	}
+	return err
 }
 
 // passing says whether an error may be gone after a while without anybody's doing:

@@ -5,5 +5,6 @@ local function memory()
   if type(text) ~= 'string' then
     return 0, 0
   end
-  return tonumber(string.match(text, '\nused_memory:(%d+)')) or 0, tonumber(string.match(text, '\nmaxmemory:(%d+)')) or 0
+  local max = tonumber(string.match(text, '\nmaxmemory:(%d+)')) or 0
+  return max > 0 and tonumber(string.match(text, '\nused_memory:(%d+)')) or 0, max
 end

@@ -121,14 +121,17 @@ func (s *stream) send(ctx context.Context) error {
 	}
 	s.next = nil
 	others := stepsUnderWay - 1
-	if st.apart || ctx.Err() != nil {
+	if st.apart {
 		others = 0
 	}
 	if err := s.deliver(ctx, others); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("enqueue: %w", err)
+	if ctx.Err() != nil { // perhaps only since then
+		if err := s.deliver(ctx, 0); err != nil {
+			return err
+		}
+		return fmt.Errorf("enqueue: %w", ctx.Err())
 	}
 	st.done = make(chan struct{})
 	s.under = append(s.under, st)
@@ -191,16 +194,18 @@ func (s *stream) await() {
 
 // succeed makes the attempt again, as long as that makes sense, until it succeeds.
 func (s *stream) succeed(ctx context.Context, st *step) error {
+	// After an older step has succeeded since, it is worth while at once.
+	stale := st.ended.Before(s.answered)
 	for st.err != nil {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("enqueue: %w", err)
 		}
-		// After an older step has succeeded it may be worth while at once.
-		if st.ended.After(s.answered) {
+		if !stale {
 			if err := s.bear(ctx, st.err); err != nil {
 				return err
 			}
 		}
+		stale = false
 		s.attempt(ctx, st)
 	}
 	s.answered, s.failing = st.ended, time.Time{}

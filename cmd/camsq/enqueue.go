@@ -91,6 +91,7 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 	if err := n.reach(cmd.Context()); err != nil {
 		return err
 	}
+	n.waiting = tellRoom(p.stderr)
 	in := newImporter(p.stdin, p.stderr, n.client.CreateAll)
 	refused, err := p.takeAll(cmd.Context(), in, files, n)
 	if err != nil {

@@ -22,6 +22,8 @@ type node struct {
 	rdb    redis.UniversalClient
 	ledger *ledger.Ledger
 	client *enqueue.Client
+	// waiting is told while jobs that are put in wait for room in Redis. It may be nil.
+	waiting func(used, max int64)
 }
 
 // open reads the settings and makes a node. It does not talk to Redis.
@@ -59,7 +61,11 @@ func newNode(c config) (*node, error) {
 	if n.ledger, err = ledger.New(ledger.Config{Redis: rdb, Keys: ring, Keep: c.Keep}); err != nil {
 		return nil, usage("%w", err)
 	}
-	n.client, err = enqueue.New(enqueue.Config{Redis: rdb, DataKeys: keys, Rules: c.rules()})
+	n.client, err = enqueue.New(enqueue.Config{Redis: rdb, DataKeys: keys, Rules: c.rules(), Waiting: func(used, max int64) {
+		if n.waiting != nil {
+			n.waiting(used, max)
+		}
+	}})
 	if err != nil {
 		return nil, usage("%w", err)
 	}

@@ -1,0 +1,228 @@
+package enqueue_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/redistest"
+)
+
+// The connection is cut at each step in turn, before or after the step was written,
+// and the producer dies of it. The same sequence again puts in what is missing.
+func TestAProducerThatIsCutOffAtAnyStepGoesOnWhereItWas(t *testing.T) {
+	each(t, func(t *testing.T, c redis.UniversalClient) {
+		const steps = 6
+		const jobs = steps * stepSize
+		for _, how := range []fault{beforeScript, afterScript} {
+			for at := range steps {
+				t.Run(fmt.Sprintf("fault %d in step %d", how, at), func(t *testing.T) {
+					c.FlushDB(t.Context())
+					create(t, newClient(t, c, dataKey), numberedJob(0), enqueue.StatusQueued) // so that Redis knows the script
+					mine, wire := cutable(t, c, -1)
+					dying := newClientWith(t, enqueue.Config{Redis: mine, Patience: time.Nanosecond})
+					told := 0
+					if at == 0 {
+						wire.fail(how, 1)
+					}
+					sum, err := dying.CreateAll(t.Context(), numbered(jobs), func(enqueue.Result) {
+						if told++; told == at*stepSize {
+							wire.fail(how, 1)
+						}
+					})
+					if err != nil && (sum.Queued+sum.Known != told || told%stepSize != 0) {
+						t.Errorf("%+v, %v with %d told", sum, err, told)
+					}
+					there := int(c.LLen(t.Context(), keysOf(queue)("pending")).Val())
+					if there < told {
+						t.Errorf("%d jobs are there, and %d were told", there, told)
+					}
+					mustBeWhole(t, c, there)
+
+					again, err := newClient(t, c, dataKey).CreateAll(t.Context(), numbered(jobs), nil)
+					if err != nil || again != (enqueue.Summary{Queued: jobs - there, Known: there}) {
+						t.Errorf("again: %+v, %v; want %d known", again, err, there)
+					}
+					mustHoldOnce(t, c, jobs)
+				})
+			}
+		}
+	})
+}
+
+func TestALostConnectionIsWaitedOutAndNothingIsWrittenTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := redistest.Mini(t)
+		mine, wire := cutable(t, c, -1)
+		const jobs = 20 * stepSize
+		told := 0
+		sum, err := newClient(t, mine, dataKey).CreateAll(t.Context(), numbered(jobs), func(r enqueue.Result) {
+			if r.Status != enqueue.StatusQueued {
+				t.Errorf("%s is %s", r.Job.ID, r.Status) // what an earlier try wrote is no other's
+			}
+			if told++; told%(2*stepSize) == 0 {
+				wire.fail([]fault{beforeScript, afterScript}[told/stepSize/2%2], 3)
+			}
+		})
+		if err != nil || sum != (enqueue.Summary{Queued: jobs}) {
+			t.Errorf("%+v, %v", sum, err)
+		}
+		mustHoldOnce(t, c, jobs)
+	})
+}
+
+func TestARedisThatStaysAwayIsWaitedForAsLongAsTheSettingSays(t *testing.T) {
+	for _, patience := range []time.Duration{0, 5 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			_, c := redistest.Mini(t)
+			mine, wire := cutable(t, c, -1)
+			client := newClientWith(t, enqueue.Config{Redis: mine, Patience: patience})
+			var begin time.Time
+			told := 0
+			sum, err := client.CreateAll(t.Context(), numbered(20*stepSize), func(enqueue.Result) {
+				if told++; told == 5*stepSize {
+					wire.fail(beforeScript, 1e6)
+					begin = time.Now()
+				}
+			})
+			if err == nil || sum.Queued != told {
+				t.Errorf("%+v, %v with %d told", sum, err, told)
+			}
+			want := patience
+			if want == 0 {
+				want = enqueue.DefaultPatience
+			}
+			if took := time.Since(begin); took < want || took > want+5*time.Second {
+				t.Errorf("it tried for %v, want %v", took, want)
+			}
+		})
+	}
+}
+
+func TestCancelingEndsTheTrying(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := redistest.Mini(t)
+		mine, wire := cutable(t, c, -1)
+		client := newClient(t, mine, dataKey)
+		create(t, client, numberedJob(0), enqueue.StatusQueued)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		wire.fail(beforeScript, 1e6)
+		begin := time.Now()
+		if sum, err := client.CreateAll(ctx, numbered(10*stepSize), nil); !errors.Is(err, context.DeadlineExceeded) || sum != (enqueue.Summary{}) {
+			t.Errorf("%+v, %v", sum, err)
+		}
+		if took := time.Since(begin); took != 3*time.Second {
+			t.Errorf("it took %v to end, want the context's 3s", took)
+		}
+	})
+}
+
+func TestARefusalIsNotTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := redistest.Mini(t)
+		c.Set(t.Context(), "camsq:{"+queue+"}:state:queued", "no sorted set", 0)
+		begin := time.Now()
+		sum, err := newClient(t, c, dataKey).CreateAll(t.Context(), numbered(3*stepSize), nil)
+		if err == nil || sum != (enqueue.Summary{}) {
+			t.Errorf("%+v, %v", sum, err)
+		}
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		// What cannot be entered where it is found again is not written at all.
+		if n := len(c.Keys(t.Context(), "*:job:*").Val()) + len(c.Keys(t.Context(), "asynq:{*").Val()); n != 0 {
+			t.Errorf("%d keys were written", n)
+		}
+	})
+}
+
+// The environment of a test that is run as another process: the Redis that it works on.
+const (
+	childRedis = "ENQUEUE_TEST_REDIS"
+	childKey   = "ENQUEUE_TEST_KEY"
+	childJobs  = 120 * stepSize
+)
+
+// This is no test but the producer that the next one kills. It tells each step.
+func TestProducerProcess(t *testing.T) {
+	addr := os.Getenv(childRedis)
+	if addr == "" {
+		return
+	}
+	c := redis.NewClient(&redis.Options{Addr: addr})
+	defer c.Close()
+	client, err := enqueue.New(enqueue.Config{Redis: c, DataKeys: os.Getenv(childKey)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	sum, err := client.CreateAll(t.Context(), numbered(childJobs), func(enqueue.Result) {
+		if told++; told%stepSize == 0 {
+			fmt.Println("told", told)
+		}
+	})
+	fmt.Println("end", sum, err)
+}
+
+func TestAProducerThatIsKilledAtAnyMomentLosesAndDoublesNothing(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := redistest.Start(t)
+	c := server.Client()
+	last := 0
+	for kill := range 8 {
+		cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestProducerProcess$")
+		cmd.Env = append(os.Environ(), childRedis+"="+server.Addr(), childKey+"="+dataKey)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		told := killAfter(t, cmd, out, last+rand.IntN(childJobs/10))
+		there := int(c.LLen(t.Context(), keysOf(queue)("pending")).Val())
+		if there < told || there < last {
+			t.Errorf("kill %d: %d jobs are there; %d were told, and %d were there before", kill, there, told, last)
+		}
+		mustBeWhole(t, c, there)
+		last = there
+	}
+	if last == 0 || last == childJobs {
+		t.Fatalf("%d jobs were there after the last kill: this cannot prove anything", last)
+	}
+	sum, err := newClient(t, c, dataKey).CreateAll(t.Context(), numbered(childJobs), nil)
+	if err != nil || sum != (enqueue.Summary{Queued: childJobs - last, Known: last}) {
+		t.Errorf("%+v, %v; want %d known", sum, err, last)
+	}
+	mustHoldOnce(t, c, childJobs)
+}
+
+// killAfter kills a producer when it has told so many jobs, and returns how many it
+// has told in the end.
+func killAfter(t *testing.T, cmd *exec.Cmd, out io.Reader, after int) (told int) {
+	t.Helper()
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if _, err := fmt.Sscanf(lines.Text(), "told %d", &told); err == nil && told >= after {
+			_ = cmd.Process.Kill()
+		}
+	}
+	_ = cmd.Wait()
+	return told
+}

@@ -1,0 +1,224 @@
+package enqueue_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/redistest"
+)
+
+// filled is a real Redis with a maxmemory of 32 MB, noeviction, and so much in it that
+// the given share is in use.
+func filled(t *testing.T, share float64) (*redistest.Server, *redis.Client) {
+	t.Helper()
+	const most = 32 << 20
+	s := redistest.Start(t, "--maxmemory", "32mb", "--maxmemory-policy", "noeviction")
+	c := s.Client()
+	for i := 0; float64(usedMemory(t, c)) < share*most; i++ {
+		// At the limit itself the last one may be refused; that is enough.
+		if err := c.RPush(t.Context(), "ballast", strings.Repeat("x", 16<<10)).Err(); err != nil && !redis.IsOOMError(err) {
+			t.Fatal(err)
+		}
+	}
+	return s, c
+}
+
+func usedMemory(t *testing.T, c redis.UniversalClient) (n int64) {
+	t.Helper()
+	for line := range strings.Lines(c.Info(t.Context(), "memory").Val()) {
+		if value, ok := strings.CutPrefix(line, "used_memory:"); ok {
+			for _, digit := range strings.TrimSpace(value) {
+				n = 10*n + int64(digit-'0')
+			}
+			return n
+		}
+	}
+	t.Fatal("INFO tells no used_memory")
+	return 0
+}
+
+func newClientWith(t *testing.T, config enqueue.Config) *enqueue.Client {
+	t.Helper()
+	config.DataKeys = dataKey
+	client, err := enqueue.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// mustBeWhole makes sure that of the numbered jobs those are there which were told,
+// and nothing of any other.
+func mustBeWhole(t *testing.T, c redis.UniversalClient, told int) {
+	t.Helper()
+	ctx := t.Context()
+	records, tasks := len(c.Keys(ctx, "camsq:{"+queue+"}:job:*").Val()), len(c.Keys(ctx, keysOf(queue)("t:*")).Val())
+	pending, indexed := int(c.LLen(ctx, keysOf(queue)("pending")).Val()), int(c.ZCard(ctx, "camsq:{"+queue+"}:state:queued").Val())
+	counted, _ := c.HGet(ctx, "camsq:{"+queue+"}:count", "queued").Int()
+	if records != told || tasks != told || pending != told || indexed != told || counted != told {
+		t.Errorf("%d records, %d tasks, %d pending, %d indexed, %d counted; want %d of each", records, tasks, pending, indexed, counted, told)
+	}
+}
+
+func TestAnImportWaitsWhileRedisIsFullerThanItsRoomAndGoesOn(t *testing.T) {
+	t.Parallel()
+	_, c := filled(t, 0.59)
+	const jobs = 20 * stepSize
+	told, waits := 0, 0
+	client := newClientWith(t, enqueue.Config{Redis: c, Waiting: func(used, max int64) {
+		waits++
+		if max != 32<<20 || float64(used) <= enqueue.DefaultRoom*float64(max) || float64(used) > 0.7*float64(max) {
+			t.Errorf("it waits at %d of %d bytes", used, max)
+		}
+		// All that is under way has ended before, and was written as a whole or not at all.
+		if n := c.LLen(t.Context(), keysOf(queue)("pending")).Val(); n%stepSize != 0 || n < int64(told) || n == jobs {
+			t.Errorf("it waits with %d tasks pending and %d jobs told", n, told)
+		}
+		mustBeWhole(t, c, int(c.LLen(t.Context(), keysOf(queue)("pending")).Val()))
+		if waits == 2 {
+			c.Del(t.Context(), "ballast")
+		}
+	}})
+	sum, err := client.CreateAll(t.Context(), numbered(jobs), func(enqueue.Result) { told++ })
+	if err != nil || sum != (enqueue.Summary{Queued: jobs}) {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	if waits != 2 {
+		t.Errorf("it waited %d times, want until there was room", waits)
+	}
+	mustHoldOnce(t, c, jobs)
+}
+
+func TestAStepThatRedisHasNoMemoryForIsNotWrittenAndComesAgain(t *testing.T) {
+	t.Parallel()
+	_, c := filled(t, 0.96)
+	const jobs = 40 * stepSize
+	waits := 0
+	client := newClientWith(t, enqueue.Config{Redis: c, Room: 1, Waiting: func(used, max int64) {
+		waits++
+		if used <= max || max != 32<<20 {
+			t.Errorf("it waits at %d of %d bytes", used, max)
+		}
+		n := c.LLen(t.Context(), keysOf(queue)("pending")).Val()
+		if n%stepSize != 0 || n == jobs {
+			t.Errorf("it waits with %d tasks pending", n)
+		}
+		mustBeWhole(t, c, int(n))
+		if waits == 2 {
+			c.ConfigSet(t.Context(), "maxmemory", "256mb")
+		}
+	}})
+	sum, err := client.CreateAll(t.Context(), numbered(jobs), nil)
+	if err != nil || sum != (enqueue.Summary{Queued: jobs}) || waits < 2 {
+		t.Errorf("%+v, %v after %d waits", sum, err, waits)
+	}
+	mustHoldOnce(t, c, jobs)
+}
+
+func TestARedisThatDoesNotTellItsMemoryIsWaitedForOnlyWhenItRefuses(t *testing.T) {
+	t.Parallel()
+	server, admin := filled(t, 0.8)
+	if err := admin.Do(t.Context(), "ACL", "SETUSER", "producer", "reset", "on", ">secret", "~*", "allchannels", "+@all", "-info").Err(); err != nil {
+		t.Fatal(err)
+	}
+	c := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "producer", Password: "secret"})
+	defer c.Close()
+	if err := c.Info(t.Context()).Err(); !redis.IsPermissionError(err) {
+		t.Fatalf("INFO: %v: this cannot prove anything", err)
+	}
+	waits := 0
+	client := newClientWith(t, enqueue.Config{Redis: c, Waiting: func(used, max int64) {
+		if waits++; used != 0 || max != 0 {
+			t.Errorf("it knows %d and %d", used, max)
+		}
+		admin.ConfigSet(t.Context(), "maxmemory", "256mb")
+	}})
+	if sum, err := client.CreateAll(t.Context(), numbered(2*stepSize), nil); err != nil || sum.Queued != 2*stepSize || waits != 0 {
+		t.Errorf("above the room: %+v, %v after %d waits", sum, err, waits)
+	}
+	const jobs = 40 * stepSize
+	if sum, err := client.CreateAll(t.Context(), numbered(jobs), nil); err != nil || sum.Queued+sum.Known != jobs || waits == 0 {
+		t.Errorf("above maxmemory: %+v, %v after %d waits", sum, err, waits)
+	}
+	mustHoldOnce(t, admin, jobs)
+}
+
+func TestWhatIsThereNeedsNoRoom(t *testing.T) {
+	t.Parallel()
+	_, c := filled(t, 0.1)
+	waits := 0
+	client := newClientWith(t, enqueue.Config{Redis: c, Waiting: func(int64, int64) { waits++ }})
+	const jobs = 3 * stepSize
+	if _, err := client.CreateAll(t.Context(), numbered(jobs), nil); err != nil {
+		t.Fatal(err)
+	}
+	c.ConfigSet(t.Context(), "maxmemory", "1mb")
+	if sum, err := client.CreateAll(t.Context(), numbered(jobs), nil); err != nil || sum != (enqueue.Summary{Known: jobs}) || waits != 0 {
+		t.Errorf("%+v, %v after %d waits; want all known", sum, err, waits)
+	}
+}
+
+func TestASingleJobGoesInAboveTheRoomAndIsRefusedAtMaxmemory(t *testing.T) {
+	t.Parallel()
+	_, c := filled(t, 0.8)
+	client := newClientWith(t, enqueue.Config{Redis: c, Waiting: func(int64, int64) { t.Error("a single job waits") }})
+	create(t, client, newJob("a"), enqueue.StatusQueued)
+	c.ConfigSet(t.Context(), "maxmemory", "1mb")
+	if _, err := client.Create(t.Context(), newJob("b")); !redis.IsOOMError(err) {
+		t.Errorf("at maxmemory: %v; want Redis's own error", err)
+	}
+	mustBeWhole(t, c, 1)
+}
+
+func TestCancelingEndsTheWaitForRoom(t *testing.T) {
+	t.Parallel()
+	_, c := filled(t, 0.8)
+	ctx, cancel := context.WithCancel(t.Context())
+	var canceled time.Time
+	client := newClientWith(t, enqueue.Config{Redis: c, Waiting: func(int64, int64) {
+		canceled = time.Now()
+		cancel()
+	}})
+	sum, err := client.CreateAll(ctx, numbered(10*stepSize), nil)
+	if !errors.Is(err, context.Canceled) || sum != (enqueue.Summary{}) {
+		t.Errorf("%+v, %v; want context.Canceled", sum, err)
+	}
+	if took := time.Since(canceled); canceled.IsZero() || took > 10*time.Second {
+		t.Errorf("it took %v to end", took)
+	}
+	mustBeWhole(t, c, 0)
+}
+
+func TestRoomIsThatOfTheAccountsNodeInACluster(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	waits := 0
+	client := newClientWith(t, enqueue.Config{Redis: c, Waiting: func(used, max int64) {
+		if waits++; used <= 0 || max != 1<<20 {
+			t.Errorf("it waits at %d of %d bytes", used, max)
+		}
+		c.ConfigSet(t.Context(), "maxmemory", "0")
+	}})
+	c.ConfigSet(t.Context(), "maxmemory", "1mb")
+	if sum, err := client.CreateAll(t.Context(), numbered(stepSize), nil); err != nil || sum.Queued != stepSize || waits != 1 {
+		t.Errorf("%+v, %v after %d waits", sum, err, waits)
+	}
+}
+
+func TestSettingsOfAnImportThatCannotWorkAreRefused(t *testing.T) {
+	_, c := redistest.Mini(t)
+	for name, config := range map[string]enqueue.Config{
+		"Room": {Room: 1.5}, "Room below": {Room: -0.1}, "Patience": {Patience: -time.Second},
+	} {
+		config.Redis, config.DataKeys = c, dataKey
+		if _, err := enqueue.New(config); err == nil || !strings.Contains(err.Error(), "Config."+strings.Fields(name)[0]) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
