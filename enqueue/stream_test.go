@@ -267,7 +267,7 @@ func TestManyAccountsGoTogether(t *testing.T) {
 
 func TestScriptsThatAreForgottenOnTheWayLoseNothing(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
-		const n = 12 * stepSize
+		const n = 6 * stepSize
 		told := 0
 		sum, err := newClient(t, c, dataKey).CreateAll(t.Context(), numbered(n), func(enqueue.Result) {
 			if told++; told%100 == 0 {
