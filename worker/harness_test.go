@@ -198,7 +198,7 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 			Create: limits.Bucket(ledger.LimitKey(account, "CreateInstance"), ratelimit.Limit{Rate: 50, Burst: 10}),
 			List:   limits.Bucket(ledger.LimitKey(account, "ListInstance"), ratelimit.Limit{Rate: 50, Burst: 10}),
 		}},
-		Ledger: books, Callbacks: client, Breaker: books, Sender: w.post, Schedule: threeTries,
+		Ledger: books, Batches: books, Callbacks: client, Breaker: books, Sender: w.post, Schedule: threeTries,
 		Lookout:   lookout{books, client, queue},
 		LookEvery: 2 * time.Second, // each look is real time
 		Log:       slog.New(slog.NewTextHandler(w.log, nil)),
