@@ -201,8 +201,9 @@ type imported struct {
 	source
 	rows, queued, twice, conflicts, bad int64
 	known                               tally
-	// lanes counts the queued jobs by account.
-	lanes map[string]int64
+	// lanes counts the queued jobs by account; accounts are those of all accepted jobs.
+	lanes    map[string]int64
+	accounts map[string]bool
 	// open is the line of the first row whose fate is not known, or 0.
 	open int
 }
@@ -210,7 +211,7 @@ type imported struct {
 // take reads one file. Its error is a [*enqueue.FileError], an [*exitError], or
 // what the client returned; what was imported until then holds.
 func (in *importer) take(ctx context.Context, s source) (*imported, error) {
-	got := &imported{source: s, known: tally{}, lanes: map[string]int64{}}
+	got := &imported{source: s, known: tally{}, lanes: map[string]int64{}, accounts: map[string]bool{}}
 	file, err := s.open(ctx, in.stdin)
 	if err != nil {
 		return got, err
@@ -277,6 +278,7 @@ func (in *importer) note(got *imported, at place, r enqueue.Result) {
 	}
 	// The row's own text is let go of: these may be many.
 	ref = tasks.Ref{Account: strings.Clone(ref.Account), ID: strings.Clone(ref.ID)}
+	got.accounts[ref.Account] = true
 	in.index[ref] = len(in.jobs)
 	in.jobs = append(in.jobs, followed{ref: ref, at: at, state: r.State})
 }

@@ -192,10 +192,13 @@ func (n *node) batch(ctx context.Context, s filter) (tally, error) {
 		if err != nil {
 			return nil, n.noAnswer(ctx, err)
 		}
-		for state, count := range counts {
-			if sum == nil {
-				sum = tally{}
-			}
+		if counts == nil {
+			continue
+		}
+		if sum == nil {
+			sum = tally{}
+		}
+		for state, count := range counts.Jobs {
 			sum[state] += count
 		}
 	}

@@ -35,21 +35,36 @@ const codeField = "code:"
 // Batch reads how a batch stands in an account. It is nil if the account has no
 // job of it, or none that ended less than [Config.Keep] ago.
 func (l *Ledger) Batch(ctx context.Context, account, name string) (*tasks.Batch, error) {
+	found, err := l.BatchIn(ctx, []string{account}, name)
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+// BatchIn does it for several accounts, in their order and in one round trip.
+func (l *Ledger) BatchIn(ctx context.Context, accounts []string, name string) ([]*tasks.Batch, error) {
 	var now *redis.TimeCmd
-	var fields *redis.MapStringStringCmd
+	fields := make([]*redis.MapStringStringCmd, len(accounts))
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		now, fields = p.Time(ctx), p.HGetAll(ctx, laneOf(account).batch(name))
+		now = p.Time(ctx)
+		for i, account := range accounts {
+			fields[i] = p.HGetAll(ctx, laneOf(account).batch(name))
+		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("ledger: reading batch %q of account %s: %w", name, account, err)
+		return nil, fmt.Errorf("ledger: reading batch %q: %w", name, err)
 	}
-	if len(fields.Val()) == 0 {
-		return nil, nil
+	out := make([]*tasks.Batch, len(accounts))
+	for i, account := range accounts {
+		if len(fields[i].Val()) > 0 {
+			b := decodeBatch(account, name, fields[i].Val())
+			b.Now = now.Val()
+			out[i] = &b
+		}
 	}
-	b := decodeBatch(account, name, fields.Val())
-	b.Now = now.Val()
-	return &b, nil
+	return out, nil
 }
 
 // decodeBatch is lenient: it is about numbers that are told to people.
