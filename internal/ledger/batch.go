@@ -117,7 +117,8 @@ func stateArgs() []any {
 // CloseBatch notes that the last job of a batch was sent in an account. If none of
 // its jobs is open, the batch is completed by that, and the number of the completion
 // is returned; it is then to be told. Else, and if the account has no job of it, the
-// number is 0. Closing again changes nothing, unless there are more jobs than then.
+// number is 0. Closing again changes nothing, unless there are more jobs than then,
+// and returns the number again for as long as it is owed.
 func (l *Ledger) CloseBatch(ctx context.Context, account, name string) (completion int64, err error) {
 	lane := laneOf(account)
 	keys := []string{lane.batch(name), lane.completions(name), lane.owedBatches(), lane.deadBatches()}
