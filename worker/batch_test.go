@@ -185,7 +185,7 @@ func (w *world) completions() map[string]tasks.Event {
 func (w *world) awaitCompletions(limit time.Duration, n int) map[string]tasks.EventBatchJobs {
 	w.t.Helper()
 	w.await("told of the batches", limit, func() bool { return len(w.completions()) >= n })
-	time.Sleep(15 * time.Minute)
+	time.Sleep(3 * time.Minute)
 	out := map[string]tasks.EventBatchJobs{}
 	for _, e := range w.completions() {
 		out[tasks.BatchRef{Account: e.Data.Account, Batch: e.Data.BatchID, Completion: e.Data.Batch.Completion}.String()] = e.Data.Batch.Jobs
@@ -222,7 +222,7 @@ func TestABatchIsToldOnce(t *testing.T) {
 			w.file("march", "a")
 			w.start(told())
 			w.await("the end", time.Minute, w.created("a"))
-			time.Sleep(time.Hour)
+			time.Sleep(3 * time.Minute)
 			if n := len(w.completions()); n != 0 {
 				w.t.Errorf("%d completions of a batch that nobody has closed", n)
 			}
@@ -368,7 +368,7 @@ func TestAHeldJobIsDecidedBeforeItsBatchIsTold(t *testing.T) {
 		w.file("march", "a", "b")
 		w.closeBatch("march", account)
 		w.await("held", time.Hour, func() bool { return w.record("b").State == tasks.StateHeld })
-		time.Sleep(time.Hour)
+		time.Sleep(3 * time.Minute)
 		if n := len(w.completions()); n != 0 {
 			t.Errorf("%d completions while a job is held", n)
 		}

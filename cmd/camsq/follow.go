@@ -72,9 +72,9 @@ func (f *follower) follow(ctx context.Context) error {
 			return err
 		}
 		switch now := fmt.Sprint(f.stand()); {
-		case now != before:
+		case now != before || f.outlook.heldBack():
 			moved, before = time.Now(), now
-		case !told && time.Since(moved) > stillTime && !f.outlook.heldBack():
+		case !told && time.Since(moved) > stillTime:
 			told = true
 			f.progress.say("Nothing has happened for " + span(stillTime) + ". Is a worker running (camsq worker)? After one was killed, the jobs in its hands wait for up to two minutes. camsq status tells more.")
 		}

@@ -424,6 +424,8 @@ func (n *node) next(ctx context.Context, r tasks.Record) (string, error) {
 		return fmt.Sprintf("It has ended, and is not tried again by itself: camsq retry %s.", word(r.Ref().String())), nil
 	case tasks.StateCancelled:
 		return "It has ended: somebody withdrew it before it was called.", nil
+	case batchCompleted:
+		return fmt.Sprintf("Its callback was given up: camsq retry --callbacks %s.", word(r.Ref().String())), nil
 	case tasks.StateCreated:
 	}
 	if r.Callback.State == tasks.CallbackOwed {
