@@ -9,6 +9,9 @@
 // A job of [tasks.PriorityHigh] goes before its account's others. Priority and batch
 // are no part of the request: a job that is there keeps those that it has.
 //
+// Jobs may name a batch. Whoever has sent the last job of it says so with
+// [Client.CloseBatch]; the account's webhook receiver is told when all have ended.
+//
 // It refuses to call the API, and to judge whether a job may run: asynq decides
 // when, the ledger decides whether.
 package enqueue

@@ -84,7 +84,7 @@ func (n *node) batchStatus(ctx context.Context, b *tasks.Batch) (batchStatus, er
 		return s, nil
 	}
 	var err error
-	if s.prospect, err = n.prospect(ctx, b.Account); err != nil {
+	if s.prospect, err = n.prospect(ctx, b.Account, unsettled(s.Jobs)); err != nil {
 		return s, err
 	}
 	lane := s.prospect.status()

@@ -12,27 +12,29 @@ import (
 // prospect is what an account's pace promises.
 type prospect struct {
 	laneFacts
-	// open counts all jobs of the account that go further by themselves.
-	open int64
+	// others counts the account's jobs that go further by themselves besides those in
+	// question.
+	others int64
 }
 
-func (n *node) prospect(ctx context.Context, account string) (prospect, error) {
+// prospect is that of an account for so many of its open jobs.
+func (n *node) prospect(ctx context.Context, account string, jobs int64) (prospect, error) {
 	facts, err := n.laneFacts(ctx, account)
 	if err != nil {
 		return prospect{}, err
 	}
 	open, err := n.ledger.CountUnfinished(ctx, account)
-	return prospect{facts, open}, err
+	return prospect{facts, max(0, open-jobs)}, err
 }
 
-// rest is how long some of the account's open jobs need: at least, and at most if
-// its others go first. ok is false if something holds the account back.
+// rest is how long the jobs in question need: at least, and at most if the account's
+// others go first. ok is false if something holds the account back.
 func (p prospect) rest(open int64) (least, most time.Duration, ok bool) {
 	if p.Pause != nil || p.Trip != nil || p.Quota.Rate <= 0 {
 		return 0, 0, false
 	}
 	seconds := func(n int64) time.Duration { return time.Duration(float64(n) / p.Quota.Rate * float64(time.Second)) }
-	return seconds(open), seconds(max(open, p.open)), true
+	return seconds(open), seconds(open + p.others), true
 }
 
 // between is "12 min", or "12 min to 3 h" if the two are not about the same.
@@ -58,7 +60,7 @@ const (
 // outlook tells how fast followed jobs end, what holds them back, and when the rest
 // will have ended. That of nobody says nothing.
 type outlook struct {
-	ask   func(ctx context.Context, account string) (prospect, error)
+	ask   func(ctx context.Context, account string, jobs int64) (prospect, error)
 	asked time.Time
 	// lanes are the accounts that have open jobs, of those that were looked at.
 	lanes map[string]prospect
@@ -74,7 +76,7 @@ type sample struct {
 	done int64
 }
 
-func newOutlook(ask func(context.Context, string) (prospect, error)) *outlook {
+func newOutlook(ask func(context.Context, string, int64) (prospect, error)) *outlook {
 	return &outlook{ask: ask, lanes: map[string]prospect{}, told: map[string]string{}}
 }
 
@@ -124,7 +126,7 @@ func (o *outlook) take(ctx context.Context, jobs map[string]tally) (news []strin
 func (o *outlook) look(ctx context.Context, account string) (prospect, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	return o.ask(ctx, account)
+	return o.ask(ctx, account, unsettled(o.jobs[account]))
 }
 
 // open are the accounts with open jobs, those with the most first.

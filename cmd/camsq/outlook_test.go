@@ -35,7 +35,7 @@ func newBatchFollower(c counts, w *bytes.Buffer, pace func(account string) (pros
 		crowd.batches = append(crowd.batches, b)
 		total += tally(b.Jobs).sum()
 	}
-	return &follower{crowd: crowd, progress: newProgress(w, int(total)), outlook: newOutlook(func(_ context.Context, account string) (prospect, error) {
+	return &follower{crowd: crowd, progress: newProgress(w, int(total)), outlook: newOutlook(func(_ context.Context, account string, _ int64) (prospect, error) {
 		return pace(account)
 	})}
 }
@@ -129,7 +129,7 @@ func TestTheOutlookOfSeveralAccounts(t *testing.T) {
 		p := lanes["c"]
 		p.Pause = &tasks.Pause{Since: time.Now()}
 		lanes["c"] = p
-		o := newOutlook(func(_ context.Context, account string) (prospect, error) { return lanes[account], nil })
+		o := newOutlook(func(_ context.Context, account string, _ int64) (prospect, error) { return lanes[account], nil })
 		queued := func(n int64) tally { return tally{tasks.StateQueued: n} }
 		jobs := map[string]tally{"a": queued(20), "b": queued(100), "c": queued(1000), "d": {tasks.StateCreated: 5}}
 		o.take(t.Context(), jobs)
@@ -141,7 +141,7 @@ func TestTheOutlookOfSeveralAccounts(t *testing.T) {
 		}
 		// The account has other jobs, which may go first.
 		p = lanes["b"]
-		p.open = 4 * 3600
+		p.others = 4*3600 - 100
 		lanes["b"] = p
 		time.Sleep(askEvery)
 		o.take(t.Context(), jobs)
@@ -191,7 +191,7 @@ func TestTheBarTellsPaceAndRestFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limited := at("default", 4.95)
 		limited.Limit, limited.Configured = 5, 10
-		o := newOutlook(func(context.Context, string) (prospect, error) { return limited, nil })
+		o := newOutlook(func(context.Context, string, int64) (prospect, error) { return limited, nil })
 		jobs := tally{tasks.StateQueued: 495, tasks.StateCreated: 7}
 		o.take(t.Context(), map[string]tally{"default": {tasks.StateQueued: 502}})
 		time.Sleep(10 * time.Second)

@@ -215,7 +215,9 @@ func TestHowFarACompletionIsToldIsWrittenByCompareAndSwap(t *testing.T) {
 		file(t, c, "march", "a")
 		end(t, l, "a", tasks.StateCreated, "OK")
 		closeBatch(t, l, "march")
-		note := func(cp tasks.Completion, to tasks.CallbackProgress) error { return l.NoteCompletion(t.Context(), cp, to) }
+		note := func(cp tasks.Completion, to tasks.CallbackProgress) error {
+			return l.NoteCompletion(t.Context(), cp, to)
+		}
 		lists := func(what string, owed, dead []string) {
 			t.Helper()
 			o, err := l.Overview(t.Context(), account)
