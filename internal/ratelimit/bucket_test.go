@@ -74,6 +74,7 @@ func TestNoSecondHasMoreGrantsThanRateAndBurst(t *testing.T) {
 		{ratelimit.Limit{Rate: 3.3, Burst: 3}, 2},
 		{ratelimit.Limit{Rate: 50, Burst: 10}, 3},
 		{ratelimit.Limit{Rate: 200}, 4},
+		{ratelimit.Limit{Rate: 1000}, 4}, // which books spare slots
 	}
 	for _, tt := range tests {
 		for seed := range uint64(2) {
