@@ -25,7 +25,7 @@ import (
 type fakeOptions struct {
 	addr, receiver           string
 	public                   bool
-	quota                    int
+	quota, burst             int
 	quotaModel               string
 	noRetryAfter, calm       bool
 	faultRate, receiverFails float64
@@ -59,7 +59,8 @@ PUT /_fake/quota?creates=N changes the quota while it runs.`,
 	f := cmd.Flags()
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
 	f.IntVar(&o.quota, "quota", 0, "`creates` a second that an account may make (default no limit)")
-	f.StringVar(&o.quotaModel, "quota-model", string(camstest.QuotaWindow), "how they are counted: window (in each second of the clock), bucket (steadily, a tenth of a second's worth at once) or sliding (in any second)")
+	f.StringVar(&o.quotaModel, "quota-model", string(camstest.QuotaWindow), "how they are counted: window (in each second of the clock), bucket (that fills steadily) or sliding (in any second)")
+	f.IntVar(&o.burst, "burst", 0, "`calls` that the bucket of --quota-model bucket holds (default a tenth of a second's worth)")
 	f.BoolVar(&o.noRetryAfter, "no-retry-after", false, "do not say how long to wait when the quota is used up")
 	f.DurationVar(&o.jitter, "jitter", 0, "longest `time` that a call is on its way, before it counts; each takes a random part of it")
 	f.DurationVar(&o.latency, "latency", 0, "longest `time` that a call takes, once it counts; each takes a random part of it (default 3ms, or none with --calm)")
@@ -105,6 +106,10 @@ func (o fakeOptions) check() error {
 		return usage("--quota %d: want 0 or more", o.quota)
 	case !camstest.QuotaModel(o.quotaModel).Known():
 		return usage("--quota-model %s: want window, bucket or sliding", o.quotaModel)
+	case o.burst < 0:
+		return usage("--burst %d: want 0 or more", o.burst)
+	case o.burst > 0 && o.quotaModel != string(camstest.QuotaBucket):
+		return usage("--burst is for --quota-model bucket, which is not given")
 	case o.listLag < 0:
 		return usage("--list-lag %v: want 0 or more", o.listLag)
 	case o.jitter < 0:
@@ -154,7 +159,7 @@ func runFake(ctx context.Context, p *program, c config, o fakeOptions) error {
 	}
 	server := camstest.Config{
 		Keys: map[string]string{key.AccessKeyID: key.AccessKeySecret},
-		Seed: o.seed, Quota: o.quota, QuotaModel: camstest.QuotaModel(o.quotaModel), NoRetryAfter: o.noRetryAfter,
+		Seed: o.seed, Quota: o.quota, QuotaModel: camstest.QuotaModel(o.quotaModel), Burst: o.burst, NoRetryAfter: o.noRetryAfter,
 		Jitter: o.jitter, Latency: o.latency, Calm: o.calm, FaultRate: o.faultRate, ListLag: o.listLag,
 	}
 	if key.SecurityToken != "" {

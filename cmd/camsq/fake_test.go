@@ -224,7 +224,7 @@ func TestTheFakeHasAQuotaAndAKeyOfOnesOwn(t *testing.T) {
 
 func TestAnotherQuotaCanBeSetWhileTheFakeRuns(t *testing.T) {
 	t.Parallel()
-	r := startFake(t, nil, "--quota", "1", "--quota-model", "bucket", "--calm", "--no-retry-after", "--jitter", "1ms", "--latency", "1ms", "--receiver", "127.0.0.1:0")
+	r := startFake(t, nil, "--quota", "1", "--quota-model", "bucket", "--burst", "2", "--calm", "--no-retry-after", "--jitter", "1ms", "--latency", "1ms", "--receiver", "127.0.0.1:0")
 	put := func(query string) (int, string) {
 		t.Helper()
 		q, err := http.NewRequestWithContext(t.Context(), http.MethodPut, r.env["CAMSQ_ENDPOINT"]+"/_fake/quota"+query, nil)
@@ -243,6 +243,7 @@ func TestAnotherQuotaCanBeSetWhileTheFakeRuns(t *testing.T) {
 		return resp.StatusCode, string(body)
 	}
 	c := r.client()
+	create(t, c, "shop")
 	create(t, c, "shop")
 	_, err := c.CreateInstance(t.Context(), cams.CreateInstanceRequest{ChannelType: "VIBER", InstanceName: "shop"})
 	if e, ok := errors.AsType[*cams.Error](err); !ok || e.Code != "Throttling.User" || e.RetryAfter != 0 {
@@ -281,6 +282,8 @@ func TestTheFakeRefusesInOneLine(t *testing.T) {
 		"a share above 1":         {[]string{"--fault-rate", "2"}, nil, "--fault-rate"},
 		"a negative quota":        {[]string{"--quota", "-1"}, nil, "--quota"},
 		"no such quota model":     {[]string{"--quota-model", "leaky"}, nil, "--quota-model"},
+		"a negative burst":        {[]string{"--quota-model", "bucket", "--burst", "-1"}, nil, "--burst"},
+		"a burst of no bucket":    {[]string{"--burst", "5"}, nil, "--quota-model"},
 		"a negative jitter":       {[]string{"--jitter", "-1s"}, nil, "--jitter"},
 		"a negative latency":      {[]string{"--latency", "-1s"}, nil, "--latency"},
 		"half a key":              {[]string{"--key-id", "x"}, nil, "--key-secret"},

@@ -16,15 +16,15 @@ func measureCut(ctx context.Context, l *lab, p plan, t *table) error {
 		name  string
 		quota int
 	}{{"whole", p.cutQuota}, {"cut to a third", p.cutQuota / 3}, {"restored", p.cutQuota}}
-	for _, model := range []struct {
+	for _, kind := range []struct {
 		name  string
 		flags []string
 	}{
-		{"window", []string{"--quota-model", "window"}},
-		{"bucket, no retry-after", []string{"--quota-model", "bucket", "--no-retry-after"}},
+		{"window", modelFlags("window", p.cutQuota)},
+		{"bucket, no retry-after", append(modelFlags("bucket", p.cutQuota), "--no-retry-after")},
 	} {
 		err := l.scene(ctx, func() error {
-			c, err := l.cloud(ctx, append([]string{"--quota", fmt.Sprint(p.cutQuota), "--jitter", jitter}, model.flags...)...)
+			c, err := l.cloud(ctx, kind.flags...)
 			if err != nil {
 				return err
 			}
@@ -41,7 +41,7 @@ func measureCut(ctx context.Context, l *lab, p plan, t *table) error {
 				if err != nil {
 					return err
 				}
-				setting := fmt.Sprintf("%d processes, %s, %v: %s, %d/s", processes, model.name, p.cutPhase, phase.name, phase.quota)
+				setting := fmt.Sprintf("%d processes, %s, %v: %s, %d/s", processes, kind.name, p.cutPhase, phase.name, phase.quota)
 				l.say("%s: %s", setting, got)
 				t.add("b", "used of the quota, throttled", setting, got, "")
 			}

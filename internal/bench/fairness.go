@@ -33,7 +33,7 @@ func measureFairness(ctx context.Context, l *lab, p plan, t *table) error {
 		clouds := map[string]cloud{}
 		names := []string{"large", "small"}
 		for _, name := range names {
-			c, err := l.cloud(ctx, "--quota", fmt.Sprint(quota), "--jitter", jitter)
+			c, err := l.cloud(ctx, modelFlags("window", quota)...)
 			if err != nil {
 				return err
 			}

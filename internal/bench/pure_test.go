@@ -19,7 +19,7 @@ func TestATableIsMarkdownAndReadableAsItIs(t *testing.T) {
 	want := `|     | measured     | setting         | camsq         | beside it |
 | --- | ------------ | --------------- | ------------- | --------- |
 | a   | wall / ideal | 1 process, 10/s | 1.003, 0.00 % |           |
-| b   | a\|b – c      | x               | 1             | 2 (asynq) |
+| b   | a\|b – c     | x               | 1             | 2 (asynq) |
 `
 	if diff := cmp.Diff(want, got.markdown()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -10,6 +10,27 @@ import (
 // jitter is how long a call of the measurements with a quota is on its way, at most.
 const jitter = "20ms"
 
+// modelFlags make a stand-in count its quota by a model.
+func modelFlags(model string, quota int) []string {
+	flags := []string{"--quota", fmt.Sprint(quota), "--quota-model", model, "--jitter", jitter}
+	if model == "bucket" {
+		flags = append(flags, "--burst", fmt.Sprint(bucketOf(quota)))
+	}
+	return flags
+}
+
+// bucketOf is how many calls a bucket holds: a tenth of a second's worth, and two at
+// least, since a bucket of one throttles whoever comes early by a part of the jitter.
+func bucketOf(quota int) int { return max(2, quota/10) }
+
+// modelName says how a stand-in counts.
+func modelName(model string, quota int) string {
+	if model == "bucket" {
+		return fmt.Sprintf("bucket of %d", bucketOf(quota))
+	}
+	return model
+}
+
 // concurrencyFor is how many turns a process may have under way: enough for the quota
 // when a turn takes an eighth of a second.
 func concurrencyFor(quota int) int { return max(32, quota/8) }
@@ -29,7 +50,7 @@ func measureQuota(ctx context.Context, l *lab, p plan, t *table) error {
 }
 
 func (l *lab) measureQuota(ctx context.Context, model string, q quotaPlan, n int, withPeer bool, t *table) error {
-	setting := fmt.Sprintf("%s, %d/s by %s, %s jobs", several(n, "process", "processes"), q.quota, model, count(q.jobs))
+	setting := fmt.Sprintf("%s, %d/s by %s, %s jobs", several(n, "process", "processes"), q.quota, modelName(model, q.quota), count(q.jobs))
 	ours, err := l.quotaRound(ctx, model, q.quota, func(c cloud) (round, error) {
 		if _, err := l.workers(ctx, n, c, workerSettings{rate: q.quota, concurrency: concurrencyFor(q.quota)}); err != nil {
 			return round{}, err
@@ -61,7 +82,7 @@ func (l *lab) measureQuota(ctx context.Context, model string, q quotaPlan, n int
 // quotaRound runs one round against a fresh stand-in with a quota.
 func (l *lab) quotaRound(ctx context.Context, model string, quota int, drain func(cloud) (round, error)) (r round, err error) {
 	err = l.scene(ctx, func() error {
-		c, err := l.cloud(ctx, "--quota", fmt.Sprint(quota), "--quota-model", model, "--jitter", jitter)
+		c, err := l.cloud(ctx, modelFlags(model, quota)...)
 		if err != nil {
 			return err
 		}
