@@ -37,7 +37,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		done; done
 
 .PHONY: bench
-bench: ## Measure camsq on this machine, beside plain asynq; 25 minutes, or BENCH=-quick
+bench: ## Measure camsq on this machine, beside plain asynq; takes 25 minutes, with BENCH=-quick 3
 	@go run ./internal/bench $(BENCH)
 
 .PHONY: microbench

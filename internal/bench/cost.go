@@ -130,7 +130,7 @@ func (t *table) addCosts(setting string, rounds map[string][]cost) {
 		{"jobs a second", func(c cost) float64 { return float64(c.jobs) / c.wall.Seconds() }, cost.perSecond},
 		{"worker's CPU for a job", func(c cost) float64 { return float64(c.worker) }, func(c cost) string { return c.perJob(c.worker) }},
 		{"Redis's CPU for a job", func(c cost) float64 { return float64(c.redis) }, func(c cost) string { return c.perJob(c.redis) }},
-		{"Redis commands for a job", func(c cost) float64 { return float64(c.commands) }, cost.commandsPerJob},
+		{"Redis commands for a job, in scripts too", func(c cost) float64 { return float64(c.commands) }, cost.commandsPerJob},
 	} {
 		middle := func(name string) string {
 			var values []float64
