@@ -36,15 +36,21 @@ func measureCut(ctx context.Context, l *lab, p plan, t *table) error {
 			if _, err := l.send(ctx, tasks.DefaultAccount, 0, jobs); err != nil {
 				return err
 			}
+			var whole usedQuota
+			row := func(name string, got usedQuota) {
+				setting := fmt.Sprintf("%d processes, %s: %s", processes, kind.name, name)
+				l.say("%s: %s", setting, got)
+				t.add("b", "used of the quota, throttled", setting, got.String(), "")
+			}
 			for _, phase := range phases {
 				got, err := l.phase(ctx, c, phase.quota, p.cutPhase)
 				if err != nil {
 					return err
 				}
-				setting := fmt.Sprintf("%d processes, %s, %v: %s, %d/s", processes, kind.name, p.cutPhase, phase.name, phase.quota)
-				l.say("%s: %s", setting, got)
-				t.add("b", "used of the quota, throttled", setting, got, "")
+				whole.add(got)
+				row(fmt.Sprintf("%v %s, %d/s", p.cutPhase, phase.name, phase.quota), got)
 			}
+			row("over the run", whole)
 			return nil
 		})
 		if err != nil {
@@ -54,27 +60,45 @@ func measureCut(ctx context.Context, l *lab, p plan, t *table) error {
 	return nil
 }
 
+// usedQuota is what became of a quota in some time.
+type usedQuota struct {
+	allowed                  float64
+	made, throttled, creates int
+}
+
+func (u *usedQuota) add(v usedQuota) {
+	u.allowed += v.allowed
+	u.made += v.made
+	u.throttled += v.throttled
+	u.creates += v.creates
+}
+
+func (u usedQuota) String() string {
+	return percent(float64(u.made)/u.allowed) + ", " + percent(share(u.throttled, u.creates))
+}
+
 // phase sets the quota and says what came of it. It begins with a second of the clock,
 // since a quota may be counted by them.
-func (l *lab) phase(ctx context.Context, c cloud, quota int, d time.Duration) (string, error) {
+func (l *lab) phase(ctx context.Context, c cloud, quota int, d time.Duration) (usedQuota, error) {
 	if err := pause(ctx, time.Until(time.Now().Truncate(time.Second).Add(time.Second))); err != nil {
-		return "", err
+		return usedQuota{}, err
 	}
 	if err := c.setQuota(ctx, quota); err != nil {
-		return "", err
+		return usedQuota{}, err
 	}
 	before, err := c.tally(ctx)
 	if err != nil {
-		return "", err
+		return usedQuota{}, err
 	}
 	if err := pause(ctx, d); err != nil {
-		return "", err
+		return usedQuota{}, err
 	}
 	after, err := c.tally(ctx)
 	if err != nil {
-		return "", err
+		return usedQuota{}, err
 	}
-	used := float64(after.Instances-before.Instances) / (float64(quota) * d.Seconds())
-	throttled := share(after.throttled()-before.throttled(), after.creates()-before.creates())
-	return fmt.Sprintf("%s, %s", percent(used), percent(throttled)), l.check()
+	return usedQuota{
+		allowed: float64(quota) * d.Seconds(), made: after.Instances - before.Instances,
+		throttled: after.throttled() - before.throttled(), creates: after.creates() - before.creates(),
+	}, l.check()
 }

@@ -37,7 +37,7 @@ func fullPlan() plan {
 		processes:  []int{1, 3, 10},
 		models:     []string{"window", "bucket"},
 		peerModels: []string{"window"},
-		cutQuota:   90, cutPhase: 20 * time.Second,
+		cutQuota:   90, cutPhase: 30 * time.Second,
 		backlog: 20_000, few: 100, fairRounds: 5,
 		costJobs: 10_000, costRounds: 5, depths: []int{1_000, 100_000},
 		idleLanes: 200, settle: 10 * time.Second, idleTime: 30 * time.Second,
