@@ -15,7 +15,8 @@ func measureCut(ctx context.Context, l *lab, p plan, t *table) error {
 	phases := []struct {
 		name  string
 		quota int
-	}{{"whole", p.cutQuota}, {"cut to a third", p.cutQuota / 3}, {"restored", p.cutQuota}}
+		time  time.Duration
+	}{{"whole", p.cutQuota, p.cutPhase}, {"cut to a third", p.cutQuota / 3, p.cutPhase}, {"restored", p.cutQuota, 2 * p.cutPhase}}
 	for _, kind := range []struct {
 		name  string
 		flags []string
@@ -32,7 +33,7 @@ func measureCut(ctx context.Context, l *lab, p plan, t *table) error {
 				return err
 			}
 			// More than they can do, so that there is always work.
-			jobs := int(float64(len(phases)*p.cutQuota)*p.cutPhase.Seconds()) * 2
+			jobs := int(float64(4*p.cutQuota)*p.cutPhase.Seconds()) * 2
 			if _, err := l.send(ctx, tasks.DefaultAccount, 0, jobs); err != nil {
 				return err
 			}
@@ -43,12 +44,12 @@ func measureCut(ctx context.Context, l *lab, p plan, t *table) error {
 				t.add("b", "used of the quota, throttled", setting, got.String(), "")
 			}
 			for _, phase := range phases {
-				got, err := l.phase(ctx, c, phase.quota, p.cutPhase)
+				got, err := l.phase(ctx, c, phase.quota, phase.time)
 				if err != nil {
 					return err
 				}
 				whole.add(got)
-				row(fmt.Sprintf("%v %s, %d/s", p.cutPhase, phase.name, phase.quota), got)
+				row(fmt.Sprintf("%v %s, %d/s", phase.time, phase.name, phase.quota), got)
 			}
 			row("over the run", whole)
 			return nil
