@@ -62,11 +62,8 @@ func (c *cells) next() (Row, error) {
 	c.limit.end = c.xml.InputOffset() + maxRowXML
 	for {
 		token, err := c.xml.RawToken()
-		if errors.Is(err, io.EOF) {
-			return Row{Line: c.line}, io.EOF
-		}
 		if err != nil {
-			return c.failed(err)
+			return c.failed(unexpected(err))
 		}
 		switch e := token.(type) {
 		case xml.StartElement:
@@ -79,10 +76,18 @@ func (c *cells) next() (Row, error) {
 			}
 		case xml.EndElement:
 			if e.Name.Local == "sheetData" {
-				return Row{Line: c.line}, io.EOF
+				return c.end()
 			}
 		}
 	}
+}
+
+// end reads what follows the cells: the archive's checksum is at the end.
+func (c *cells) end() (Row, error) {
+	if _, err := io.Copy(io.Discard, c.part); err != nil {
+		return c.failed(err)
+	}
+	return Row{Line: c.line}, io.EOF
 }
 
 func (c *cells) failed(err error) (Row, error) {
@@ -245,7 +250,7 @@ const maxExact = 1 << 53
 func numberText(raw string, number float64, zeros int) (string, Kind, error) {
 	raw = strings.TrimSpace(raw)
 	if math.Abs(number) >= 1e15 {
-		if strings.Trim(raw, "0123456789") == "" && number <= maxExact && !strings.HasSuffix(raw, "0") {
+		if n, err := strconv.ParseInt(raw, 10, 64); err == nil && n <= maxExact && n%10 != 0 {
 			return raw, KindNumber, nil
 		}
 		return raw, KindRounded, nil

@@ -116,7 +116,7 @@ func newDecoder(in *bufio.Reader, name string, report func(string)) (*decoder, e
 	if name != "" {
 		_, known, err := lookUp(name)
 		if err != nil {
-			return nil, &Error{Line: 1, Reason: fmt.Sprintf("the encoding %q is not known; it may be utf-8, utf-16le, gb18030, big5, shift_jis, windows-1252 or another name of the WHATWG's list", name)}
+			return nil, &Error{Line: 1, Reason: fmt.Sprintf("the encoding %q is not known; it may be utf-8, utf-16le, gb18030, big5, shift_jis, windows-1252 or another name of the WHATWG's list", clip(name))}
 		}
 		if same := known == "GBK" && marked == gb18030; marked != "" && marked != known && !same {
 			return nil, &Error{Line: 1, Reason: fmt.Sprintf("the file begins with the mark of %s, but %s is given", marked, known)}

@@ -47,10 +47,10 @@ type Format struct {
 func (f Format) String() string {
 	var parts []string
 	if f.Sheet != "" {
-		parts = append(parts, fmt.Sprintf("workbook, sheet %q", f.Sheet))
+		parts = append(parts, "workbook, sheet " + listed([]string{f.Sheet}))
 	}
 	if len(f.Others) > 0 {
-		parts = append(parts, fmt.Sprintf("not read: %q", f.Others))
+		parts = append(parts, "not read: " + listed(f.Others))
 	}
 	if f.Encoding != "" {
 		parts = append(parts, f.Encoding)

@@ -2,22 +2,23 @@ package sheet
 
 import (
 	"bufio"
-	"bytes"
+
 	"encoding/binary"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 )
 
 const (
 	// blockSize is how much text of shared strings stands together in the temporary
 	// file, and blockCount how many strings.
-	blockSize  = 32 << 10
-	blockCount = 256
+	blockSize  = 8 << 10
+	blockCount = 64
 	// cachedBlocks are kept in memory.
-	cachedBlocks = 128
+	cachedBlocks = 256
 	// maxText is the longest text of a cell, 32,767 characters, in bytes.
 	maxText = 32767 * 4
 	// maxBlocks bounds the index.
@@ -25,7 +26,7 @@ const (
 )
 
 // sharedStrings are the texts that a workbook's cells name by number. A workbook
-// may have millions of them, so they wait in a temporary file, some hundreds in a
+// may have millions of them, so they wait in a temporary file, some dozens in a
 // block; only where each block begins is kept, and the blocks used last.
 type sharedStrings struct {
 	file   tempFile
@@ -39,9 +40,10 @@ type sharedStrings struct {
 	cache   [cachedBlocks]block
 }
 
+// block is a block as it stands in the file.
 type block struct {
 	number int // from 1; 0 is none
-	texts  []string
+	raw    []byte
 }
 
 // readStrings reads the shared strings of a workbook, if it has any.
@@ -142,35 +144,37 @@ func (s *sharedStrings) get(i int) (string, error) {
 	n := sort.SearchInts(s.firsts, i+1) - 1
 	b := &s.cache[n%cachedBlocks]
 	if b.number != n+1 {
-		texts, err := s.load(n)
-		if err != nil {
+		if err := s.load(b, n); err != nil {
 			return "", err
 		}
-		*b = block{n + 1, texts}
 	}
-	return b.texts[i-s.firsts[n]], nil
+	rest := b.raw
+	for range i - s.firsts[n] {
+		_, rest = cutText(rest)
+	}
+	text, _ := cutText(rest)
+	return string(text), nil
 }
 
-func (s *sharedStrings) load(n int) ([]string, error) {
-	end, count := s.end, s.count
+// cutText takes one string off a block.
+func cutText(raw []byte) (text, rest []byte) {
+	size, n := binary.Uvarint(raw)
+	end := n + int(size)
+	return raw[n:end], raw[end:]
+}
+
+func (s *sharedStrings) load(b *block, n int) error {
+	end := s.end
 	if n+1 < len(s.offsets) {
-		end, count = s.offsets[n+1], s.firsts[n+1]
+		end = s.offsets[n+1]
 	}
-	raw := make([]byte, end-s.offsets[n])
-	if _, err := s.file.ReadAt(raw, s.offsets[n]); err != nil {
-		return nil, fmt.Errorf("reading a temporary file: %w", err)
+	b.number = 0
+	b.raw = slices.Grow(b.raw[:0], int(end-s.offsets[n]))[:end-s.offsets[n]]
+	if _, err := s.file.ReadAt(b.raw, s.offsets[n]); err != nil {
+		return fmt.Errorf("reading a temporary file: %w", err)
 	}
-	texts := make([]string, 0, count-s.firsts[n])
-	for r := bytes.NewReader(raw); len(texts) < cap(texts); {
-		size, err := binary.ReadUvarint(r)
-		if err != nil {
-			return nil, fmt.Errorf("reading a temporary file: %w", err)
-		}
-		begin := len(raw) - r.Len()
-		texts = append(texts, string(raw[begin:begin+int(size)]))
-		_, _ = r.Seek(int64(size), io.SeekCurrent)
-	}
-	return texts, nil
+	b.number = n + 1
+	return nil
 }
 
 func (s *sharedStrings) close() {

@@ -140,6 +140,9 @@ func readWorkbook(at io.ReaderAt, size int64) (*workbook, error) {
 	for _, f := range z.File {
 		b.parts[partName(f.Name)] = f
 	}
+	if b.parts["_rels/.rels"] == nil {
+		return nil, b.foreign()
+	}
 	main, err := b.relations("")
 	if err != nil {
 		return nil, err
@@ -191,11 +194,11 @@ func (b *workbook) choose(name string) (sheetEntry, error) {
 	if name == "" {
 		return sheetEntry{}, &Error{Line: 1, Reason: "the workbook has no visible sheet with cells"}
 	}
-	names := make([]string, len(b.sheets))
-	for i, s := range b.sheets {
-		names[i] = fmt.Sprintf("%q", s.name)
+	var names []string
+	for _, s := range b.sheets {
+		names = append(names, s.name)
 	}
-	return sheetEntry{}, &Error{Line: 1, Reason: fmt.Sprintf("the workbook has no sheet %q; it has %s", name, strings.Join(names, ", "))}
+	return sheetEntry{}, &Error{Line: 1, Reason: fmt.Sprintf("the workbook has no sheet %q; it has %s", clip(name), listed(names))}
 }
 
 // relation is how one part names another.
@@ -333,6 +336,19 @@ func (b *workbook) each(name string, f func(xml.StartElement) error) error {
 			}
 		}
 	}
+}
+
+// listed names some of many.
+func listed(names []string) string {
+	const most = 10
+	var parts []string
+	for _, n := range names[:min(len(names), most)] {
+		parts = append(parts, fmt.Sprintf("%q", clip(n)))
+	}
+	if more := len(names) - most; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func clip(name string) string {
