@@ -111,7 +111,7 @@ func (s source) open(ctx context.Context, stdin io.Reader) (io.ReadCloser, error
 }
 
 func (s source) rows(r io.Reader) iter.Seq2[enqueue.Row, error] {
-	return enqueue.ReadCSV(r, enqueue.CSVOptions{File: s.name, Account: s.account, Batch: s.batch, Rules: s.rules})
+	return enqueue.ReadRows(r, enqueue.ReadOptions{File: s.name, Account: s.account, Batch: s.batch, Rules: s.rules})
 }
 
 // place is where a row stands.

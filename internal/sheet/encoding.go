@@ -224,7 +224,7 @@ func (d *decoder) utf8Strictly(p []byte) (int, error) {
 		if d.trusted <= 0 {
 			window, whole := d.window()
 			if name, _ := guess(window, whole); name != utf8Enc {
-				return 0, reason("from here on the text is not UTF-8, as it was before; what came before may have been misread: give the encoding, or " + saveAgain)
+				return 0, doubt("from here on the text is not UTF-8, as it was before; what came before may have been misread: give the encoding, or " + saveAgain)
 			}
 			d.trusted = len(window)
 		}
@@ -259,7 +259,7 @@ func validPrefix(text []byte) int {
 func untilDamage(r io.Reader, p []byte) (int, error) {
 	n, err := r.Read(p)
 	if i := bytes.Index(p[:n], []byte("\ufffd")); i >= 0 {
-		return i, reason("from here on the text is not GB18030, as it was before; what came before may have been misread: give the encoding, or " + saveAgain)
+		return i, doubt("from here on the text is not GB18030, as it was before; what came before may have been misread: give the encoding, or " + saveAgain)
 	}
 	return n, err
 }
@@ -278,12 +278,29 @@ func guess(text []byte, whole bool) (string, error) {
 		return utf8Enc, nil
 	case c.inUTF8*10 >= c.high*9 && c.high >= 20:
 		return utf8Enc, nil
-	case c.pairs == 0, c.unpaired > 0, c.beforeLetter*2 >= c.pairs:
-		return "", reason("the text is neither UTF-8 nor GB18030; give the encoding, such as windows-1252, or " + saveAgain)
+	case c.pairs == 0, c.unpaired > 0, c.beforeLetter*2 >= c.pairs, !isGB18030(text, whole):
+		return "", doubt("the text is neither UTF-8 nor GB18030; give the encoding, such as windows-1252, or " + saveAgain)
 	case c.inUTF8*2 >= c.high:
-		return "", reason("the text could be damaged UTF-8 or GB18030; give the encoding, or " + saveAgain)
+		return "", doubt("the text could be damaged UTF-8 or GB18030; give the encoding, or " + saveAgain)
 	}
 	return gb18030, nil
+}
+
+// isGB18030 says whether every character stands for something.
+func isGB18030(text []byte, whole bool) bool {
+	d := simplifiedchinese.GB18030.NewDecoder()
+	var out [4 << 10]byte
+	for len(text) > 0 {
+		n, read, err := d.Transform(out[:], text, whole)
+		if bytes.Contains(out[:n], []byte("\ufffd")) {
+			return false
+		}
+		if !errors.Is(err, transform.ErrShortDst) {
+			return err == nil || errors.Is(err, transform.ErrShortSrc)
+		}
+		text = text[read:]
+	}
+	return true
 }
 
 // counts are what tells encodings apart.

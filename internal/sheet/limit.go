@@ -51,5 +51,5 @@ func (k *keeper) begin(offset int64) {
 func (k *keeper) until(offset int64) string { return string(k.kept[:offset-k.from]) }
 
 func (k *keeper) onlyLineEnds() bool {
-	return bytes.Count(k.kept, []byte("\n")) == len(k.kept)
+	return len(k.kept) > 0 && bytes.Count(k.kept, []byte("\n")) == len(k.kept)
 }

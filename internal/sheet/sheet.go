@@ -47,10 +47,10 @@ type Format struct {
 func (f Format) String() string {
 	var parts []string
 	if f.Sheet != "" {
-		parts = append(parts, "workbook, sheet " + listed([]string{f.Sheet}))
+		parts = append(parts, "workbook, sheet "+listed([]string{f.Sheet}))
 	}
 	if len(f.Others) > 0 {
-		parts = append(parts, "not read: " + listed(f.Others))
+		parts = append(parts, "not read: "+listed(f.Others))
 	}
 	if f.Encoding != "" {
 		parts = append(parts, f.Encoding)
@@ -115,6 +115,8 @@ type Error struct {
 	// Line is where reading stopped, from 1.
 	Line   int
 	Reason string
+	// Encoding says that the encoding could not be told: it must be given.
+	Encoding bool
 	// Err is why reading broke off, where it was not for what the file holds.
 	Err error
 }
@@ -221,9 +223,9 @@ func (t *Table) Next() (Row, error) {
 			return row, bad
 		}
 		if err != nil {
-			t.done = err
-			if !errors.Is(err, io.EOF) {
-				t.done = asError(err, max(1, row.Line))
+			if t.done = err; !errors.Is(err, io.EOF) {
+				e := asError(err, max(1, row.Line))
+				t.done, row.Line = e, e.Line
 			}
 			return row, t.done
 		}

@@ -85,6 +85,11 @@ func isCorrupt(err error) bool {
 	return corrupt
 }
 
+// doubt is an encoding that cannot be told.
+type doubt string
+
+func (d doubt) Error() string { return string(d) }
+
 // reason is an error in what a file holds. It gets its line from who counts lines.
 type reason string
 
