@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -52,15 +52,17 @@ file that cannot be understood (the rows before that place are written); 3 Redis
 		RunE: func(cmd *cobra.Command, args []string) error { return p.results(cmd, args[0], o) },
 	}
 	f := cmd.Flags()
+	f.SortFlags = false
 	f.StringVarP(&o.output, "output", "o", "", "`file` to write (default: standard output)")
 	f.StringSliceVar(&o.only, "only", nil, "`states` of the rows to write, separated by commas; unfinished stands for queued,calling,uncertain,held")
-	f.StringVar(&o.account, "account", "", "`name` of the account of rows that name none, as it was for enqueue")
+	o.reading.addFlags(f)
 	return cmd
 }
 
 type resultsOptions struct {
-	output, account string
-	only            []string
+	output  string
+	only    []string
+	reading reading
 }
 
 func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) error {
@@ -73,7 +75,7 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 		return err
 	}
 	// The batch plays no part in what a row's job is.
-	files, err := sources([]string{path}, "results", o.account, c)
+	files, err := sources([]string{path}, "results", o.reading, c)
 	if err != nil {
 		return err
 	}
@@ -89,19 +91,28 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 	if err != nil {
 		return err
 	}
-	w := &resultsWriter{ledger: n.ledger, csv: csv.NewWriter(out), raw: out, wanted: wanted}
+	w := &resultsWriter{ledger: n.ledger, wanted: wanted}
+	if w.out, err = newRowWriter(o.output, out, func() rune { return w.found.Delimiter }); err != nil {
+		out.discard()
+		return err
+	}
+	defer w.out.release()
 	err = w.file(cmd.Context(), files[0], p.stdin)
 	_, ends := errors.AsType[*enqueue.FileError](err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		err = &exitError{exitSomeFailed, errors.New("stopped; the results are not complete")}
 	case ends:
-		err = usage("%w", err)
+		err = usage("%w", fileFault(err))
 	}
 	// The rows before a broken place are worth having; a file without any is not.
 	if err != nil && !(ends && w.began) {
 		out.discard()
 		return err
+	}
+	if endErr := w.out.end(); endErr != nil {
+		out.discard()
+		return writeError(endErr)
 	}
 	if saveErr := out.save(); saveErr != nil {
 		return usage("writing the results: %w", saveErr)
@@ -145,76 +156,132 @@ func joinStates(states []tasks.State) string {
 // resultsWriter writes rows with their outcomes.
 type resultsWriter struct {
 	ledger records
-	csv    *csv.Writer
-	raw    io.Writer
+	out    rowWriter
 	wanted map[tasks.State]bool
+	found  enqueue.Found
 	began  bool
 }
 
-type inputRow struct {
-	enqueue.Row
-	err error
+// resultPage is some rows in order, whose outcomes are looked up beside the
+// reading of those after them.
+type resultPage struct {
+	rows     []enqueue.Row
+	outcomes []outcome
+	err      error
+	done     chan struct{}
 }
 
-// file goes through a file in pages.
+// pagesAhead is how many pages are looked up at once.
+const pagesAhead = 4
+
+// file goes through a file: one goroutine reads it, some look its jobs up, and the
+// rows are written here, in their order. Its error may be the [*enqueue.FileError]
+// that ended the file.
 func (w *resultsWriter) file(ctx context.Context, s source, stdin io.Reader) error {
 	in, err := s.open(ctx, stdin)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	var page []inputRow
-	for row, err := range s.rows(in) {
-		if _, ends := errors.AsType[*enqueue.FileError](err); ends {
-			if pageErr := w.page(ctx, page); pageErr != nil {
-				return pageErr
+	ctx, stop := context.WithCancel(ctx)
+	pages := make(chan *resultPage, pagesAhead)
+	var ended error // of the reading; it may be looked at once pages is closed
+	go func() {
+		defer close(pages)
+		ended = w.read(ctx, s, in, pages)
+	}()
+	defer func() {
+		stop()
+		for range pages { // the reader has let go of the file once this is over
+		}
+	}()
+	for page := range pages {
+		<-page.done
+		if page.err != nil {
+			return page.err
+		}
+		for i, r := range page.rows {
+			if err := w.row(r, page.outcomes[i]); err != nil {
+				return writeError(err)
 			}
-			return err
 		}
-		if page = append(page, inputRow{row, err}); len(page) < pageSize {
-			continue
+		if err := w.out.flush(); err != nil {
+			return writeError(err)
 		}
-		if err := w.page(ctx, page); err != nil {
-			return err
-		}
-		page = page[:0]
 	}
-	return w.page(ctx, page)
+	return ended
 }
 
-// page looks up the jobs of some rows, account by account, and writes the rows.
-func (w *resultsWriter) page(ctx context.Context, rows []inputRow) error {
-	ids := map[string][]string{}
-	for _, r := range rows {
-		if r.err == nil {
-			ids[r.Job.Account] = append(ids[r.Job.Account], r.Job.ID)
+// read sends the rows of a file on in pages, each with a goroutine that looks its
+// jobs up.
+func (w *resultsWriter) read(ctx context.Context, s source, in io.Reader, pages chan<- *resultPage) error {
+	page := &resultPage{done: make(chan struct{})}
+	send := func() bool {
+		go func(page *resultPage) {
+			defer close(page.done)
+			page.err = w.look(ctx, page)
+		}(page)
+		select {
+		case pages <- page:
+		case <-ctx.Done():
+			return false
+		}
+		page = &resultPage{done: make(chan struct{})}
+		return true
+	}
+	for row, err := range s.rows(in, w.once) {
+		if _, ends := errors.AsType[*enqueue.FileError](err); ends {
+			send()
+			return cmp.Or(ctx.Err(), err)
+		}
+		page.rows = append(page.rows, row)
+		page.outcomes = append(page.outcomes, rejection(err))
+		if len(page.rows) == pageSize && !send() {
+			return ctx.Err()
 		}
 	}
-	found := map[string][]ledger.Found{}
+	send()
+	return ctx.Err()
+}
+
+// once keeps what the file was found to be when its header was read: later the rows
+// are being written, and nobody may change it.
+func (w *resultsWriter) once(f enqueue.Found) {
+	if w.found.Format == "" {
+		w.found = f
+	}
+}
+
+// rejection is the outcome of a row that is no job.
+func rejection(err error) outcome {
+	o := outcome{state: rowRejected}
+	if bad, ok := errors.AsType[*enqueue.RowError](err); ok {
+		o.message = (&enqueue.RowError{Line: bad.Line, Problems: bad.Problems}).Error()
+	}
+	return o
+}
+
+// look finds the outcomes of a page's jobs, account by account.
+func (w *resultsWriter) look(ctx context.Context, page *resultPage) error {
+	ids, at := map[string][]string{}, map[string][]int{}
+	for i, r := range page.rows {
+		if account := r.Job.Account; account != "" { // a job that is valid has one
+			ids[account], at[account] = append(ids[account], r.Job.ID), append(at[account], i)
+		}
+	}
 	for account, list := range ids {
-		var err error
-		if found[account], err = w.ledger.GetMany(ctx, account, list); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
+		found, err := w.ledger.GetMany(ctx, account, list)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
 			return unreachable("Redis stopped answering; the results are not complete: %w", err)
 		}
-	}
-	for _, r := range rows {
-		o := outcome{state: rowRejected}
-		if r.err == nil {
-			account := r.Job.Account
-			o = outcomeOf(r.Job, found[account][0])
-			found[account] = found[account][1:]
-		} else if bad, ok := errors.AsType[*enqueue.RowError](r.err); ok {
-			o.message = (&enqueue.RowError{Line: bad.Line, Problems: bad.Problems}).Error()
-		}
-		if err := w.row(r.Row, o); err != nil {
-			return err
+		for n, i := range at[account] {
+			page.outcomes[i] = outcomeOf(page.rows[i].Job, found[n])
 		}
 	}
-	w.csv.Flush()
-	return writeError(w.csv.Error())
+	return nil
 }
 
 // outcome is what is added to a row.
@@ -259,10 +326,7 @@ func outcomeOf(job tasks.Job, f ledger.Found) outcome {
 func (w *resultsWriter) row(r enqueue.Row, o outcome) error {
 	if !w.began {
 		w.began = true
-		if _, err := io.WriteString(w.raw, "\ufeff"); err != nil {
-			return writeError(err)
-		}
-		if err := w.write(slices.Concat(r.Header, outcomeColumns())); err != nil {
+		if err := w.out.begin(r.Header, outcomeColumns()); err != nil {
 			return err
 		}
 	}
@@ -273,14 +337,7 @@ func (w *resultsWriter) row(r enqueue.Row, o outcome) error {
 	// under its own columns.
 	cells := make([]string, len(r.Header))
 	copy(cells, r.Cells)
-	return w.write(append(cells, o.cells()...))
-}
-
-func (w *resultsWriter) write(cells []string) error {
-	for i, c := range cells {
-		cells[i] = noFormula(c)
-	}
-	return writeError(w.csv.Write(cells))
+	return w.out.row(cells, o.cells())
 }
 
 func writeError(err error) error {
@@ -288,14 +345,6 @@ func writeError(err error) error {
 		return usage("writing the results: %w", err)
 	}
 	return nil
-}
-
-// noFormula keeps a spreadsheet from running what a customer typed (OWASP, "CSV Injection").
-func noFormula(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
 }
 
 // output is where the results go: a file that takes its name once it is
