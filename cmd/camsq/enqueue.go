@@ -89,6 +89,7 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 	if err != nil {
 		return err
 	}
+	defer spareMemory()()
 	files, err := sources(paths, o.batch, o.reading, c)
 	if err != nil {
 		return err

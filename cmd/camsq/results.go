@@ -74,6 +74,7 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 	if err != nil {
 		return err
 	}
+	defer spareMemory()()
 	// The batch plays no part in what a row's job is.
 	files, err := sources([]string{path}, "results", o.reading, c)
 	if err != nil {

@@ -103,9 +103,10 @@ type decoder struct {
 	report func(string)
 	// read is how the rest is read: asciiUntil, utf8Strictly, or a transformer's.
 	read func([]byte) (int, error)
-	// trusted is how many bytes more are known to be damaged UTF-8 at worst.
-	trusted int
-	err     error
+	// good is how many bytes more are to go through as they are; trusted is how many
+	// are known to be damaged UTF-8 at worst.
+	good, trusted int
+	err           error
 }
 
 // newDecoder strips a mark. The error is a [*Error].
@@ -210,29 +211,44 @@ func (d *decoder) window() ([]byte, bool) {
 // utf8Strictly passes on what is UTF-8. A damaged character in text that is UTF-8
 // for the rest goes through too: its row will be refused. Other text ends the file.
 func (d *decoder) utf8Strictly(p []byte) (int, error) {
-	text, err := d.available()
+	if d.good == 0 {
+		if err := d.judge(); err != nil {
+			return 0, err
+		}
+	}
+	text, err := d.in.Peek(min(d.good, len(p)))
 	if err != nil {
 		return 0, err
 	}
-	good := validPrefix(text)
-	if good == 0 && !utf8.FullRune(text) {
-		if text, _ = d.in.Peek(utf8.UTFMax); validPrefix(text) > 0 {
-			return 0, nil // the rest of the character has come
-		}
-	}
-	if good == 0 {
-		if d.trusted <= 0 {
-			window, whole := d.window()
-			if name, _ := guess(window, whole); name != utf8Enc {
-				return 0, doubt("from here on the text is not UTF-8, as it was before; what came before may have been misread: give the encoding, or " + saveAgain)
-			}
-			d.trusted = len(window)
-		}
-		good = 1
-	}
-	n, err := d.pass(p, text[:good])
-	d.trusted -= n
+	n, err := d.pass(p, text)
+	d.good, d.trusted = d.good-n, d.trusted-n
 	return n, err
+}
+
+// judge finds how many bytes may go through: whole characters, or one byte of a
+// damaged one.
+func (d *decoder) judge() error {
+	text, err := d.available()
+	if err != nil {
+		return err
+	}
+	if !utf8.FullRune(text) {
+		if text, err = d.in.Peek(utf8.UTFMax); len(text) == 0 {
+			return err
+		}
+	}
+	if d.good = validPrefix(text); d.good > 0 {
+		return nil
+	}
+	if d.trusted <= 0 {
+		window, whole := d.window() // text is not to be used after this
+		if name, _ := guess(window, whole); name != utf8Enc {
+			return doubt("from here on the text is not UTF-8, as it was before; what came before may have been misread: give the encoding, or " + saveAgain)
+		}
+		d.trusted = len(window)
+	}
+	d.good = 1
+	return nil
 }
 
 // validPrefix returns how many bytes at the beginning are whole characters of UTF-8.

@@ -337,3 +337,51 @@ func TestKnownEncodingsHaveOneName(t *testing.T) {
 		}
 	}
 }
+
+func TestNoByteIsLostOrChangedOnTheWay(t *testing.T) {
+	var in strings.Builder
+	in.WriteString("name\n")
+	var want []string
+	for i := 0; in.Len() < 5<<20; i++ {
+		// Lines of all lengths, so that characters stand across the ends of buffers.
+		line := fmt.Sprintf("%d %s", i, strings.Repeat("é渠😀x", i%11))
+		want = append(want, line)
+		in.WriteString(line + "\n")
+	}
+	for _, tt := range []struct {
+		name string
+		text string
+	}{
+		{"UTF-8", in.String()},
+		{"GB18030", encoded(t, simplifiedchinese.GB18030, in.String())},
+		{"UTF-16LE", "\xff\xfe" + encoded(t, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), in.String())},
+		{"zstd", zstded(t, in.String())},
+	} {
+		for how, r := range map[string]io.Reader{
+			"at once": strings.NewReader(tt.text), "in halves": iotest.HalfReader(strings.NewReader(tt.text)), "in odd pieces": pieces{strings.NewReader(tt.text)},
+		} {
+			table, err := sheet.Open(r, sheet.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := table.Next(); err != nil {
+				t.Fatal(err)
+			}
+			for i, line := range want {
+				row, err := table.Next()
+				if err != nil || row.Cells[0] != line || row.Line != i+2 {
+					t.Fatalf("%s, %s: line %d is %q, %v; want %q", tt.name, how, row.Line, row.Cells, err, line)
+				}
+			}
+			if _, err := table.Next(); !errors.Is(err, io.EOF) {
+				t.Errorf("%s, %s: after the last row comes %v", tt.name, how, err)
+			}
+			table.Close()
+		}
+	}
+}
+
+// pieces gives 4093 bytes at most.
+type pieces struct{ r io.Reader }
+
+func (p pieces) Read(b []byte) (int, error) { return p.r.Read(b[:min(len(b), 4093)]) }
