@@ -97,7 +97,6 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 		out.discard()
 		return err
 	}
-	defer w.out.release()
 	err = w.file(cmd.Context(), files[0], p.stdin)
 	_, ends := errors.AsType[*enqueue.FileError](err)
 	switch {

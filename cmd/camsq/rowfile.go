@@ -4,28 +4,24 @@ import (
 	"bufio"
 	"encoding/csv"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/xuri/excelize/v2"
-
 	"github.com/camsq/camsq/internal/sheet"
 )
 
-// rowWriter writes a file's rows, each with what is added to it. It is flushed and
-// ended by its caller.
+// rowWriter writes a file's rows, each with what is added to it. It is ended by
+// its caller.
 type rowWriter interface {
 	begin(header, added []string) error
 	row(cells, added []string) error
 	// flush gives out what can be.
 	flush() error
-	// end completes the file.
+	// end completes the file, which has begun.
 	end() error
-	// release lets go of what the writer holds; it comes last, with or without an end.
-	release()
 }
 
 // newRowWriter returns the writer of the form that a file's name asks for.
@@ -34,7 +30,7 @@ func newRowWriter(name string, out io.Writer, delimiter func() rune) (rowWriter,
 	case "", ".csv", ".txt":
 		return &csvRows{raw: out, csv: csv.NewWriter(out), delimiter: delimiter}, nil
 	case ".xlsx":
-		return newBookRows(out)
+		return &bookRows{out: out}, nil
 	case ".jsonl", ".ndjson":
 		return &jsonRows{out: bufio.NewWriter(out)}, nil
 	default:
@@ -73,62 +69,30 @@ func (w *csvRows) flush() error {
 
 func (w *csvRows) end() error { return w.flush() }
 
-func (w *csvRows) release() {}
-
-// bookSize is how many rows a workbook's sheet has.
-const bookSize = 1 << 20
-
-// bookRows is a workbook, whose cells are texts: none is a formula. Its rows wait
-// in a temporary file until it ends.
+// bookRows is a workbook, whose cells are texts: none is a formula.
 type bookRows struct {
 	out  io.Writer
-	book *excelize.File
-	rows *excelize.StreamWriter
-	n    int
+	book *sheet.BookWriter
 }
 
-func newBookRows(out io.Writer) (*bookRows, error) {
-	w := &bookRows{out: out, book: excelize.NewFile()}
-	var err error
-	w.rows, err = w.book.NewStreamWriter("Sheet1")
-	return w, err
-}
-
-func (w *bookRows) begin(header, added []string) error {
-	bold, err := w.book.NewStyle(&excelize.Style{Font: &excelize.Font{Bold: true}})
-	if err != nil {
+func (w *bookRows) begin(header, added []string) (err error) {
+	if w.book, err = sheet.NewBookWriter(w.out); err != nil {
 		return err
 	}
-	if err := w.rows.SetPanes(&excelize.Panes{Freeze: true, YSplit: 1, TopLeftCell: "A2", ActivePane: "bottomLeft"}); err != nil {
-		return err
-	}
-	return w.write(header, added, excelize.RowOpts{StyleID: bold})
+	return w.row(header, added)
 }
 
-func (w *bookRows) row(cells, added []string) error { return w.write(cells, added) }
-
-func (w *bookRows) write(cells, added []string, opts ...excelize.RowOpts) error {
-	if w.n++; w.n > bookSize {
-		return fmt.Errorf("a workbook holds no more than %s rows; write a .csv", thousands(bookSize))
+func (w *bookRows) row(cells, added []string) error {
+	err := w.book.Write(slices.Concat(cells, added))
+	if errors.Is(err, sheet.ErrBookFull) {
+		return errors.New("a workbook has room for 1,048,576 rows of 16,384 columns; name a .csv")
 	}
-	all := make([]any, 0, len(cells)+len(added))
-	for _, c := range slices.Concat(cells, added) {
-		all = append(all, c)
-	}
-	return w.rows.SetRow(fmt.Sprintf("A%d", w.n), all, opts...)
+	return err
 }
 
 func (w *bookRows) flush() error { return nil }
 
-func (w *bookRows) end() error {
-	if err := w.rows.Flush(); err != nil {
-		return err
-	}
-	_, err := w.book.WriteTo(w.out)
-	return err
-}
-
-func (w *bookRows) release() { _ = w.book.Close() }
+func (w *bookRows) end() error { return w.book.Close() }
 
 // jsonRows is a line of JSON for each row: the row as it was under "row", and what
 // is added beside it.
@@ -171,5 +135,3 @@ func appendText(line []byte, text string) []byte {
 func (w *jsonRows) flush() error { return w.out.Flush() }
 
 func (w *jsonRows) end() error { return w.flush() }
-
-func (w *jsonRows) release() {}

@@ -69,7 +69,6 @@ var owners = map[string][]string{
 	"golang.org/x/term":                   {"cmd/camsq"},
 	"golang.org/x/text":                   {"internal/sheet"},
 	"github.com/klauspost/compress":       {"internal/sheet"},
-	"github.com/xuri/excelize/v2":         {"cmd/camsq"},
 	"go.yaml.in/yaml/v3":                  {"cmd/camsq", "deploy/deploytest"},
 }
 
