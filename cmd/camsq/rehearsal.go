@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/camsq/camsq/enqueue"
@@ -133,6 +134,9 @@ func estimate(lanes map[string]int64, c config) string {
 		return "There is nothing to create."
 	}
 	text := fmt.Sprintf("At %g a second for account %s, %s need ", slowest.Rate, slowest.Name, plural(lanes[slowest.Name], "create"))
+	if lanes[slowest.Name] == 1 {
+		text = strings.TrimSuffix(text, "need ") + "needs "
+	}
 	if longest >= time.Second {
 		text += "at least "
 	}
