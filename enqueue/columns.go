@@ -20,7 +20,8 @@ type columns []column
 
 const metadataPrefix = "metadata."
 
-// maxTypo is how many letters a name may be off to be taken for a slip.
+// maxTypo is how many letters a name may be off to be taken for a slip, and a third
+// of its letters at most.
 const maxTypo = 3
 
 // KnownColumn returns the name under which a column's values are kept, for a name as
@@ -82,8 +83,9 @@ func (known columns) nearest(name string) (column, int) {
 	name = fold(strings.TrimSpace(name))
 	var best column
 	least := maxTypo + 1
+	most := len(name) / 3
 	for _, c := range known {
-		if d := distance(name, fold(c.name), least); d < least {
+		if d := distance(name, fold(c.name), least); d < least && d <= most {
 			best, least = c, d
 		}
 	}

@@ -73,7 +73,7 @@ var owners = map[string][]string{
 }
 
 // modulesOfTheirOwn are folders whose packages are other modules.
-var modulesOfTheirOwn = []string{"cams/internal/oracle", "callback/internal/oracle"}
+var modulesOfTheirOwn = []string{"cams/internal/oracle", "callback/internal/oracle", "internal/sheet/oracle"}
 
 type source struct {
 	room string // the package's folder

@@ -51,6 +51,8 @@ func lookUp(name string) (encoding.Encoding, string, error) {
 		e = unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)
 	case "utf-16be":
 		e = unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)
+	case "gbk":
+		e = simplifiedchinese.GB18030 // as the Standard decodes it: some programs call the one by the other's name
 	}
 	if strings.HasPrefix(known, "windows") {
 		return e, known, nil
@@ -102,7 +104,8 @@ type decoder struct {
 	in     *bufio.Reader
 	report func(string)
 	// read is how the rest is read: asciiUntil, utf8Strictly, or a transformer's.
-	read func([]byte) (int, error)
+	read   func([]byte) (int, error)
+	before byte // the last byte that went through
 	// good is how many bytes more are to go through as they are; trusted is how many
 	// are known to be damaged UTF-8 at worst.
 	good, trusted int
@@ -173,7 +176,11 @@ func (d *decoder) available() ([]byte, error) {
 }
 
 func (d *decoder) pass(p, text []byte) (int, error) {
-	return d.in.Discard(copy(p, text))
+	n := copy(p, text)
+	if n > 0 {
+		d.before = p[n-1]
+	}
+	return d.in.Discard(n)
 }
 
 // asciiUntil passes ASCII on; at the first other byte it decides.
@@ -186,7 +193,7 @@ func (d *decoder) asciiUntil(p []byte) (int, error) {
 		return d.pass(p, text[:n])
 	}
 	window, whole := d.window()
-	name, why := guess(window, whole)
+	name, why := guess(d.before, window, whole)
 	switch name {
 	case utf8Enc:
 		d.report(utf8Enc)
@@ -242,7 +249,7 @@ func (d *decoder) judge() error {
 	}
 	if d.trusted <= 0 {
 		window, whole := d.window() // text is not to be used after this
-		if name, _ := guess(window, whole); name != utf8Enc {
+		if name, _ := guess(d.before, window, whole); name != utf8Enc {
 			return doubt("from here on the text is not UTF-8, as it was before; what came before may have been misread: give the encoding, or " + saveAgain)
 		}
 		d.trusted = len(window)
@@ -280,23 +287,23 @@ func untilDamage(r io.Reader, p []byte) (int, error) {
 	return n, err
 }
 
-// guess judges text that begins with a byte beyond ASCII. whole says that the text
+// guess judges text that begins with a byte beyond ASCII and follows another. whole says that the text
 // does not go on. It returns an encoding, or why there is none.
 //
 // Text that is UTF-8 throughout is UTF-8: other encodings do not come out like that
 // by accident. A few damaged characters in much UTF-8 are damage, not another
 // encoding. GB18030 takes nearly any pair of bytes for a character, so it must look
-// like Chinese too: in Western text, letters of ASCII follow the others.
-func guess(text []byte, whole bool) (string, error) {
-	c := count(text, whole)
+// like Chinese too, and what could be either is not guessed.
+func guess(before byte, text []byte, whole bool) (string, error) {
+	c := count(before, text, whole)
 	switch {
 	case c.high == c.inUTF8:
 		return utf8Enc, nil
 	case c.inUTF8*10 >= c.high*9 && c.high >= 20:
 		return utf8Enc, nil
-	case c.pairs == 0, c.unpaired > 0, c.beforeLetter*2 >= c.pairs, !isGB18030(text, whole):
+	case c.pairs == 0, c.unpaired > 0, c.western*2 >= c.pairs, !isGB18030(text, whole):
 		return "", doubt("the text is neither UTF-8 nor GB18030; give the encoding, such as windows-1252, or " + saveAgain)
-	case c.inUTF8*2 >= c.high:
+	case c.inUTF8*10 >= c.high*8, c.inLong*2 >= c.high:
 		return "", doubt("the text could be damaged UTF-8 or GB18030; give the encoding, or " + saveAgain)
 	}
 	return gb18030, nil
@@ -321,15 +328,21 @@ func isGB18030(text []byte, whole bool) bool {
 
 // counts are what tells encodings apart.
 type counts struct {
-	high   int // bytes beyond ASCII
-	inUTF8 int // of them, those in characters of UTF-8
-	// As GB18030: characters, those whose second byte is a letter of ASCII, and
-	// bytes that belong to no character.
-	pairs, beforeLetter, unpaired int
+	high           int // bytes beyond ASCII
+	inUTF8, inLong int // of them, those in characters of UTF-8, and in such of three bytes or more
+	// As GB18030: characters, those that look like letters with accents, and bytes
+	// that belong to no character.
+	pairs, western, unpaired int
 }
 
-func count(text []byte, whole bool) counts {
+func count(before byte, text []byte, whole bool) counts {
 	var c counts
+	c.countUTF8(text, whole)
+	c.countGB18030(before, text, whole)
+	return c
+}
+
+func (c *counts) countUTF8(text []byte, whole bool) {
 	for i := 0; i < len(text); {
 		if text[i] < utf8.RuneSelf {
 			i++
@@ -338,35 +351,46 @@ func count(text []byte, whole bool) counts {
 		r, size := utf8.DecodeRune(text[i:])
 		if r == utf8.RuneError && size == 1 {
 			if !whole && !utf8.FullRune(text[i:]) {
-				break // cut by the window's end
+				return // cut by the window's end
 			}
 			c.high++
 		} else {
 			c.high, c.inUTF8 = c.high+size, c.inUTF8+size
+			if size > 2 {
+				c.inLong += size
+			}
 		}
 		i += size
 	}
+}
+
+// countGB18030 takes a pair for Western whose second byte is a letter of ASCII (the
+// first is a letter with an accent then, and the second follows it), and one that
+// stands alone among letters (the ção of Portuguese).
+func (c *counts) countGB18030(before byte, text []byte, whole bool) {
 	for i := 0; i < len(text); {
 		if text[i] < utf8.RuneSelf {
+			before = text[i]
 			i++
 			continue
 		}
 		size := gbSize(text[i:])
+		if size == 0 && !whole && len(text)-i < 4 {
+			return // cut by the window's end
+		}
+		next := i + max(1, size)
 		switch {
-		case size == 0 && !whole && len(text)-i < 4:
-			return c // cut by the window's end
 		case size == 0:
 			c.unpaired++
-			size = 1
-		case size == 2 && isLetter(text[i+1]):
-			c.beforeLetter++
+		case size == 2 && isLetter(text[i+1]),
+			size == 2 && isLetter(before) && next < len(text) && isLetter(text[next]):
+			c.western++
 			fallthrough
 		default:
 			c.pairs++
 		}
-		i += size
+		before, i = text[next-1]|0x80, next // the second byte of a pair is no letter by itself
 	}
-	return c
 }
 
 // gbSize is how many bytes the character of GB18030 takes that the text begins

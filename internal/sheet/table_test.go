@@ -132,8 +132,9 @@ func TestAnEncodingInDoubtIsNotGuessed(t *testing.T) {
 	}{
 		{"Windows-1252", latin, []string{"1 name|city", "sheet: line 2: " + neither}},
 		{"Windows-1252, and letters follow each umlaut", "name\nM\xfcller\nS\xf6hne\n", []string{"1 name", "sheet: line 2: " + neither}},
+		{"Windows-1252 whose letters stand in pairs", "name\nFedera\xe7\xe3o Su\xed\xe7a\n", []string{"1 name", "sheet: line 2: " + neither}},
 		{"Windows-1252 in the header", "n\xe4me,city\n", []string{"sheet: line 1: " + neither}},
-		{"both at once", "name\nD\xc3\xbcr \xc4\xe3\n", []string{"1 name", "sheet: line 2: the text could be damaged UTF-8 or GB18030; give the encoding, or save it as .xlsx or as \"CSV UTF-8\""}},
+		{"both at once", "name\nМоск\xcc\xee\n", []string{"1 name", "sheet: line 2: the text could be damaged UTF-8 or GB18030; give the encoding, or save it as .xlsx or as \"CSV UTF-8\""}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rows, _ := dump(strings.NewReader(tt.in), sheet.Options{})
