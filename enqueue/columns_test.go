@@ -131,6 +131,7 @@ func TestWhatASpreadsheetHasSpoiledIsRefusedWithWhatToDo(t *testing.T) {
 	const (
 		rounded = "looks like a number that a spreadsheet has rounded; format the column as text"
 		date    = "is a date, as a spreadsheet makes of names such as Mar-04; format the column as text and type it again"
+		lost    = "is question marks only, as a program writes for characters that its encoding lacks; save the source as UTF-8"
 		zeros   = "begins with no zero and is shorter than those above, which do; a spreadsheet may have dropped zeros: format the column as text and enter it again"
 	)
 	fault := func(text string) string {
@@ -174,6 +175,12 @@ func TestWhatASpreadsheetHasSpoiledIsRefusedWithWhatToDo(t *testing.T) {
 		{"CountryId", []string{"####"}, fault("####")},
 		{"InstanceName", []string{"#1 Pizza"}, ""},
 		{"InstanceName", []string{"#"}, ""},
+		{"InstanceName", []string{"????"}, lost},
+		{"OfficeAddress", []string{"?? ???, ??"}, lost},
+		{"InstanceName", []string{"What??"}, ""},
+		{"InstanceName", []string{"?"}, ""},
+		{"InstanceName", []string{"CafÃ©"}, "looks like UTF-8 that some program has read as windows-1252; get the source once more and open it as UTF-8"},
+		{"metadata.note", []string{"娓犻亾"}, "looks like UTF-8 that some program has read as GB18030; get the source once more and open it as UTF-8"},
 		{"CountryId", []string{"0049", "86"}, zeros},
 		{"CountryId", []string{"0049", "001"}, ""},
 		{"CountryId", []string{"0049", "0086"}, ""},

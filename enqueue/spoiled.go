@@ -12,6 +12,7 @@ const (
 	reasonRounded   = "looks like a number that a spreadsheet has rounded; format the column as text"
 	reasonPrecision = "is a number of more than 15 digits, which a spreadsheet rounds; format the column as text and enter it again"
 	reasonDate      = "is a date, as a spreadsheet makes of names such as Mar-04; format the column as text and type it again"
+	reasonLost      = "is question marks only, as a program writes for characters that its encoding lacks; save the source as UTF-8"
 	reasonUncounted = "is a formula without a value; open the file in a spreadsheet and save it, or type the value"
 	reasonZeros     = "begins with no zero and is shorter than those above, which do; a spreadsheet may have dropped zeros: format the column as text and enter it again"
 )
@@ -73,6 +74,10 @@ func (c column) spoiled(value string, kind sheet.Kind, z *zeros) string {
 		return reasonUncounted
 	case kind == sheet.KindFault, isFault(value):
 		return "holds the spreadsheet's error " + clip(value) + "; correct the formula, or type the value"
+	case isLost(value):
+		return reasonLost
+	case sheet.Misread(value) != "":
+		return "looks like UTF-8 that some program has read as " + sheet.Misread(value) + "; get the source once more and open it as UTF-8"
 	case kind == sheet.KindRounded:
 		return reasonPrecision
 	case kind == sheet.KindDate && !metadata:
@@ -89,6 +94,11 @@ func (c column) spoiled(value string, kind sheet.Kind, z *zeros) string {
 
 func isFault(value string) bool {
 	return value != "" && (value[0] == '#' || value[0] == 'E') && faultRule.MatchString(value)
+}
+
+// isLost is a name of which no character has come through.
+func isLost(value string) bool {
+	return strings.HasPrefix(value, "??") && strings.Trim(value, "? .,-") == ""
 }
 
 // isDate leaves the name of a month alone: nothing says that it was a date.

@@ -386,3 +386,15 @@ func TestNoByteIsLostOrChangedOnTheWay(t *testing.T) {
 type pieces struct{ r io.Reader }
 
 func (p pieces) Read(b []byte) (int, error) { return p.r.Read(b[:min(len(b), 4093)]) }
+
+func TestTextThatWasMisreadBeforeIsRecognised(t *testing.T) {
+	for text, want := range map[string]string{
+		"Café": "", "Müller & Söhne": "", "渠道": "", "模": "", "日本": "", "Москва": "", "naïve façade": "", "Ñandú": "", "São Tomé": "", "5 € à 7": "", "": "", "Cafe": "",
+		"CafÃ©": "windows-1252", "MÃ¼ller & SÃ¶hne": "windows-1252", "Itâ€™s": "windows-1252", "æ¸\u00a0é\u0081“": "windows-1252",
+		"娓犻亾": "GB18030", "涓浗": "",
+	} {
+		if got := sheet.Misread(text); got != want {
+			t.Errorf("%q was misread as %q, want %q", text, got, want)
+		}
+	}
+}

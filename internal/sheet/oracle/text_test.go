@@ -242,3 +242,13 @@ func TestNoNameIsMisread(t *testing.T) {
 		}
 	}
 }
+
+func TestNoRealNameLooksMisread(t *testing.T) {
+	newNode(t)
+	chinese, western := names(t)
+	for _, name := range append(chinese, western...) {
+		if e := sheet.Misread(name); e != "" {
+			t.Errorf("%q looks as if it had been read as %s", name, e)
+		}
+	}
+}
