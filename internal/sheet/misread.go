@@ -3,7 +3,6 @@ package sheet
 import (
 	"unicode/utf8"
 
-	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
@@ -16,19 +15,31 @@ func Misread(text string) string {
 	if isASCII(text) {
 		return ""
 	}
-	for _, e := range []struct {
-		name string
-		encoding.Encoding
-		least int // bytes that each character must take: pairs of GB18030 pass for those of two
-	}{
-		{"windows-1252", charmap.Windows1252, 2},
-		{gb18030, simplifiedchinese.GBK, 3},
-	} {
-		if raw, err := e.NewEncoder().String(text); err == nil && isUTF8Of(raw, e.least) {
-			return e.name
-		}
+	if isUTF8Of(asWindows1252(text), 2) {
+		return "windows-1252"
+	}
+	// Pairs of GB18030 pass for UTF-8 of two bytes, so it takes three.
+	if raw, err := simplifiedchinese.GBK.NewEncoder().String(text); err == nil && isUTF8Of(raw, 3) {
+		return gb18030
 	}
 	return ""
+}
+
+// asWindows1252 returns the bytes of a text in windows-1252, in which programs read
+// the five bytes that stand for nothing as control characters; "\xff" if it has none.
+func asWindows1252(text string) string {
+	var out []byte
+	for _, r := range text {
+		b, ok := charmap.Windows1252.EncodeRune(r)
+		if !ok && r > 0xff {
+			return "\xff"
+		}
+		if !ok {
+			b = byte(r)
+		}
+		out = append(out, b)
+	}
+	return string(out)
 }
 
 func isASCII(text string) bool {

@@ -3,7 +3,6 @@ package sheet
 import (
 	"bytes"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -53,7 +52,7 @@ func recognise(head []byte) kindOfFile {
 		return "XML, whatever its name"
 	case kind != "text/plain" && kind != "application/octet-stream":
 		return kindOfFile("a file of type " + kind)
-	case slices.Contains(firstLine(head), 0) && markOf(head) == "" && unmarkedUTF16(head) == "":
+	case http.DetectContentType(firstLine(head)) == "application/octet-stream" && markOf(head) == "" && unmarkedUTF16(head) == "":
 		return noText
 	}
 	return plainText

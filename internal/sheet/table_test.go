@@ -246,6 +246,7 @@ func TestABadFileIsRefusedInOneLineThatNamesThePlace(t *testing.T) {
 		{"a picture", "\x89PNG\x0d\x0a\x1a\x0a\x00\x00", sheet.Options{}, "1: the file is a file of type image/png" + again},
 		{"a PDF", "%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", sheet.Options{}, "1: the file is a file of type application/pdf" + again},
 		{"a web page that is called .xls", "\n<html><table><tr><td>ChannelType", sheet.Options{}, "1: the file is a web page, whatever its name" + again},
+		{"random bytes", "\x03\x8f\x11\xa0k\x1c", sheet.Options{}, "1: the file is binary, not a table" + again},
 		{"a program", "\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00", sheet.Options{}, "1: the file is binary, not a table" + again},
 		{"UTF-32", "\xff\xfe\x00\x00a\x00\x00\x00", sheet.Options{}, "1: the text is UTF-32" + again},
 		{"bzip2", "BZh91AY&SY", sheet.Options{}, "1: the file is a bzip2 archive" + again},
