@@ -64,9 +64,12 @@ Row by row:           camsq results f.csv
 
 	corrected := strings.NewReplacer(";SMS;two", ";VIBER;two", ";VIBER;three;c", ";VIBER;three;c;", `"VIBER;fo""ur;d;s3cret"`, "VIBER;four;d;s3cret", ";extra", "", "3/4/26", "Mar").Replace(rejected)
 	d.write("f.csv.rejected.csv", corrected)
-	code, out, errs = d.run("enqueue", "--batch", "f", "f.csv.rejected.csv")
+	code, out, errs = d.run("enqueue", "f.csv.rejected.csv")
 	if code != 0 || errs != "" || !strings.Contains(out, "  5  rows\n  5  queued\n") {
 		t.Errorf("given back: exit %d\n%s%s", code, out, errs)
+	}
+	if got := d.get("default", "b").Batch; got != "f" {
+		t.Errorf("what is given back goes into batch %q", got)
 	}
 	for id, note := range map[string]string{"a": "=1+1", "b": "'=2", "c": "", "d": "s3cret", "e": "+49 30", "f": "@home"} {
 		if got := d.get("default", id).Metadata["note"]; got != note {
@@ -389,5 +392,30 @@ func TestWhatWasQueuedBeforeABadPlaceIsNamed(t *testing.T) {
 				t.Errorf("%d jobs, and\n%s", len(d.jobs()), out)
 			}
 		})
+	}
+}
+
+func TestTheHintForRefusedRowsHasTheFlagsThatTheyNeed(t *testing.T) {
+	d := newDesk(t)
+	d.write("my file.csv", "\ufeffCompany;Type\none;SMS\n")
+	_, out, _ := d.run("enqueue", "my file.csv", "--map", "Company=InstanceName", "--map", "Type=ChannelType", "--delimiter", ";", "--encoding", "utf-8")
+	const want = "camsq enqueue 'my file.csv.rejected.csv' --map Company=InstanceName --map Type=ChannelType\n"
+	if !strings.Contains(out, want) {
+		t.Errorf("the hint is not %s in\n%s", want, out)
+	}
+	d.write("my file.csv.rejected.csv", strings.Replace(d.read("my file.csv.rejected.csv"), ";SMS", ";VIBER", 1))
+	if code, out, errs := d.run("enqueue", "my file.csv.rejected.csv", "--map", "Company=InstanceName", "--map", "Type=ChannelType"); code != 0 || !strings.Contains(out, ", batch my file\n") {
+		t.Errorf("given back: exit %d\n%s%s", code, out, errs)
+	}
+}
+
+func TestABatchHasTheFilesNameWithoutItsForm(t *testing.T) {
+	for path, want := range map[string]string{
+		"a/march.csv": "march", "march.csv.gz": "march", "march.xlsx": "march", "march.tsv.zst": "march", "march": "march", "v1.2.csv": "v1.2", "-": "stdin",
+		"march.csv.rejected.csv": "march", "march.xlsx.rejected.csv.rejected.csv": "march", "stdin.rejected.csv": "stdin",
+	} {
+		if got := batchOf(path); got != want {
+			t.Errorf("%s: batch %q, want %q", path, got, want)
+		}
 	}
 }

@@ -148,9 +148,9 @@ func (in *importer) rejectedPath(s source) string {
 		return in.rejected
 	}
 	if s.path == standardInput {
-		return s.name + ".rejected.csv"
+		return s.name + rejectedEnding
 	}
-	return s.path + ".rejected.csv"
+	return s.path + rejectedEnding
 }
 
 // mostListed is how many rows of a file are listed one by one; more would hide
@@ -262,7 +262,7 @@ func (r *imported) print(w io.Writer, dry bool) {
 		r.reasons.print(w)
 	}
 	if r.rejected != "" {
-		fmt.Fprintf(w, "  The rows that were refused are in %s, each with why. Correct them there,\n  and enqueue that file: camsq enqueue %s\n", plain(r.rejected), word(r.rejected))
+		fmt.Fprintf(w, "  The rows that were refused are in %s, each with why. Correct them there,\n  and enqueue that file: camsq enqueue %s\n", plain(r.rejected), strings.TrimSpace(word(r.rejected)+" "+r.reading.rowArgs()))
 	}
 }
 

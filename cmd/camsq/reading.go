@@ -23,8 +23,8 @@ type reading struct {
 
 func (r *reading) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&r.account, "account", "", "`name` of the account of rows that name none (default \"default\")")
-	f.StringArrayVar(&r.maps, "map", nil, "`\"Company=InstanceName\"`: what a column of the file is called here; may be repeated")
-	f.StringArrayVar(&r.sets, "set", nil, "`ChannelType=VIBER`: the value of rows that have none in a column, or of a file that lacks it; may be repeated")
+	f.StringArrayVar(&r.maps, "map", nil, "a column's name in the file and its name here, as `Company=InstanceName`; may be repeated")
+	f.StringArrayVar(&r.sets, "set", nil, "the value of rows that have none in a column, or of a file that lacks it, as `ChannelType=VIBER`; may be repeated")
 	f.BoolVar(&r.ignoreUnknown, "ignore-unknown", false, "leave out columns that are not known, instead of refusing the file")
 	f.StringVar(&r.sheet, "sheet", "", "`name` of the sheet of a workbook (default: the first one that is visible)")
 	f.StringVar(&r.encoding, "encoding", "", "`name` of the text's encoding: utf-8, gb18030, windows-1252, big5, … (default: detected)")
@@ -112,6 +112,11 @@ func checkSet(o enqueue.ReadOptions) error {
 		}
 	}
 	return nil
+}
+
+// rowArgs are the flags that say what the rows are, for a file that has them too.
+func (r *reading) rowArgs() string {
+	return (&reading{account: r.account, maps: r.maps, sets: r.sets, ignoreUnknown: r.ignoreUnknown}).args()
 }
 
 // args are the flags as they were given, for another command that is to read the

@@ -12,6 +12,9 @@ import (
 	"github.com/camsq/camsq/internal/sheet"
 )
 
+// rejectedEnding is what the name of a file gets for the file of its bad rows.
+const rejectedEnding = ".rejected.csv"
+
 // rejectedRows is the file of a file's rows that were refused: their own columns,
 // behind one that says why. It is made with the first of them.
 type rejectedRows struct {

@@ -25,8 +25,8 @@ func (p *program) resultsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "results FILE",
 		Short: "Write a file's rows again, each with its outcome",
-		Long: `results writes the rows of a CSV file that was enqueued, in their order and with all their
-columns, and adds: job, state, instance_id, code, message, request_id, tries, finished_at, callback.
+		Long: `results writes the rows of a file that was enqueued, in their order and with all their columns,
+and adds: job, state, instance_id, code, message, request_id, tries, finished_at, callback.
 finished_at is in UTC. state is one of
 
   created, failed, held, cancelled, queued, calling, uncertain   as in camsq status --help
@@ -35,13 +35,17 @@ finished_at is in UTC. state is one of
   unknown     there is no such job: the row was never enqueued, or ended longer ago than records are kept
   unreadable  there is a record, and this camsq or its data key cannot read it
 
-The file begins with a UTF-8 mark, so that Excel reads it right. A cell that begins with
-= + - @ or a tab gets an apostrophe in front, so that no spreadsheet takes it for a formula.
+It reads whatever enqueue reads; give it the same --map, --set and so on. The name behind -o says
+what is written: .csv, .xlsx, or .jsonl (a line of JSON for each row, with the row as it was under
+"row"). CSV begins with a UTF-8 mark and has the separators of the file that was read, so that Excel
+opens it right; a cell that begins with = + - @, a tab or a line end gets an apostrophe in front, so
+that no spreadsheet takes it for a formula. The cells of a workbook are texts and need none.
 With -o the file is there once it is complete, and only its owner may read it.
 
 Exit codes: 0 it was written, whatever the outcomes; 1 stopped with Ctrl-C; 2 wrong usage, or a
 file that cannot be understood (the rows before that place are written); 3 Redis did not answer.`,
 		Example: `  camsq results tenants.csv -o outcomes.csv
+  camsq results customers.xlsx -o outcomes.xlsx --only failed,unfinished
   camsq results tenants.csv --only failed,rejected`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {

@@ -58,11 +58,15 @@ func sources(paths []string, batch string, r reading, c config) ([]source, error
 }
 
 // batchOf is the name of a file's batch: the file's, without what tells its form.
+// Rows that are given back go into the batch that they were of.
 func batchOf(path string) string {
 	if path == standardInput {
 		return "stdin"
 	}
 	base := filepath.Base(path)
+	for inner, ok := strings.CutSuffix(base, rejectedEnding); ok; inner, ok = strings.CutSuffix(base, rejectedEnding) {
+		base = inner
+	}
 	for _, packed := range []string{".gz", ".zst"} {
 		base = strings.TrimSuffix(base, packed)
 	}
