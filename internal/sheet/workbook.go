@@ -22,7 +22,7 @@ const (
 	maxSheets    = 10_000
 	// A part that is larger than bombSize may be bombRatio times as large as it is
 	// packed. Sheets of real workbooks come to 10 to 40 times.
-	bombSize  = 64 << 20
+	bombSize  = 8 << 20
 	bombRatio = 200
 )
 

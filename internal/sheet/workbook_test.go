@@ -151,7 +151,7 @@ func book(t testing.TB, parts map[string]string) *bytes.Reader {
 		if text == "" {
 			continue
 		}
-		w, err := z.Create(name)
+		w, err := z.CreateHeader(&zip.FileHeader{Name: name}) // as it is: packing large parts takes long
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +277,7 @@ func archiveOf(t *testing.T, names ...string) *bytes.Reader {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	for _, name := range names {
-		if _, err := z.Create(name); err != nil {
+		if _, err := z.CreateHeader(&zip.FileHeader{Name: name}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -287,7 +287,7 @@ func archiveOf(t *testing.T, names ...string) *bytes.Reader {
 	return bytes.NewReader(b.Bytes())
 }
 
-// A bomb of 400 KB that unpacks into 400 MB is left as soon as it shows itself.
+// A bomb of 30 KB that unpacks into 30 MB is left as soon as it shows itself.
 func TestAWorkbookThatUnpacksWithoutEndIsNotReadToTheEnd(t *testing.T) {
 	for _, part := range []string{"xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"} {
 		var b bytes.Buffer
@@ -310,7 +310,7 @@ func TestAWorkbookThatUnpacksWithoutEndIsNotReadToTheEnd(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "<sheetData>")
 		line := "<si><t></t></si><row></row>" + strings.Repeat(" ", 1<<20)
-		for range 400 {
+		for range 30 {
 			_, _ = io.WriteString(w, line)
 		}
 		_ = z.Close()
@@ -321,7 +321,7 @@ func TestAWorkbookThatUnpacksWithoutEndIsNotReadToTheEnd(t *testing.T) {
 		if got := rows[len(rows)-1]; !strings.HasSuffix(got, ": the workbook unpacks into more than 200 times its size, as only a trap does; it is not read any further") {
 			t.Errorf("%s: %s", part, got)
 		}
-		if held := int64(after.HeapSys) - int64(before.HeapSys); held > 64<<20 {
+		if held := int64(after.HeapSys) - int64(before.HeapSys); held > 16<<20 {
 			t.Errorf("%s: %d bytes of memory were taken", part, held)
 		}
 	}
