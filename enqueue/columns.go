@@ -28,7 +28,7 @@ const maxTypo = 3
 // a file may have it: InstanceName for instance_name. The error says what is wrong
 // with the name, and which one may have been meant.
 func KnownColumn(name string) (string, error) {
-	c, reason := knownColumns().find(strings.TrimSpace(name))
+	c, reason := knownColumns().find(trimName(name))
 	if reason != "" {
 		return "", fmt.Errorf("column %q %s", clip(name), reason)
 	}
@@ -80,7 +80,7 @@ func (known columns) find(name string) (column, string) {
 // nearest returns the known column whose name is most like the given one, and
 // how far it is from it; 0 is the same, and more than maxTypo is nothing like it.
 func (known columns) nearest(name string) (column, int) {
-	name = fold(strings.TrimSpace(name))
+	name = fold(trimName(name))
 	var best column
 	least := maxTypo + 1
 	most := len(name) / 3

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/camsq/camsq/internal/sheet"
@@ -179,11 +180,11 @@ func (in *reader) begin() (line int, err error) {
 	for n := len(in.header); n > 0 && row.Kinds != nil && in.header[n-1] == ""; n-- {
 		in.header = in.header[:n-1] // a workbook has cells beside the table that are empty
 	}
-	if in.rejected = len(in.header) > 0 && strings.TrimSpace(in.header[0]) == RejectedColumn; in.rejected {
+	if in.rejected = len(in.header) > 0 && trimName(in.header[0]) == RejectedColumn; in.rejected {
 		in.header = in.plain(in.header)
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.opts.Set)) {
-		c, reason := knownColumns().find(strings.TrimSpace(name))
+		c, reason := knownColumns().find(trimName(name))
 		if reason != "" {
 			return fail(fmt.Sprintf("the column %q that is set %s", clip(name), reason))
 		}
@@ -278,7 +279,7 @@ func (in *reader) readHeader() (columns, *FileError) {
 	cols := make(columns, len(in.header))
 	first := map[string]int{}
 	for i, name := range in.header {
-		name = strings.TrimSpace(name)
+		name = trimName(name)
 		target := name
 		if m, ok := mapped[i]; ok {
 			target = m
@@ -322,13 +323,19 @@ func (in *reader) readHeader() (columns, *FileError) {
 
 func ignore(*tasks.Job, string) {}
 
+// trimName takes away what cannot be seen at the ends of a name: spaces of all
+// kinds, and marks that were left when files were put together.
+func trimName(name string) string {
+	return strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' || r == '\u200b' })
+}
+
 // mapped returns the names that columns of the file are given, by where they stand.
 func (in *reader) mapped() (map[int]string, string) {
 	out := map[int]string{}
 	for _, from := range slices.Sorted(maps.Keys(in.opts.Map)) {
 		to, found := in.opts.Map[from], false
 		for i, name := range in.header {
-			if strings.EqualFold(strings.TrimSpace(name), strings.TrimSpace(from)) {
+			if strings.EqualFold(trimName(name), trimName(from)) {
 				out[i], found = to, true
 			}
 		}
@@ -350,7 +357,7 @@ func (in *reader) checkHeader(known columns) string {
 		return d <= maxTypo
 	}
 	for from := range in.opts.Map {
-		if slices.ContainsFunc(in.header, func(name string) bool { return strings.EqualFold(strings.TrimSpace(name), strings.TrimSpace(from)) }) {
+		if slices.ContainsFunc(in.header, func(name string) bool { return strings.EqualFold(trimName(name), trimName(from)) }) {
 			return ""
 		}
 	}

@@ -42,6 +42,7 @@ func TestEachRowIsAJobOrAnErrorAtItsLine(t *testing.T) {
 		{"no line end at the end", mail + "VIBER,one,", []string{"2 one"}},
 		{"Windows line ends", "ChannelType,InstanceName\r\nVIBER,one\r\n\r\nVIBER,two\r\n", []string{"2 one", "4 two"}},
 		{"byte order mark", "\ufeff" + mail + "VIBER,one,\n", []string{"2 one"}},
+		{"a second mark, and a space that is none", "\ufeff\ufeffChannelType,InstanceName\u200b\nVIBER,one\n", []string{"2 one"}},
 		{"byte order mark before a quoted name", "\ufeff\"ChannelType\",InstanceName\nVIBER,one\n", []string{"2 one"}},
 		{"blank rows", "\n" + mail + "\n,,\nVIBER,one,\n  \n , ,\nVIBER,two,\n\n", []string{"5 one", "8 two"}},
 		{
@@ -369,6 +370,7 @@ func FuzzReadRows(f *testing.F) {
 	for _, seed := range []string{
 		"", "\ufeff", "\xff\xfe", "PK\x03\x04", header, header + "VIBER,one,a@example.com,393992929,7\n",
 		header + "viber,\"a\nb\",,,\nSMS,,x,3.9E+08,\n", header + "VIBER,\"open,,,\nVIBER,\"x\",,,\n", header + "VIBER,a\"b,,,\r\n\r\n,,,,\n",
+		"\ufeffcamsq_rejected,ChannelType,InstanceName\nline 2: x,VIBER,'=1\n,,\n", "sep=;\nChannelType;InstanceName\n", "\xff\xfeC\x00h\x00",
 		header + "VIBER,M\xfcller,,,\n", "channel_type,instance_name\rVIBER,one\r", "ChannelType,InstanceName,Contact\n", "a;b\n1;2\n",
 		header + "VIBER,\"\x00\",\"\",\n\n\n\"",
 	} {

@@ -130,7 +130,7 @@ func (in *importer) take(ctx context.Context, s source) (*imported, error) {
 		got.open = sent[0].line
 	}
 	if written, saveErr := bad.save(); saveErr != nil {
-		fmt.Fprintf(in.stderr, "the bad rows of %s are not in a file of their own, since %s could not be written: %v; name another with --rejected\n", s.name, bad.path, saveErr)
+		fmt.Fprintf(in.stderr, "the bad rows of %s are not in a file of their own; name one that can be written: %v\n", s.name, saveErr)
 	} else if written {
 		got.rejected = bad.path
 	}

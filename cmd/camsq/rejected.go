@@ -33,7 +33,7 @@ func (r *rejectedRows) add(header, cells []string, raw, why string) {
 		return
 	}
 	if r.out == nil {
-		if r.out, r.err = openOutput(r.path, r.input, nil); r.err != nil {
+		if r.out, r.err = openOutput("--rejected", r.path, r.input, nil); r.err != nil {
 			return
 		}
 		r.csv = csv.NewWriter(r.out)

@@ -92,7 +92,7 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 	if err := n.reach(cmd.Context()); err != nil {
 		return err
 	}
-	out, err := openOutput(o.output, path, p.stdout)
+	out, err := openOutput("-o", o.output, path, p.stdout)
 	if err != nil {
 		return err
 	}
@@ -359,7 +359,8 @@ type output struct {
 	name string
 }
 
-func openOutput(name, input string, stdout io.Writer) (*output, error) {
+// openOutput opens what a flag names. The input may be "".
+func openOutput(flag, name, input string, stdout io.Writer) (*output, error) {
 	if name == "" || name == "-" {
 		return &output{Writer: stdout}, nil
 	}
@@ -367,16 +368,16 @@ func openOutput(name, input string, stdout io.Writer) (*output, error) {
 	if err == nil && !info.Mode().IsRegular() {
 		f, err := os.OpenFile(name, os.O_WRONLY, 0)
 		if err != nil {
-			return nil, usage("-o: %w", err)
+			return nil, usage("%s: %w", flag, err)
 		}
 		return &output{Writer: f}, nil
 	}
 	if in, inErr := os.Stat(input); err == nil && inErr == nil && os.SameFile(in, info) {
-		return nil, usage("-o %s is the input itself; name another file", name)
+		return nil, usage("%s %s is the input itself; name another file", flag, name)
 	}
 	temp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*") // mode 0600: it holds what customers gave
 	if err != nil {
-		return nil, usage("-o: %w", err)
+		return nil, usage("%s: %w", flag, err)
 	}
 	return &output{Writer: temp, temp: temp, name: name}, nil
 }

@@ -21,7 +21,7 @@ func (p *program) template(name string) error {
 	if _, err := os.Stat(name); err == nil && name != "" {
 		return usage("-o %s is there already; name another file", name)
 	}
-	out, err := openOutput(name, "", p.stdout)
+	out, err := openOutput("-o", name, "", p.stdout)
 	if err != nil {
 		return err
 	}
