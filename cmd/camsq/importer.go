@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"sync"
 
 	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/tasks"
@@ -105,21 +106,31 @@ func (in *importer) take(ctx context.Context, s source) (*imported, error) {
 	defer file.Close()
 	bad := &rejectedRows{path: in.rejectedPath(s), input: s.path}
 	in.seen.begin(s.name)
+	var mu sync.Mutex // rows may be read while others are being noted
 	var sent []sentRow
 	var broken error
+	found := func(f enqueue.Found) {
+		mu.Lock()
+		defer mu.Unlock()
+		got.found, bad.delimiter = f, f.Delimiter
+	}
 	jobs := func(yield func(tasks.Job, error) bool) {
-		for row, err := range s.rows(file, func(f enqueue.Found) { got.found, bad.delimiter = f, f.Delimiter }) {
+		for row, err := range s.rows(file, found) {
 			if _, ends := errors.AsType[*enqueue.FileError](err); ends {
 				broken = err
 				return
 			}
+			mu.Lock()
 			sent = append(sent, sentRow{row.Line, row.Header, row.Cells, row.Raw})
+			mu.Unlock()
 			if ctx.Err() != nil || !yield(row.Job, err) {
 				return
 			}
 		}
 	}
 	_, err = in.create(ctx, jobs, func(r enqueue.Result) {
+		mu.Lock()
+		defer mu.Unlock()
 		if why := in.note(got, sent[0].line, r); why != "" {
 			bad.add(sent[0].header, sent[0].cells, sent[0].raw, why)
 		}

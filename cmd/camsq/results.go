@@ -182,12 +182,13 @@ const pagesAhead = 4
 // rows are written here, in their order. Its error may be the [*enqueue.FileError]
 // that ended the file.
 func (w *resultsWriter) file(ctx context.Context, s source, stdin io.Reader) error {
+	ctx, stop := context.WithCancel(ctx) // which ends the reading too
+	defer stop()
 	in, err := s.open(ctx, stdin)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	ctx, stop := context.WithCancel(ctx)
 	pages := make(chan *resultPage, pagesAhead)
 	var ended error // of the reading; it may be looked at once pages is closed
 	go func() {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/csv"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -196,5 +197,16 @@ func TestResultsNeedOneFile(t *testing.T) {
 	for _, args := range [][]string{{"results"}, {"results", "a.csv", "b.csv"}} {
 		code, out, errs := d.run(args...)
 		said(t, "complaint", code, 2, out+errs, "camsq: results needs one file, the one that was enqueued, or - for standard input\n")
+	}
+}
+
+func TestResultsEndWhenRedisGoesAwayThoughMoreRowsMayCome(t *testing.T) {
+	d := newDesk(t)
+	silent, hold := io.Pipe()
+	defer hold.Close()
+	in := io.MultiReader(then(d.mini.Close), strings.NewReader(many(600)), silent)
+	code, out, errs := d.runWith(t.Context(), in, "results", "-")
+	if code != 3 || out != "" || !strings.HasPrefix(errs, "camsq: Redis stopped answering; the results are not complete: ") {
+		t.Errorf("exit %d, %q, %q", code, out, errs)
 	}
 }
