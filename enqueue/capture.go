@@ -103,12 +103,17 @@ func function(name, params, body string) string {
 	return "local function " + name + "(" + params + ")\n" + strings.TrimSpace(body) + "\nend\n"
 }
 
-// listKeys are the asynq keys of a queue in which a task may stand (asynq
-// v0.26.0, internal/base/base.go).
+// queueKey is one of asynq's keys of a queue (asynq v0.26.0, internal/base/base.go).
+func queueKey(queue, part string) string { return "asynq:{" + queue + "}:" + part }
+
+// taskKey is where asynq keeps a task's message and state.
+func taskKey(queue, id string) string { return queueKey(queue, "t:"+id) }
+
+// listKeys are the lists of a queue in which a task may stand.
 func listKeys(queue string) []string {
 	keys := []string{"pending", "active", "lease", "scheduled", "retry", "archived", "completed"}
 	for i, k := range keys {
-		keys[i] = "asynq:{" + queue + "}:" + k
+		keys[i] = queueKey(queue, k)
 	}
 	return keys
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 
@@ -83,7 +84,8 @@ const (
 
 // Result is what became of one job.
 type Result struct {
-	// Job is the job as it is kept: see [tasks.Job.Normalize].
+	// Job is the job as it is kept: see [tasks.Job.Normalize]. Of a known one it holds
+	// the priority that the job has, whichever it was sent with this time.
 	Job    tasks.Job
 	Status Status
 	// State is where the job stood when it was sent: queued for a new one.
@@ -206,40 +208,48 @@ func (c *Client) sendTo(ctx context.Context, account string, rs []*Result) error
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("enqueue: %w", err)
 	}
-	queue := tasks.ProvisionQueue(account)
-	if err := c.prepare(ctx, queue); err != nil {
+	var used []string
+	for _, r := range rs {
+		if queue := tasks.JobQueue(account, r.Job.Priority); !slices.Contains(used, queue) {
+			used = append(used, queue)
+		}
+	}
+	if err := c.prepare(ctx, used...); err != nil {
 		return err
 	}
-	keys := listKeys(queue)
-	args := []any{len(rs), ledger.InsertKeys, ledger.InsertArgs, c.scripts.keys, c.scripts.args}
+	normal, high := tasks.ProvisionQueue(account), tasks.HighQueue(account)
+	keys := append(listKeys(normal), listKeys(high)...)
+	args := []any{len(rs), ledger.InsertKeys, ledger.InsertArgs, c.scripts.keys, c.scripts.args, tasks.WakeChannel, normal, high}
 	for _, r := range rs {
 		k, a, err := c.ledger.Insertion(r.Job)
 		if err != nil {
 			return fmt.Errorf("enqueue: %w", err)
 		}
-		_, task, err := captureTask(c.asynq, queue, tasks.TypeCreateInstance, r.Job.ID, r.Job.ID)
+		_, task, err := captureTask(c.asynq, tasks.JobQueue(account, r.Job.Priority), tasks.TypeCreateInstance, r.Job.ID, r.Job.ID)
 		if err != nil {
 			return err
 		}
 		keys = append(append(keys, k...), task.keys...)
 		args = append(append(args, a...), task.args...)
 	}
-	heads, err := c.scripts.create.Run(ctx, c.rdb, keys, args...).StringSlice()
+	answers, err := c.scripts.create.Run(ctx, c.rdb, keys, args...).StringSlice()
 	if err != nil {
 		return fmt.Errorf("enqueue: writing %d jobs of account %s: %w", len(rs), account, err)
 	}
 	var others []*Result
 	for i, r := range rs {
-		head, other := strings.CutPrefix(heads[i], "!")
-		switch {
-		case head == "":
+		if answers[i] == "" {
 			r.Status, r.State = StatusQueued, tasks.StateQueued
-		case other:
-			r.State = ledger.HeadState(head)
-			others = append(others, r)
-		default:
-			r.Status, r.State = StatusKnown, ledger.HeadState(head)
+			continue
 		}
+		same := answers[i][0] == '='
+		priority, head, _ := strings.Cut(answers[i][1:], " ")
+		r.State = ledger.HeadState(head)
+		if !same {
+			others = append(others, r)
+			continue
+		}
+		r.Status, r.Job.Priority = StatusKnown, tasks.Priority(priority)
 	}
 	return c.compare(ctx, account, others)
 }
@@ -257,7 +267,7 @@ func (c *Client) compare(ctx context.Context, account string, rs []*Result) erro
 	}
 	for i, r := range rs {
 		if found[i].Err == nil && ledger.SameRequest(found[i].Record, r.Job) {
-			r.Status = StatusKnown
+			r.Status, r.Job.Priority = StatusKnown, found[i].Record.Priority
 			continue
 		}
 		r.Status, r.Err = StatusConflict, &ConflictError{Ref: r.Job.Ref(), State: r.State, Err: found[i].Err}
@@ -266,27 +276,33 @@ func (c *Client) compare(ctx context.Context, account string, rs []*Result) erro
 }
 
 // prepare checks once that this process shares a data key with the others, and
-// makes a queue known to asynq once. It holds no lock while it waits for Redis,
+// makes each queue known to asynq once. It holds no lock while it waits for Redis,
 // so that each caller's context counts.
-func (c *Client) prepare(ctx context.Context, queue string) error {
+func (c *Client) prepare(ctx context.Context, queues ...string) error {
 	c.mu.Lock()
-	keysKnown, published := c.keysKnown, c.published[queue]
-	c.mu.Unlock()
-	if keysKnown && published {
-		return nil
+	keysKnown := c.keysKnown
+	var unknown []any
+	for _, queue := range queues {
+		if !c.published[queue] {
+			unknown = append(unknown, queue)
+		}
 	}
+	c.mu.Unlock()
 	if !keysKnown {
 		if err := c.ledger.UseKeys(ctx); err != nil {
 			return fmt.Errorf("enqueue: %w", err)
 		}
 	}
-	if !published {
-		if err := c.rdb.SAdd(ctx, allQueues, queue).Err(); err != nil {
-			return fmt.Errorf("enqueue: making queue %s known: %w", queue, err)
+	if len(unknown) > 0 {
+		if err := c.rdb.SAdd(ctx, allQueues, unknown...).Err(); err != nil {
+			return fmt.Errorf("enqueue: making the queues %s known: %w", strings.Join(queues, ", "), err)
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.keysKnown, c.published[queue] = true, true
+	c.keysKnown = true
+	for _, queue := range queues {
+		c.published[queue] = true
+	}
 	return nil
 }

@@ -44,6 +44,7 @@ func knownColumns() columns {
 	return append(known,
 		column{"job_id", "job_id", func(j *tasks.Job, v string) { j.ID = v }},
 		column{"account", "account", func(j *tasks.Job, v string) { j.Account = v }},
+		column{"priority", "priority", func(j *tasks.Job, v string) { j.Priority = tasks.Priority(v) }},
 		column{"callback_url", "callback_url", func(j *tasks.Job, v string) { j.CallbackURL = v }},
 	)
 }

@@ -6,6 +6,9 @@
 // the same job, however often; and that a job ID which stands for another
 // request is refused. A job that is accepted is on the disk as far as Redis is.
 //
+// A job of [tasks.PriorityHigh] goes before its account's others. Priority and batch
+// are no part of the request: a job that is there keeps those that it has.
+//
 // It refuses to call the API, and to judge whether a job may run: asynq decides
 // when, the ledger decides whether.
 package enqueue

@@ -54,6 +54,41 @@ func ExampleClient_Create() {
 	// enqueue: job default/tenant-7 is there already (queued) with another request; give this one an ID of its own, or send the same request
 }
 
+// A customer is waiting at the counter, and an import of thousands is under way.
+func ExampleClient_Create_priority() {
+	server, err := miniredis.Run() // your Redis
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer rdb.Close()
+
+	client, err := enqueue.New(enqueue.Config{Redis: rdb, DataKeys: enqueue.NewDataKey()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	job := tasks.Job{
+		Priority: tasks.PriorityHigh,
+		Request:  tasks.Request{ChannelType: "VIBER", InstanceName: "counter_7"},
+	}
+	for range 2 {
+		result, err := client.Create(context.Background(), job)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(result.Status, result.Job.Priority)
+		job.Priority = tasks.PriorityNormal // another priority is no other job: it keeps its own
+	}
+
+	// Output:
+	// queued high
+	// known high
+}
+
 func ExampleClient_CreateAll() {
 	server, err := miniredis.Run() // your Redis
 	if err != nil {

@@ -29,6 +29,8 @@ type ReadOptions struct {
 	Account string
 	// Batch is the batch of every row. Defaults to none.
 	Batch string
+	// Priority is the priority of rows that name none. Defaults to the normal one.
+	Priority tasks.Priority
 	// Rules are what every row is held to. Defaults to those of [tasks.Rules].
 	Rules tasks.Rules
 
@@ -86,9 +88,10 @@ type Row struct {
 // be used once.
 //
 // The first row names the columns: the parameters of CreateInstance, of which
-// ChannelType and InstanceName are required, and job_id, account, callback_url
-// and metadata.KEY. Case and underscores do not matter (instance_name), but the
-// KEY is taken as it is written. Rows that are blank are skipped.
+// ChannelType and InstanceName are required, and job_id, account, priority (high
+// or normal), callback_url and metadata.KEY. Case and underscores do not matter
+// (instance_name), but the KEY is taken as it is written. Rows that are blank are
+// skipped.
 //
 // A row that is no valid job comes as a [*RowError] and reading goes on; what a
 // spreadsheet has made of a value (a date of a name, 3.9E+08 of an ID) is no valid
@@ -414,6 +417,9 @@ func (in *reader) job(cells []string, row sheet.Row) (tasks.Job, error) {
 	}
 	if job.Account == "" {
 		job.Account = in.opts.Account
+	}
+	if job.Priority == "" { // a row that says "normal" says something
+		job.Priority = in.opts.Priority
 	}
 	job = job.Normalize()
 	if isExample(job) {

@@ -150,10 +150,10 @@ func TestAFileThatCannotBeUnderstoodIsRefusedInOneLine(t *testing.T) {
 
 func TestColumnsAreFoundHoweverTheyAreWritten(t *testing.T) {
 	const in = "instance_name, CHANNELTYPE ,instanceDescription,resource_group_id,Office_Address,contactmail,COUNTRY_ID,facebookbmid,isv_terms,IsConfirmAudit," +
-		"Job_ID,Account,CallbackURL,metadata.crm_ID,METADATA.Team\n" +
-		" one , viber,about,rg-1,1 Main St,a@example.com,0049,393992929,https://a.com/1.pdf,y, order-7 ,acme,https://example.com/hook,\" 42 \",\n"
+		"Job_ID,Account,PRIORITY,CallbackURL,metadata.crm_ID,METADATA.Team\n" +
+		" one , viber,about,rg-1,1 Main St,a@example.com,0049,393992929,https://a.com/1.pdf,y, order-7 ,acme, High ,https://example.com/hook,\" 42 \",\n"
 	want := tasks.Job{
-		ID: "order-7", Account: "acme", Batch: "march", CallbackURL: "https://example.com/hook",
+		ID: "order-7", Account: "acme", Batch: "march", Priority: tasks.PriorityHigh, CallbackURL: "https://example.com/hook",
 		Request: tasks.Request{
 			ChannelType: "VIBER", InstanceName: "one", InstanceDescription: "about", ResourceGroupID: "rg-1", OfficeAddress: "1 Main St",
 			ContactMail: "a@example.com", CountryID: "0049", FacebookBmID: "393992929", IsvTerms: "https://a.com/1.pdf", IsConfirmAudit: "Y",
@@ -186,6 +186,32 @@ func TestARowWithoutAnAccountGetsTheFilesOrTheDefault(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("accounts with %q given (-want +got):\n%s", tt.given, diff)
 		}
+	}
+}
+
+func TestARowWithoutAPriorityGetsTheFilesAndOneWithItKeepsIt(t *testing.T) {
+	const in = "ChannelType,InstanceName,priority\nVIBER,one,\nVIBER,two,normal\nVIBER,three,HIGH\nVIBER,four, \n"
+	for given, want := range map[tasks.Priority][]tasks.Priority{
+		"":        {"", "", "high", ""},
+		"normal":  {"", "", "high", ""},
+		" High\n": {"high", "", "high", "high"},
+	} {
+		var got []tasks.Priority
+		for row, err := range enqueue.ReadRows(strings.NewReader(in), enqueue.ReadOptions{Priority: given}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, row.Job.Priority)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("priorities with %q given (-want +got):\n%s", given, diff)
+		}
+	}
+	const bad = "ChannelType,InstanceName,Priority\nVIBER,one,urgent\nVIBER,two,1\n"
+	const reason = "must be high or normal; leave it out for normal"
+	want := []string{"t.csv:2: Priority: " + reason, "t.csv:3: Priority: " + reason}
+	if diff := cmp.Diff(want, read(strings.NewReader(bad), enqueue.ReadOptions{File: "t.csv"})); diff != "" {
+		t.Errorf("read (-want +got):\n%s", diff)
 	}
 }
 
@@ -367,12 +393,14 @@ func TestTheExampleFileHasThreeBadRowsAndOneTwin(t *testing.T) {
 
 func FuzzReadRows(f *testing.F) {
 	const header = "ChannelType,InstanceName,ContactMail,FacebookBmId,metadata.crm_id\n"
+	const ranked = "InstanceName,priority,ChannelType\n"
 	for _, seed := range []string{
 		"", "\ufeff", "\xff\xfe", "PK\x03\x04", header, header + "VIBER,one,a@example.com,393992929,7\n",
 		header + "viber,\"a\nb\",,,\nSMS,,x,3.9E+08,\n", header + "VIBER,\"open,,,\nVIBER,\"x\",,,\n", header + "VIBER,a\"b,,,\r\n\r\n,,,,\n",
 		"\ufeffcamsq_rejected,ChannelType,InstanceName\nline 2: x,VIBER,'=1\n,,\n", "sep=;\nChannelType;InstanceName\n", "\xff\xfeC\x00h\x00",
 		header + "VIBER,M\xfcller,,,\n", "channel_type,instance_name\rVIBER,one\r", "ChannelType,InstanceName,Contact\n", "a;b\n1;2\n",
 		header + "VIBER,\"\x00\",\"\",\n\n\n\"",
+		ranked + "one,HIGH ,VIBER\ntwo,normal,VIBER\nthree,urgent,VIBER\nfour,\"hi\ngh\",VIBER\n",
 	} {
 		f.Add([]byte(seed))
 	}

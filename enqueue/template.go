@@ -14,6 +14,7 @@ var examples = map[string]string{
 	"IsvTerms":            "https://example.com/terms.pdf",
 	"IsConfirmAudit":      "Y",
 	"job_id":              "example-1",
+	"priority":            "normal",
 	"callback_url":        "https://example.com/hook",
 	"metadata.crm_id":     "C-0001",
 }

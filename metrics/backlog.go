@@ -24,6 +24,15 @@ type LaneBacklog struct {
 	Jobs map[tasks.State]int64
 	// Oldest is the age of the oldest job in each state that is not final.
 	Oldest map[tasks.State]time.Duration
+	// Rate is how many creates a second the account is paced at now, and Ceiling what
+	// it may be paced at when nothing was throttled lately.
+	Rate, Ceiling float64
+	// Paused says that a person has stopped the account, TrippedBy the code with which
+	// the API refuses it; "" if it does not.
+	Paused    bool
+	TrippedBy string
+	// Desired is how many worker processes the account's quota can keep busy.
+	Desired int
 }
 
 // CallbackBacklog is what has not been told yet.
@@ -49,6 +58,16 @@ var (
 		"Outcomes that no receiver has acknowledged yet and that are to be tried again.", nil, nil)
 	callbacksDead = prometheus.NewDesc("camsq_callbacks_dead",
 		"Outcomes whose delivery was given up and waits for a person.", nil, nil)
+	laneRate = prometheus.NewDesc("camsq_lane_rate",
+		"Creates a second at which all workers together are paced now; lower than the ceiling after throttled calls.", []string{"account"}, nil)
+	laneCeiling = prometheus.NewDesc("camsq_lane_rate_ceiling",
+		"Creates a second at which they are paced when nothing was throttled lately: the configured rate, or a person's limit.", []string{"account"}, nil)
+	lanePaused = prometheus.NewDesc("camsq_lane_paused",
+		"Whether a person has stopped the account's new calls.", []string{"account"}, nil)
+	laneTripped = prometheus.NewDesc("camsq_lane_tripped",
+		"Whether the API refuses the account, so that its jobs wait, by the code that it answered; 0 with code none if it does not.", []string{"account", "code"}, nil)
+	desiredWorkers = prometheus.NewDesc("camsq_desired_workers",
+		"Worker processes that the account's quota and backlog can keep busy. An autoscaler takes the maximum over the accounts.", []string{"account"}, nil)
 	callbackOldest = prometheus.NewDesc("camsq_callback_oldest_seconds",
 		"Age of the oldest outcome that is owed to its receiver; 0 where there is none.", nil, nil)
 )
@@ -56,10 +75,12 @@ var (
 type backlogCollector struct {
 	source   Backlog
 	accounts set
+	code     func(string) string
 }
 
 func (c *backlogCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{redisUp, jobs, jobOldest, callbacksOwed, callbacksDead, callbackOldest} {
+	for _, d := range []*prometheus.Desc{redisUp, jobs, jobOldest, callbacksOwed, callbacksDead, callbackOldest,
+		laneRate, laneCeiling, lanePaused, laneTripped, desiredWorkers} {
 		ch <- d
 	}
 }
@@ -77,6 +98,11 @@ func (c *backlogCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(redisUp, 1)
 	for account, lane := range c.byLabel(lanes) {
+		gauge(laneRate, lane.Rate, account)
+		gauge(laneCeiling, lane.Ceiling, account)
+		gauge(lanePaused, flag(lane.Paused), account)
+		gauge(laneTripped, flag(lane.TrippedBy != ""), account, c.code(lane.TrippedBy))
+		gauge(desiredWorkers, float64(lane.Desired), account)
 		for _, state := range tasks.States() {
 			gauge(jobs, float64(lane.Jobs[state]), account, string(state))
 			if !state.Final() {
@@ -108,6 +134,19 @@ func (c *backlogCollector) byLabel(lanes []LaneBacklog) map[string]LaneBacklog {
 		for state, age := range lane.Oldest {
 			sum.Oldest[state] = max(sum.Oldest[state], age)
 		}
+		sum.Rate += lane.Rate
+		sum.Ceiling += lane.Ceiling
+		sum.Paused = sum.Paused || lane.Paused
+		sum.TrippedBy = max(sum.TrippedBy, lane.TrippedBy)
+		sum.Desired = max(sum.Desired, lane.Desired)
+		joined[c.accounts.label(lane.Account)] = sum
 	}
 	return joined
+}
+
+func flag(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }

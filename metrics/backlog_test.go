@@ -32,7 +32,7 @@ func gauges(t *testing.T, b metrics.Backlog) map[string]string {
 	metrics.New(reg, metrics.Config{Accounts: []string{"eu", "us"}, Backlog: b})
 	found := map[string]string{}
 	for sample, value := range series(page(t, reg)) {
-		for _, prefix := range []string{"camsq_jobs{", "camsq_job_oldest", "camsq_callbacks_owed", "camsq_callbacks_dead", "camsq_callback_oldest"} {
+		for _, prefix := range []string{"camsq_jobs{", "camsq_job_oldest", "camsq_callbacks_owed", "camsq_callbacks_dead", "camsq_callback_oldest", "camsq_lane_", "camsq_desired_workers"} {
 			if strings.HasPrefix(sample, prefix) && value != "0" {
 				found[sample] = value
 			}
@@ -53,6 +53,7 @@ func TestTheBacklogIsAskedAtEachScrape(t *testing.T) {
 			Oldest: map[tasks.State]time.Duration{
 				tasks.StateQueued: time.Minute, tasks.StateHeld: time.Hour, tasks.StateCreated: 24 * time.Hour,
 			},
+			Rate: 3.5, Ceiling: 4.95, Paused: true, TrippedBy: "NoPermission", Desired: 2,
 		}},
 		callbacks: metrics.CallbackBacklog{Owed: 3, Dead: 2, OldestOwed: 90 * time.Second},
 	})
@@ -63,6 +64,11 @@ func TestTheBacklogIsAskedAtEachScrape(t *testing.T) {
 		`camsq_jobs{account="eu",state="created"}`:              "99",
 		`camsq_job_oldest_seconds{account="eu",state="queued"}`: "60",
 		`camsq_job_oldest_seconds{account="eu",state="held"}`:   "3600",
+		`camsq_lane_rate{account="eu"}`:                         "3.5",
+		`camsq_lane_rate_ceiling{account="eu"}`:                 "4.95",
+		`camsq_lane_paused{account="eu"}`:                       "1",
+		`camsq_lane_tripped{account="eu",code="NoPermission"}`:  "1",
+		`camsq_desired_workers{account="eu"}`:                   "2",
 		`camsq_callbacks_owed`:                                  "3",
 		`camsq_callbacks_dead`:                                  "2",
 		`camsq_callback_oldest_seconds`:                         "90",

@@ -74,7 +74,7 @@ func New(reg prometheus.Registerer, cfg Config) *Metrics {
 	reg.MustRegister(m.calls, m.callDuration, m.finished, m.jobDuration, m.limiterWait, m.lookups,
 		m.callbackTries, m.callbackDuration, m.swept, buildInfo(cfg.Version))
 	if cfg.Backlog != nil {
-		reg.MustRegister(&backlogCollector{source: cfg.Backlog, accounts: m.accounts})
+		reg.MustRegister(&backlogCollector{source: cfg.Backlog, accounts: m.accounts, code: m.code})
 	}
 	return m
 }

@@ -32,11 +32,23 @@ type Job struct {
 // of the quota while there are any, and never all of it.
 type Priority string
 
-// The priorities. The zero value is the usual one.
+// The priorities. The zero value is the usual one, which people call "normal".
 const (
 	PriorityNormal Priority = ""
 	PriorityHigh   Priority = "high"
 )
+
+// Valid says whether p is one of the priorities, in the form that
+// [Job.Normalize] gives it.
+func (p Priority) Valid() bool { return p == PriorityNormal || p == PriorityHigh }
+
+func (p Priority) normalize() Priority {
+	p = Priority(strings.ToLower(strings.TrimSpace(string(p))))
+	if p == "normal" {
+		return PriorityNormal
+	}
+	return p
+}
 
 // Request holds the ten parameters of CreateInstance, all strings, under the
 // API's own names (seed: CreateInstance, "Request parameters").
@@ -81,9 +93,10 @@ func (j Job) Ref() Ref { return Ref{Account: j.Account, ID: j.ID} }
 
 // Normalize returns the job as it is kept: white space around every parameter
 // is dropped, the channel type and IsConfirmAudit are in upper case (the only
-// form that the vendor's page shows), the account defaults to "default", and a
-// job without an ID gets one that is derived from account, channel type and
-// instance name, so that the same row is the same job however often it is sent.
+// form that the vendor's page shows), the priority is in lower case and "normal"
+// is [PriorityNormal], the account defaults to "default", and a job without an ID
+// gets one that is derived from account, channel type and instance name, so that
+// the same row is the same job however often it is sent.
 func (j Job) Normalize() Job {
 	for _, p := range params {
 		f := p.Field(&j.Request)
@@ -94,6 +107,7 @@ func (j Job) Normalize() Job {
 	j.ID = strings.TrimSpace(j.ID)
 	j.Account = strings.TrimSpace(j.Account)
 	j.CallbackURL = strings.TrimSpace(j.CallbackURL)
+	j.Priority = j.Priority.normalize()
 	if j.Account == "" {
 		j.Account = DefaultAccount
 	}

@@ -12,7 +12,7 @@ import (
 
 func TestNormalizeKeepsWhatIsMeantAndDropsWhatIsNot(t *testing.T) {
 	job := tasks.Job{
-		ID: " order-7 ", Account: " ", Batch: "2026-03", CallbackURL: " https://example.com/hook\n",
+		ID: " order-7 ", Account: " ", Batch: "2026-03", CallbackURL: " https://example.com/hook\n", Priority: " High\n",
 		Request: tasks.Request{
 			ChannelType: " viber\t", InstanceName: "  Müller & Söhne ", OfficeAddress: "\nHauptstraße 1\nBerlin\n", IsConfirmAudit: "y",
 			CountryID: "007 ",
@@ -20,7 +20,7 @@ func TestNormalizeKeepsWhatIsMeantAndDropsWhatIsNot(t *testing.T) {
 		Metadata: map[string]string{"crm_id": " 42 "},
 	}
 	want := tasks.Job{
-		ID: "order-7", Account: "default", Batch: "2026-03", CallbackURL: "https://example.com/hook",
+		ID: "order-7", Account: "default", Batch: "2026-03", CallbackURL: "https://example.com/hook", Priority: tasks.PriorityHigh,
 		Request: tasks.Request{
 			ChannelType: "VIBER", InstanceName: "Müller & Söhne", OfficeAddress: "Hauptstraße 1\nBerlin", IsConfirmAudit: "Y",
 			CountryID: "007",
@@ -33,6 +33,30 @@ func TestNormalizeKeepsWhatIsMeantAndDropsWhatIsNot(t *testing.T) {
 	}
 	if diff := cmp.Diff(got, got.Normalize()); diff != "" {
 		t.Errorf("normalising it again changes it (-once +twice):\n%s", diff)
+	}
+}
+
+func TestAPriorityIsReadHoweverItIsWritten(t *testing.T) {
+	for written, want := range map[tasks.Priority]tasks.Priority{
+		"": tasks.PriorityNormal, " ": tasks.PriorityNormal, "normal": tasks.PriorityNormal, "NORMAL ": tasks.PriorityNormal,
+		"high": tasks.PriorityHigh, "\tHigh": tasks.PriorityHigh, "Urgent": "urgent",
+	} {
+		if got := (tasks.Job{Priority: written}).Normalize().Priority; got != want {
+			t.Errorf("%q is read as %q, want %q", written, got, want)
+		}
+	}
+}
+
+// Redis Cluster hashes what stands between the first brace and the first closing one.
+func TestBothQueuesOfAnAccountHaveOneHashTag(t *testing.T) {
+	normal, high := tasks.JobQueue("acme", tasks.PriorityNormal), tasks.JobQueue("acme", tasks.PriorityHigh)
+	if normal != "provision:acme" || high != "provision:acme}:high" {
+		t.Errorf("the queues are %q and %q", normal, high)
+	}
+	for _, queue := range []string{normal, high} {
+		if tag, _, _ := strings.Cut(strings.TrimPrefix("asynq:{"+queue+"}:pending", "asynq:{"), "}"); tag != "provision:acme" {
+			t.Errorf("the keys of %s have the hash tag %q", queue, tag)
+		}
 	}
 }
 
@@ -73,7 +97,9 @@ func TestADerivedIDTellsInstancesApartAndNothingElse(t *testing.T) {
 			t.Errorf("another %s has the same ID", name)
 		}
 	}
-	if id(func(j *tasks.Job) { j.Batch, j.Request.ContactMail = "b", "a@example.com" }) != same {
+	if id(func(j *tasks.Job) {
+		j.Batch, j.Priority, j.Request.ContactMail = "b", tasks.PriorityHigh, "a@example.com"
+	}) != same {
 		t.Error("the ID depends on more than account, channel type and instance name")
 	}
 }

@@ -52,8 +52,8 @@ type Rules struct {
 // FieldError is what is wrong with one field.
 type FieldError struct {
 	// Field is the name that the producer knows: a parameter of the API, or
-	// job_id, account, batch, callback_url, metadata, metadata.KEY; "request"
-	// stands for all parameters together.
+	// job_id, account, batch, priority, callback_url, metadata, metadata.KEY;
+	// "request" stands for all parameters together.
 	Field string
 	// Reason is one clause that says what to do. It repeats no value but that of
 	// ChannelType, clipped.
@@ -89,6 +89,7 @@ func (e *InvalidError) Error() string {
 //   - the encoded parameters take at most 8000 bytes;
 //   - job_id is 1 to 128 of A-Z a-z 0-9 . _ : @ / = + - and begins with a letter or digit;
 //     account is as in [ValidAccount]; batch is up to 128 printable characters;
+//   - priority is one of those that there are: see [Priority];
 //   - callback_url is an absolute https URL without user info;
 //   - metadata has up to 20 keys as in [ValidMetadataKey], each with up to 500 characters.
 func (j Job) Validate(rules Rules) error {
@@ -100,6 +101,7 @@ func (j Job) Validate(rules Rules) error {
 	}
 	faults.add("request", checkSize(j.Request))
 	faults.add("batch", checkBatch(j.Batch))
+	faults.add("priority", checkPriority(j.Priority))
 	faults.add("callback_url", rules.checkCallback(j.CallbackURL))
 	if len(j.Metadata) > maxMetadata {
 		faults.add("metadata", fmt.Sprintf("must have at most %d keys", maxMetadata))
@@ -278,6 +280,13 @@ func checkBatch(value string) string {
 		return "must hold printable characters only"
 	}
 	return checkLength(value, maxBatch)
+}
+
+func checkPriority(p Priority) string {
+	if !p.Valid() {
+		return "must be high or normal; leave it out for normal"
+	}
+	return ""
 }
 
 func checkMetadataValue(value string) string {

@@ -13,7 +13,7 @@ import (
 
 func full() tasks.Job {
 	return tasks.Job{
-		ID: "order-7", Account: "acme", Batch: "March 2026, 渠道", CallbackURL: "https://example.com/hook?x=1",
+		ID: "order-7", Account: "acme", Batch: "March 2026, 渠道", Priority: "High", CallbackURL: "https://example.com/hook?x=1",
 		Request: tasks.Request{
 			ChannelType: "VIBER", InstanceName: "viber_ins", InstanceDescription: "小店 (\"new\")", ResourceGroupID: "rg-acfm7e10",
 			OfficeAddress: "Hauptstraße 1\n10115 Berlin", ContactMail: "o'neil+cams@example.com", CountryID: "0049",
@@ -134,6 +134,10 @@ func TestEachFieldIsHeldToItsRule(t *testing.T) {
 		{"batch with an invisible character", func(j *tasks.Job) { j.Batch = "a\u200bb" }, "batch", "must hold printable characters only"},
 		{"batch on two lines", func(j *tasks.Job) { j.Batch = "a\nb" }, "batch", oneLine},
 
+		{"high priority", func(j *tasks.Job) { j.Priority = tasks.PriorityHigh }, "", ""},
+		{"unknown priority", func(j *tasks.Job) { j.Priority = "urgent" }, "priority", "must be high or normal; leave it out for normal"},
+		{"priority on two lines", func(j *tasks.Job) { j.Priority = "hi\ngh" }, "priority", "must be high or normal; leave it out for normal"},
+
 		{"no callback", func(j *tasks.Job) { j.CallbackURL = "" }, "", ""},
 		{"callback by http", func(j *tasks.Job) { j.CallbackURL = "http://example.com/" }, "callback_url", "must be an https URL"},
 		{"callback to a file", func(j *tasks.Job) { j.CallbackURL = "file:///etc/passwd" }, "callback_url", "must be an absolute URL, such as https://example.com/hook"},
@@ -205,7 +209,7 @@ func TestRulesCanBeMoved(t *testing.T) {
 func TestEverythingWrongIsToldAtOnceInOneLineAndRepeatsNoValue(t *testing.T) {
 	const secret = "s3cret\r\n"
 	job := tasks.Job{
-		ID: secret, Account: secret, Batch: secret, CallbackURL: secret,
+		ID: secret, Account: secret, Batch: secret, Priority: secret, CallbackURL: secret,
 		Request: tasks.Request{
 			ChannelType: "sms\n", InstanceName: secret, InstanceDescription: secret, ResourceGroupID: secret, OfficeAddress: secret,
 			ContactMail: secret, CountryID: secret, FacebookBmID: secret, IsvTerms: secret, IsConfirmAudit: secret,
@@ -213,8 +217,8 @@ func TestEverythingWrongIsToldAtOnceInOneLineAndRepeatsNoValue(t *testing.T) {
 		Metadata: map[string]string{"k": secret, "a b": secret},
 	}
 	err := job.Validate(tasks.Rules{})
-	if got := len(reasons(t, err)); got != 16 {
-		t.Errorf("%d faults are told, want 16: %v", got, err)
+	if got := len(reasons(t, err)); got != 17 {
+		t.Errorf("%d faults are told, want 17: %v", got, err)
 	}
 	if text := err.Error(); strings.ContainsAny(text, "\r\n") || strings.Contains(text, "s3cret") {
 		t.Errorf("the error repeats a value or is more than a line: %q", text)

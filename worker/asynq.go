@@ -22,51 +22,176 @@ func (w *Worker) ShutdownTimeout() time.Duration { return w.CallTimeout + settle
 
 // Run works until ctx ends, then stops gracefully: no new call begins, calls
 // under way end and are settled. newServer makes an asynq server with the given
-// settings on a Redis client whose hooks keep asynq from spinning and from
-// repeating a task that succeeded (package redisconn).
+// settings on a Redis client whose hooks keep asynq from spinning, from repeating
+// a task that succeeded, and from looking into queues other than by the worker's
+// leave (package redisconn): the worker is its gate.
+//
+// A lane has a server once it has had a task. Until then it costs its part of a
+// look at all lanes, and later little more.
 func (w *Worker) Run(ctx context.Context, newServer func(asynq.Config) *asynq.Server) error {
-	var turns sync.WaitGroup
-	servers := make([]*asynq.Server, 0, len(w.lanes)+1)
-	start := func(queue string, concurrency int, h asynq.HandlerFunc) error {
-		s := newServer(w.settings(queue, concurrency))
-		if err := s.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
-			turns.Add(1)
-			defer turns.Done()
-			return h(ctx, t)
-		})); err != nil {
-			return fmt.Errorf("worker: starting queue %s: %w", queue, err)
-		}
-		servers = append(servers, s)
-		return nil
+	if w.Lookout == nil {
+		return errors.New("worker: Config.Lookout is required to run")
 	}
-	err := start(tasks.QueueCallback, callbackConcurrency, w.callbackTask)
-	for _, l := range w.lanes {
-		if err == nil {
-			err = start(tasks.ProvisionQueue(l.Account), l.Concurrency, w.provisionTask(l.Account))
-		}
-	}
+	c := &crew{worker: w, newServer: newServer, working: map[string]bool{}}
+	err := c.start(w.settings(tasks.QueueCallback, callbackConcurrency), w.callbackTask)
 	if err == nil {
 		w.Log.Info("working", "accounts", len(w.lanes))
-		<-ctx.Done()
+		w.watch(ctx, c)
 		w.Log.Info("stopping: no new call begins, those under way end", "at_most", w.ShutdownTimeout())
 	}
-
 	w.drain()
+	c.stop()
+	return err
+}
+
+// watch starts the lanes that have tasks, and tells their gates what there is to
+// take, until ctx ends.
+func (w *Worker) watch(ctx context.Context, c *crew) {
+	var listening sync.WaitGroup
+	listening.Go(func() { w.Lookout.Listen(ctx, func(message string) { w.heard(c, message) }) })
+	defer listening.Wait()
+	tick := time.NewTicker(w.LookEvery)
+	defer tick.Stop()
+	for failing := false; ; {
+		err := w.look(ctx, c)
+		if err != nil && !failing && ctx.Err() == nil {
+			w.Log.Warn("looking at the lanes", "error", err)
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-w.kick:
+		}
+	}
+}
+
+func (w *Worker) look(ctx context.Context, c *crew) error {
+	lanes, depths, err := w.Lookout.Look(ctx, w.accounts)
+	if err != nil {
+		return err
+	}
+	for i, account := range w.accounts {
+		l, d := w.lanes[account], depths[i]
+		l.see(lanes[i], d)
+		if d.Normal+d.High+d.Active > 0 || !d.Due.IsZero() {
+			c.work(l)
+		}
+	}
+	return nil
+}
+
+// heard takes in a message of the wake channel. Most say that a queue has got a
+// task, and need no look.
+func (w *Worker) heard(c *crew, message string) {
+	if l := w.queues[message]; l != nil {
+		l.gate.Came(message)
+		c.work(l)
+		return
+	}
+	select {
+	case w.kick <- struct{}{}:
+	default: // a look is due already
+	}
+}
+
+// Enter, Left, Due and Came make the worker the gate of its queues: see package
+// redisconn. The queue of callbacks has none, and is looked into from time to time.
+func (w *Worker) Enter(queue string) bool {
+	if l := w.queues[queue]; l != nil {
+		return l.gate.Enter(queue)
+	}
+	return true
+}
+
+// Left: see [Worker.Enter].
+func (w *Worker) Left(queue string, found bool) {
+	if l := w.queues[queue]; l != nil {
+		l.gate.Left(queue, found)
+	}
+}
+
+// Due: see [Worker.Enter].
+func (w *Worker) Due(queue string) bool {
+	if l := w.queues[queue]; l != nil {
+		return l.gate.Due(queue)
+	}
+	return true
+}
+
+// Came: see [Worker.Enter].
+func (w *Worker) Came(queue string) {
+	if l := w.queues[queue]; l != nil {
+		l.gate.Came(queue)
+	}
+}
+
+// crew are the asynq servers of a running worker, and the turns that they take.
+type crew struct {
+	worker    *Worker
+	newServer func(asynq.Config) *asynq.Server
+	turns     sync.WaitGroup
+
+	mu      sync.Mutex
+	working map[string]bool // the accounts that have a server
+	stopped bool
+	servers []*asynq.Server
+}
+
+// work makes sure that a lane has its server.
+func (c *crew) work(l *lane) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.working[l.Account] || c.stopped {
+		return
+	}
+	if err := c.startLocked(c.worker.laneSettings(l), c.worker.provisionTask(l)); err != nil {
+		c.worker.Log.Error("starting a lane", "account", l.Account, "error", err)
+		return
+	}
+	c.working[l.Account] = true
+}
+
+func (c *crew) start(settings asynq.Config, h asynq.HandlerFunc) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.startLocked(settings, h)
+}
+
+func (c *crew) startLocked(settings asynq.Config, h asynq.HandlerFunc) error {
+	s := c.newServer(settings)
+	err := s.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
+		c.turns.Add(1)
+		defer c.turns.Done()
+		return h(ctx, t)
+	}))
+	if err != nil {
+		return fmt.Errorf("worker: starting a server: %w", err)
+	}
+	c.servers = append(c.servers, s)
+	return nil
+}
+
+// stop lets the turns under way end. asynq does not wait for a handler that it has
+// given up on. The process must: what such a turn still settles spares a recovery.
+func (c *crew) stop() {
+	c.mu.Lock()
+	c.stopped = true
+	servers := c.servers
+	c.mu.Unlock()
 	var stopped sync.WaitGroup
 	for _, s := range servers {
 		stopped.Go(s.Shutdown)
 	}
 	stopped.Wait()
-	// asynq does not wait for a handler that it has given up on. The process must:
-	// what such a turn still settles spares a recovery.
 	done := make(chan struct{})
-	go func() { turns.Wait(); close(done) }()
+	go func() { c.turns.Wait(); close(done) }()
 	select {
 	case <-done:
 	case <-time.After(settleTime):
-		w.Log.Warn("turns are still under way; their jobs will be recovered")
+		c.worker.Log.Warn("turns are still under way; their jobs will be recovered")
 	}
-	return err
 }
 
 // settings are those on which the promise depends. asynq's own budget, archive
@@ -86,6 +211,20 @@ func (w *Worker) settings(queue string, concurrency int) asynq.Config {
 	}
 }
 
+// highShare is how many of five tasks are those of high priority, while there are
+// both: an import goes on, however many urgent jobs come.
+const highShare = 4
+
+// laneSettings are those of a lane's server. It asks the gate before it looks into
+// a queue, and so may ask often.
+func (w *Worker) laneSettings(l *lane) asynq.Config {
+	c := w.settings(tasks.ProvisionQueue(l.Account), l.Concurrency)
+	c.Queues = map[string]int{tasks.ProvisionQueue(l.Account): 5 - highShare, tasks.HighQueue(l.Account): highShare}
+	c.TaskCheckInterval, c.DelayedTaskCheckInterval = 2*time.Millisecond, 250*time.Millisecond
+	c.JanitorInterval = time.Hour // it clears away what asynq retains, which is nothing here
+	return c
+}
+
 // retryDelay tells asynq when to bring a task back. asynq cuts the time to whole
 // seconds, so one is added: never early.
 func (w *Worker) retryDelay(n int, err error, _ *asynq.Task) time.Duration {
@@ -95,9 +234,37 @@ func (w *Worker) retryDelay(n int, err error, _ *asynq.Task) time.Duration {
 	return backoffDelay(n+1, w.RetryMin, w.RetryMax) + time.Second
 }
 
-func (w *Worker) provisionTask(account string) asynq.HandlerFunc {
+func (w *Worker) provisionTask(l *lane) asynq.HandlerFunc {
 	return func(ctx context.Context, t *asynq.Task) error {
-		return w.run(ctx, t, tasks.TypeCreateInstance, account+"/"+string(t.Payload()), w.Turn)
+		entry := l.gate.begin()
+		defer entry.end()
+		return w.run(ctx, t, tasks.TypeCreateInstance, l.Account+"/"+string(t.Payload()), func(ctx context.Context, ref tasks.Ref) error {
+			return w.stay(ctx, func() error { return w.turn(ctx, ref, entry) })
+		})
+	}
+}
+
+// patience is up to when a job that comes back soon waits in its slot: asynq
+// brings nothing back in less than a second.
+const patience = time.Second
+
+// stay takes turn after turn of a job that comes back soon.
+func (w *Worker) stay(ctx context.Context, turn func() error) error {
+	for {
+		err := turn()
+		later, ok := errors.AsType[*Later](err)
+		if !ok || later.After > patience {
+			return err
+		}
+		t := time.NewTimer(later.After)
+		select {
+		case <-t.C:
+			continue
+		case <-ctx.Done():
+		case <-w.draining.Done():
+		}
+		t.Stop()
+		return err
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/tasks"
@@ -18,8 +17,6 @@ type verdict struct {
 	throttled bool
 	// renew says that the credentials may be out of date.
 	renew bool
-	// pause is how long the account is left alone; [Worker.pace] decides it.
-	pause time.Duration
 }
 
 // rule tells what a code means. A pattern that ends in "*" is a prefix, one that

@@ -13,8 +13,8 @@ import (
 func TestAConfigurationThatBreaksThePromiseIsRefused(t *testing.T) {
 	good := func() worker.Config {
 		return worker.Config{
-			Ledger: newMemory(), Callbacks: new(outbox),
-			Lanes: []worker.Lane{{Account: "acme", API: new(shelf), Create: new(gate), List: new(gate)}},
+			Ledger: newMemory(), Callbacks: new(outbox), Breaker: new(fuse),
+			Lanes: []worker.Lane{{Account: "acme", API: new(shelf), Create: new(turnstile), List: new(turnstile)}},
 		}
 	}
 	if _, err := worker.New(good()); err != nil {

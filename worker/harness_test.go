@@ -83,11 +83,16 @@ func (w *world) books(rdb redis.UniversalClient) (*enqueue.Client, *ledger.Ledge
 }
 
 // enqueue sends jobs whose instances have the jobs' names.
-func (w *world) enqueue(ids ...string) {
+func (w *world) enqueue(ids ...string) { w.t.Helper(); w.send(tasks.PriorityNormal, ids...) }
+
+// enqueueHigh sends urgent ones.
+func (w *world) enqueueHigh(ids ...string) { w.t.Helper(); w.send(tasks.PriorityHigh, ids...) }
+
+func (w *world) send(p tasks.Priority, ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
 		_, err := w.producer.Create(w.t.Context(), tasks.Job{
-			ID: id, Account: account, CallbackURL: "https://example.com/hook",
+			ID: id, Account: account, CallbackURL: "https://example.com/hook", Priority: p,
 			Request: tasks.Request{ChannelType: "VIBER", InstanceName: id, ContactMail: "ana@example.com"},
 		})
 		if err != nil {
@@ -189,12 +194,14 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 	}
 	s := setup{Config: worker.Config{
 		Lanes: []worker.Lane{{
-			Account: account, API: api,
+			Account: account, API: api, Rate: 50,
 			Create: limits.Bucket(ledger.LimitKey(account, "CreateInstance"), ratelimit.Limit{Rate: 50, Burst: 10}),
 			List:   limits.Bucket(ledger.LimitKey(account, "ListInstance"), ratelimit.Limit{Rate: 50, Burst: 10}),
 		}},
-		Ledger: books, Callbacks: client, Sender: w.post, Schedule: threeTries,
-		Log: slog.New(slog.NewTextHandler(w.log, nil)),
+		Ledger: books, Callbacks: client, Breaker: books, Sender: w.post, Schedule: threeTries,
+		Lookout:   lookout{books, client, queue},
+		LookEvery: 2 * time.Second, // each look is real time
+		Log:       slog.New(slog.NewTextHandler(w.log, nil)),
 	}}
 	for _, change := range changes {
 		change(p, &s)
@@ -203,11 +210,12 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 	if !s.bare {
 		queue.AddHook(redisconn.KeepBookkeeping{})
 	}
-	for _, h := range s.hooks {
-		queue.AddHook(h)
-	}
 	if p.Worker, err = worker.New(s.Config); err != nil {
 		w.t.Fatal(err)
+	}
+	queue.AddHook(redisconn.AtGate{Gate: p.Worker})
+	for _, h := range s.hooks {
+		queue.AddHook(h)
 	}
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -216,7 +224,10 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 	running.Go(func() {
 		err := p.Run(ctx, func(c asynq.Config) *asynq.Server {
 			// Each look at an empty queue is real time.
-			c.TaskCheckInterval, c.DelayedTaskCheckInterval, c.JanitorInterval = 2*time.Second, 2*time.Second, time.Hour
+			c.DelayedTaskCheckInterval, c.JanitorInterval = 2*time.Second, time.Hour
+			if c.Queues[tasks.QueueCallback] > 0 {
+				c.TaskCheckInterval = 2 * time.Second
+			}
 			if s.asynq != nil {
 				s.asynq(&c)
 			}
@@ -243,6 +254,26 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 		time.Sleep(2 * time.Minute)
 	})
 	return p
+}
+
+// lookout is the one that the command joins from the same parts.
+type lookout struct {
+	*ledger.Ledger
+	queues *enqueue.Client
+	rdb    redis.UniversalClient
+}
+
+func (l lookout) Look(ctx context.Context, accounts []string) ([]tasks.Lane, []tasks.Depth, error) {
+	lanes, err := l.Lanes(ctx, accounts)
+	if err != nil {
+		return nil, nil, err
+	}
+	depths, err := l.queues.Depths(ctx, accounts)
+	return lanes, depths, err
+}
+
+func (l lookout) Listen(ctx context.Context, heard func(string)) {
+	redisconn.Listen(ctx, l.rdb, tasks.WakeChannel, heard)
 }
 
 // stop stops the process as SIGTERM would, and waits for its end.

@@ -184,17 +184,18 @@ func (s *shelf) made(name string) int {
 	return n
 }
 
-// gate is a limiter that lets everybody through and notes what it was asked. Its
+// turnstile is a limiter that lets everybody through and notes what it was asked. Its
 // wait may be set.
-type gate struct {
+type turnstile struct {
 	wait func(context.Context) error
 
-	mu     sync.Mutex
-	waits  int
-	pauses []time.Duration
+	mu            sync.Mutex
+	waits, urgent int
+	rate          float64
+	throttled     []time.Duration
 }
 
-func (g *gate) Wait(ctx context.Context) (time.Duration, error) {
+func (g *turnstile) Wait(ctx context.Context) (time.Duration, error) {
 	g.mu.Lock()
 	g.waits++
 	g.mu.Unlock()
@@ -204,10 +205,90 @@ func (g *gate) Wait(ctx context.Context) (time.Duration, error) {
 	return 0, ctx.Err()
 }
 
-func (g *gate) Pause(_ context.Context, d time.Duration) error {
+func (g *turnstile) WaitUrgent(ctx context.Context) (time.Duration, error) {
+	g.mu.Lock()
+	g.urgent++
+	g.mu.Unlock()
+	return g.Wait(ctx)
+}
+
+func (g *turnstile) Throttled(_ context.Context, d time.Duration) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.pauses = append(g.pauses, d)
+	g.throttled = append(g.throttled, d)
+	return nil
+}
+
+func (g *turnstile) SetRate(rate float64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.rate = rate
+}
+
+// fuse is a breaker in memory.
+type fuse struct {
+	mu     sync.Mutex
+	trips  map[string]tasks.Trip // by account
+	prober map[string]string
+}
+
+func (f *fuse) tripped(account string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, open := f.trips[account]
+	return open
+}
+
+func (f *fuse) Trip(_ context.Context, ref tasks.Ref, t tasks.Trip, next time.Duration) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, open := f.trips[ref.Account]; open && f.prober[ref.Account] != ref.ID {
+		return nil
+	}
+	if f.trips == nil {
+		f.trips, f.prober = map[string]tasks.Trip{}, map[string]string{}
+	}
+	t.ProbeAt = time.Now().Add(next)
+	f.trips[ref.Account] = t
+	delete(f.prober, ref.Account)
+	return nil
+}
+
+func (f *fuse) Probe(_ context.Context, ref tasks.Ref, _ time.Duration) (bool, time.Duration, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t, open := f.trips[ref.Account]
+	switch prober := f.prober[ref.Account]; {
+	case !open || prober == ref.ID:
+		return true, 0, nil
+	case prober != "":
+		return false, time.Second, nil
+	case time.Until(t.ProbeAt) > 0:
+		return false, time.Until(t.ProbeAt), nil
+	}
+	f.prober[ref.Account] = ref.ID
+	return true, 0, nil
+}
+
+func (f *fuse) Untrip(_ context.Context, ref tasks.Ref) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.prober[ref.Account] == ref.ID {
+		delete(f.trips, ref.Account)
+		delete(f.prober, ref.Account)
+	}
+	return nil
+}
+
+func (f *fuse) Unprobe(_ context.Context, ref tasks.Ref, next time.Duration) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.prober[ref.Account] == ref.ID {
+		delete(f.prober, ref.Account)
+		t := f.trips[ref.Account]
+		t.ProbeAt = time.Now().Add(next)
+		f.trips[ref.Account] = t
+	}
 	return nil
 }
 

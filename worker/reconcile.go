@@ -12,6 +12,9 @@ import (
 
 // Doubts is what the reconciler asks of the ledger.
 type Doubts interface {
+	// InDoubt returns those of the accounts that have jobs that are calling or
+	// uncertain, at little cost for each.
+	InDoubt(ctx context.Context, accounts []string) ([]string, error)
 	// Doubtful returns up to n of the account's jobs that are calling or uncertain
 	// and due, the longest in doubt first.
 	Doubtful(ctx context.Context, account string, n int) ([]string, error)
@@ -50,19 +53,26 @@ func (r Reconciler) Run(ctx context.Context) {
 	if r.Every == 0 {
 		r.Every = time.Second
 	}
-	var accounts sync.WaitGroup
-	for _, account := range r.Accounts {
-		accounts.Go(func() { r.account(ctx, account) })
-	}
-	accounts.Wait()
-}
-
-func (r Reconciler) account(ctx context.Context, account string) {
+	var rounds sync.WaitGroup
+	defer rounds.Wait()
+	var busy sync.Map // the accounts whose last round goes on
 	tick := time.NewTicker(r.Every)
 	defer tick.Stop()
 	for {
-		if err := r.round(ctx, account); err != nil && ctx.Err() == nil {
-			r.Log.Warn("reconciling", "account", account, "error", err)
+		accounts, err := r.Doubts.InDoubt(ctx, r.Accounts)
+		if err != nil && ctx.Err() == nil {
+			r.Log.Warn("looking for jobs in doubt", "error", err)
+		}
+		for _, account := range accounts {
+			if _, going := busy.LoadOrStore(account, true); going {
+				continue
+			}
+			rounds.Go(func() {
+				defer busy.Delete(account)
+				if err := r.round(ctx, account); err != nil && ctx.Err() == nil {
+					r.Log.Warn("reconciling", "account", account, "error", err)
+				}
+			})
 		}
 		select {
 		case <-ctx.Done():
@@ -72,8 +82,7 @@ func (r Reconciler) account(ctx context.Context, account string) {
 	}
 }
 
-// round gives one turn to those that are due. An account without doubts costs
-// one look and no lock.
+// round gives one turn to those that are due. An account with none takes no lock.
 func (r Reconciler) round(ctx context.Context, account string) error {
 	ids, err := r.Doubts.Doubtful(ctx, account, atOnce)
 	if err != nil || len(ids) == 0 {

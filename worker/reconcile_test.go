@@ -68,6 +68,8 @@ type doubts struct {
 	lead bool
 }
 
+func (d doubts) InDoubt(_ context.Context, accounts []string) ([]string, error) { return accounts, nil }
+
 func (d doubts) Doubtful(context.Context, string, int) ([]string, error) { return d.due, nil }
 
 func (d doubts) Lead(context.Context, string, string, time.Duration) (bool, error) {

@@ -60,6 +60,9 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	if len(r.Candidates) > 0 { // of a dispute whose turn died
 		return again(w.end(ctx, l, r, tasks.StepSeveral))
 	}
+	if err := w.permit(ctx, l, r.Ref(), true); err != nil {
+		return err
+	}
 	wait, stop := w.untilDraining(ctx)
 	defer stop()
 	found, err := w.find(wait, l, r)
@@ -132,14 +135,16 @@ func (w *Worker) lookFirst(ctx context.Context, l *lane, r tasks.Record) (tasks.
 // find lists the instances of exactly the job's channel type and name, within
 // the account's quota for listing.
 func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record) ([]cams.Instance, error) {
-	waited, err := l.List.Wait(ctx)
-	w.waited(l, "ListInstance", waited)
-	if err != nil {
+	if _, err := w.wait(ctx, l, ActionList, r.Priority); err != nil {
 		return nil, w.interrupted(ctx, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.CallTimeout)
 	defer cancel()
-	return l.API.FindInstances(ctx, r.Request.ChannelType, r.Request.InstanceName)
+	found, err := l.API.FindInstances(ctx, r.Request.ChannelType, r.Request.InstanceName)
+	if err == nil {
+		w.letIn(ctx, l, r.Ref(), ActionList)
+	}
+	return found, err
 }
 
 // cannotList puts a job off whose look at the instances failed. It costs no try:
@@ -150,11 +155,15 @@ func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err er
 		return err // the wait, not the call
 	}
 	v := classify(err)
-	if v.outcome != tasks.OutcomeRejected { // that may be for this job's name: nobody else need wait
-		w.pace(ctx, l, l.List, &v, err)
-	}
+	w.pace(ctx, l, r, ActionList, v, err)
 	r.Delays++
-	due := max(e.RetryAfter, v.pause, backoffDelay(r.Delays, w.RetryMin, w.RetryMax))
+	due := max(e.RetryAfter, backoffDelay(r.Delays, w.RetryMin, w.RetryMax))
+	switch {
+	case v.throttled:
+		due = w.throttledDelay(r.Delays, err)
+	case v.outcome == tasks.OutcomeBlocked:
+		due = e.RetryAfter // the breaker holds the job back
+	}
 	if r.State == tasks.StateQueued {
 		answer(&r, v, err)
 	}

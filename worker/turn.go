@@ -5,29 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/tasks"
 )
 
-// lane is a [Lane] and what this process knows of it.
-type lane struct {
-	Lane
-	mu sync.Mutex
-	// refusals counts how often in a row the account was refused, and blockedUntil
-	// is the end of the pause after the last time.
-	refusals     int
-	blockedUntil time.Time
-}
+// The API's actions, as limits and breaker name them.
+const (
+	ActionCreate = "CreateInstance"
+	ActionList   = "ListInstance"
+)
 
 // Turn is one turn of a job: it looks at the record and takes the job as far as
 // it can be taken now. It returns nil if the queue may forget the job, a
 // [*Later] if the job must come back, tasks.ErrNotFound or tasks.ErrUnreadable
 // if there is no record to go by, or what Redis answered. It may be called
 // at any time, twice, and beside itself.
-func (w *Worker) Turn(ctx context.Context, ref tasks.Ref) error {
+func (w *Worker) Turn(ctx context.Context, ref tasks.Ref) error { return w.turn(ctx, ref, nil) }
+
+func (w *Worker) turn(ctx context.Context, ref tasks.Ref, entry *admission) error {
 	l := w.lanes[ref.Account]
 	if l == nil {
 		return &Later{time.Minute, "this worker has no account " + ref.Account}
@@ -36,9 +33,10 @@ func (w *Worker) Turn(ctx context.Context, ref tasks.Ref) error {
 	if err != nil {
 		return err
 	}
+	defer w.unprobe(ctx, l, ref)
 	switch r.State {
 	case tasks.StateQueued:
-		return w.call(ctx, l, r)
+		return w.call(ctx, l, r, entry)
 	case tasks.StateCalling:
 		return w.afterCaller(ctx, r)
 	case tasks.StateUncertain:
@@ -71,7 +69,7 @@ func (w *Worker) doubt(ctx context.Context, r tasks.Record) error {
 
 // call takes a queued job through its call. Beside each step stands what the
 // next turn finds if the process dies there.
-func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record) error {
+func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admission) error {
 	if d := r.Wait(); d > 0 {
 		return &Later{d, "it waits after " + orElse(r.Code, "an earlier try")}
 	}
@@ -82,6 +80,9 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record) error {
 	}
 
 	// Dies before the mark: the job is queued, and nothing has happened.
+	if err := w.permit(ctx, l, r.Ref(), false); err != nil {
+		return err
+	}
 	holder, err := w.Ledger.Claim(ctx, r)
 	if err != nil {
 		return err
@@ -100,13 +101,16 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record) error {
 	if err != nil || r.State != tasks.StateQueued {
 		return err
 	}
-	waited, err := l.Create.Wait(wait)
-	w.waited(l, "CreateInstance", waited)
+	waited, err := w.wait(wait, l, ActionCreate, r.Priority)
 	if err == nil {
 		err = wait.Err()
 	}
 	if err != nil {
 		return w.interrupted(wait, err)
+	}
+	entry.through(waited)
+	if err := w.permit(ctx, l, r.Ref(), false); err != nil {
+		return err // somebody has paused the account, or the API refused it, meanwhile
 	}
 
 	// The mark. Its deadline runs on Redis's clock from after start; the call's own
@@ -200,7 +204,7 @@ func (w *Worker) create(ctx context.Context, l *lane, r tasks.Record, start time
 
 // settle writes how the call ended, and says what the queue is to do.
 func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict, instance cams.Instance, callErr error) error {
-	w.pace(ctx, l, l.Create, &v, callErr)
+	w.pace(ctx, l, r, ActionCreate, v, callErr)
 	answer(&r, v, callErr)
 	if !v.outcome.CostsTry() {
 		r.Tries--
@@ -219,9 +223,9 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict,
 	case tasks.OutcomeRejected:
 		return again(w.end(ctx, l, r, tasks.StepRejected))
 	case tasks.OutcomeThrottled:
-		due = max(retryAfter(callErr), backoffDelay(r.Delays, w.RetryMin, w.RetryMax))
+		due = w.throttledDelay(r.Delays, callErr)
 	case tasks.OutcomeBlocked:
-		due = max(retryAfter(callErr), v.pause)
+		due = retryAfter(callErr) // the breaker holds the job back
 	case tasks.OutcomeUnsent:
 		due = backoffDelay(r.Tries, w.RetryMin, w.RetryMax)
 	case tasks.OutcomeAmbiguous:
@@ -232,6 +236,18 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict,
 		return again(err)
 	}
 	return &Later{r.Wait(), "it waits after " + r.Code}
+}
+
+// freely is how often in a row a job may be throttled before it waits by itself.
+// The limiter makes it wait for a slot as it is.
+const freely = 3
+
+// throttledDelay is how long a job waits that was throttled n times in a row.
+func (w *Worker) throttledDelay(n int, err error) time.Duration {
+	if n <= freely {
+		return retryAfter(err)
+	}
+	return max(retryAfter(err), backoffDelay(n-freely, w.RetryMin, w.RetryMax))
 }
 
 // succeed records an instance that the API returned. Knowing it is worth more
@@ -319,37 +335,24 @@ func (w *Worker) ending() ending {
 	return ending{steps: w.Ledger, callbacks: w.Callbacks, finish: w.Hooks.Finish, log: w.Log}
 }
 
-// pace slows the account down by what an answer to one of its actions says, and
-// decides how long a blocked account is left alone.
-func (w *Worker) pace(ctx context.Context, l *lane, action Limiter, v *verdict, err error) {
+// pace tells the account's limiter and breaker what an answer to one of its
+// actions says of the account.
+func (w *Worker) pace(ctx context.Context, l *lane, r tasks.Record, action string, v verdict, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
 	if v.renew && l.Renew != nil {
 		l.Renew()
 	}
-	var held []Limiter
-	pause := time.Duration(0)
-	l.mu.Lock()
 	switch {
 	case v.outcome == tasks.OutcomeBlocked:
-		// Calls that were under way when the account was refused say nothing new: they
-		// wait with it, and the pause does not grow by their number.
-		if v.pause = time.Until(l.blockedUntil); v.pause <= 0 {
-			l.refusals++
-			v.pause = backoffDelay(l.refusals, 5*w.RetryMin, w.RetryMax)
-			l.blockedUntil = time.Now().Add(v.pause)
-		}
-		pause, held = v.pause, []Limiter{l.Create, l.List}
+		answer(&r, v, err)
+		w.refused(ctx, l, r.Ref(), tasks.Trip{Action: action, Code: r.Code, Message: r.Message})
 	case v.throttled:
-		pause, held = max(retryAfter(err), time.Second), []Limiter{action}
-	case v.outcome != tasks.OutcomeUnsent:
-		l.refusals = 0
-	}
-	l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	for _, h := range held {
-		if err := h.Pause(ctx, pause); err != nil {
+		if err := l.limiter(action).Throttled(ctx, retryAfter(err)); err != nil {
 			w.Log.Warn("slowing an account down", "account", l.Account, "error", err)
 		}
+	case v.outcome == tasks.OutcomeSucceeded, v.outcome == tasks.OutcomeRejected:
+		w.letIn(ctx, l, r.Ref(), action)
 	}
 }
 
@@ -416,13 +419,30 @@ func (w *Worker) interrupted(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errDraining) {
 		return &Later{0, errDraining.Error()}
 	}
+	if again, ok := errors.AsType[Again](err); ok {
+		return &Later{again.Again(), "the account's quota is used up for that long"}
+	}
 	return err
 }
 
-func (w *Worker) waited(l *lane, action string, d time.Duration) {
-	if w.Hooks.Waited != nil {
-		w.Hooks.Waited(l.Account, action, d)
+// wait waits for the account's quota of an action.
+func (w *Worker) wait(ctx context.Context, l *lane, action string, p tasks.Priority) (time.Duration, error) {
+	wait := l.limiter(action).Wait
+	if p == tasks.PriorityHigh {
+		wait = l.limiter(action).WaitUrgent
 	}
+	waited, err := wait(ctx)
+	if w.Hooks.Waited != nil {
+		w.Hooks.Waited(l.Account, action, waited)
+	}
+	return waited, err
+}
+
+func (l *lane) limiter(action string) Limiter {
+	if action == ActionList {
+		return l.List
+	}
+	return l.Create
 }
 
 func orElse(s, other string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,8 +23,9 @@ type desk struct {
 	*worker.Worker
 	ledger       *memory
 	cloud        *shelf
-	create, list *gate
+	create, list *turnstile
 	callbacks    *outbox
+	breaker      *fuse
 	log          *lockedBuffer
 
 	mu       sync.Mutex
@@ -68,14 +70,14 @@ func (a apiFuncs) FindInstances(ctx context.Context, channelType, name string) (
 func newDesk(t *testing.T, changes ...func(*desk, *worker.Config)) *desk {
 	t.Helper()
 	d := &desk{
-		ledger: newMemory(), cloud: new(shelf), create: new(gate), list: new(gate),
-		callbacks: new(outbox), log: new(lockedBuffer),
+		ledger: newMemory(), cloud: new(shelf), create: new(turnstile), list: new(turnstile),
+		callbacks: new(outbox), breaker: new(fuse), log: new(lockedBuffer),
 	}
 	c := worker.Config{
 		Lanes: []worker.Lane{{
 			Account: "acme", API: d.cloud, Create: d.create, List: d.list, CallbackURL: "https://example.com/hook",
 		}},
-		Ledger: d.ledger, Callbacks: d.callbacks,
+		Ledger: d.ledger, Callbacks: d.callbacks, Breaker: d.breaker,
 		Log: slog.New(slog.NewTextHandler(d.log, nil)),
 		Hooks: worker.Hooks{
 			Attempt: func(a tasks.Attempt) { d.note(func() { d.attempts = append(d.attempts, a) }) },
@@ -313,19 +315,20 @@ func TestWhereEachAnswerLeads(t *testing.T) {
 		state      tasks.State
 		tries      int
 		code       string
-		atLeast    time.Duration // the wait
-		creates    int           // pauses of the create limiter
-		lists      int           // and of the list limiter
+		ends       bool
+		atLeast    time.Duration // the wait, if it does not end
+		slows      int           // how often creating is slowed down
+		trips      bool          // the account's breaker
 		callback   tasks.CallbackState
 		noFirstTry bool
 	}{
-		{name: "rejected", answer: said(200, "InvalidParameter.CountryId"), state: tasks.StateFailed, tries: 1, code: "InvalidParameter.CountryId", callback: tasks.CallbackOwed},
-		{name: "throttled: costs no try", answer: throttled, state: tasks.StateQueued, code: "Throttling.User", atLeast: 30 * time.Second, creates: 1, noFirstTry: true},
-		{name: "blocked: costs no try, and both actions pause", answer: said(403, "NoPermission"), state: tasks.StateQueued, code: "NoPermission", atLeast: 2500 * time.Millisecond, creates: 1, lists: 1, noFirstTry: true},
+		{name: "rejected", answer: said(200, "InvalidParameter.CountryId"), state: tasks.StateFailed, tries: 1, code: "InvalidParameter.CountryId", ends: true, callback: tasks.CallbackOwed},
+		{name: "throttled: costs no try", answer: throttled, state: tasks.StateQueued, code: "Throttling.User", atLeast: 30 * time.Second, slows: 1, noFirstTry: true},
+		{name: "blocked: costs no try, and the lane trips", answer: said(403, "NoPermission"), state: tasks.StateQueued, code: "NoPermission", trips: true, noFirstTry: true},
 		{name: "unsent", answer: &cams.Error{Err: errors.New("connection refused")}, state: tasks.StateQueued, tries: 1, code: tasks.CodeUnsent, atLeast: 500 * time.Millisecond},
-		{name: "no credentials", answer: &cams.Error{Err: cams.ErrCredentials}, state: tasks.StateQueued, code: tasks.CodeNoCredentials, atLeast: 2500 * time.Millisecond, creates: 1, lists: 1, noFirstTry: true},
+		{name: "no credentials", answer: &cams.Error{Err: cams.ErrCredentials}, state: tasks.StateQueued, code: tasks.CodeNoCredentials, trips: true, noFirstTry: true},
 		{name: "ambiguous", answer: noAnswer(), state: tasks.StateUncertain, tries: 1, code: tasks.CodeNoAnswer, atLeast: 2 * time.Second},
-		{name: "ambiguous and throttled", answer: said(400, "Throttling.Product"), state: tasks.StateUncertain, tries: 1, code: "Throttling.Product", atLeast: 2 * time.Second, creates: 1},
+		{name: "ambiguous and throttled", answer: said(400, "Throttling.Product"), state: tasks.StateUncertain, tries: 1, code: "Throttling.Product", atLeast: 2 * time.Second, slows: 1},
 		{name: "a page of a load balancer", answer: said(502, ""), state: tasks.StateUncertain, tries: 1, code: "HTTP.502", atLeast: 2 * time.Second},
 	}
 	for _, tt := range tests {
@@ -336,8 +339,9 @@ func TestWhereEachAnswerLeads(t *testing.T) {
 			want(t, "state, tries, code, callback",
 				[]any{r.State, r.Tries, r.Code, r.Callback.State}, []any{tt.state, tt.tries, tt.code, tt.callback})
 			want(t, "no first try", r.FirstTry.IsZero(), tt.noFirstTry)
-			want(t, "pauses of creating and of listing", []int{len(d.create.pauses), len(d.list.pauses)}, []int{tt.creates, tt.lists})
-			if tt.atLeast == 0 {
+			want(t, "slowed down, creating and listing", []int{len(d.create.throttled), len(d.list.throttled)}, []int{tt.slows, 0})
+			want(t, "the lane is tripped", d.breaker.tripped("acme"), tt.trips)
+			if tt.ends {
 				noError(t, err)
 			} else if got := later(t, err); got < tt.atLeast {
 				t.Errorf("comes back after %v, want %v or more", got, tt.atLeast)
@@ -395,44 +399,87 @@ func TestManyRefusalsAtOnceAreOneRefusalOfTheAccount(t *testing.T) {
 			turns.Go(func() { _ = d.Turn(t.Context(), r.Ref()) })
 		}
 		turns.Wait()
-		if got := len(d.create.pauses); got != 8 {
-			t.Fatalf("%d pauses, want one for each refusal", got)
-		}
-		for _, p := range d.create.pauses {
-			if p > 7500*time.Millisecond {
-				t.Errorf("a pause of %v, want at most the first one's 7.5 s", p)
-			}
+		trip := d.breaker.trips["acme"]
+		if next := time.Until(trip.ProbeAt); trip.Probes != 1 || next > 7500*time.Millisecond {
+			t.Errorf("%d refusals count, and the next probe comes in %v; want one, and at most 7.5 s", trip.Probes, next)
 		}
 	})
 }
 
-func TestABlockedAccountIsLeftAloneForLongerAndLonger(t *testing.T) {
+// While the API refuses the account, one call at a time asks whether it still does,
+// however many jobs there are; the first that is let in is the end of it.
+func TestABlockedAccountIsProbedLessAndLessOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := said(403, "NoPermission")
-		d := newDesk(t, creating(func(context.Context, cams.CreateInstanceRequest) (cams.Instance, error) {
+		var calls []time.Time
+		d := newDesk(t, creating(func(_ context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+			calls = append(calls, time.Now())
+			if answer == nil {
+				return cams.Instance{InstanceID: "cams-" + q.InstanceName}, nil
+			}
+			return cams.Instance{}, answer
+		}))
+		var jobs []tasks.Ref
+		for _, id := range []string{"a", "b", "c"} {
+			r := queued()
+			r.ID, r.Request.InstanceName = id, id
+			d.ledger.put(r)
+			jobs = append(jobs, r.Ref())
+		}
+		take := func() (ended int) {
+			for _, ref := range jobs {
+				if err := d.Turn(t.Context(), ref); err == nil {
+					ended++
+				} else {
+					later(t, err)
+				}
+			}
+			return ended
+		}
+		for range 2 * 3600 { // two hours, a look each second
+			take()
+			time.Sleep(time.Second)
+		}
+		var gaps []time.Duration
+		for i := range len(calls) - 1 {
+			gaps = append(gaps, calls[i+1].Sub(calls[i]))
+		}
+		if len(gaps) < 20 || gaps[0] > 9*time.Second || gaps[len(gaps)-1] < 100*time.Second || slices.Max(gaps) > 302*time.Second {
+			t.Errorf("the calls are %v apart, want from about 5 s to about 5 min", gaps)
+		}
+		for _, ref := range jobs {
+			r, _ := d.ledger.Get(t.Context(), ref)
+			want(t, "state, tries", []any{r.State, r.Tries}, []any{tasks.StateQueued, 0})
+		}
+
+		answer = nil
+		begin := time.Now()
+		for take() < len(jobs) {
+			time.Sleep(time.Second)
+		}
+		if took := time.Since(begin); took > 306*time.Second {
+			t.Errorf("all were created %v after the account was well, want right after the next probe", took)
+		}
+		want(t, "the lane is tripped", d.breaker.tripped("acme"), false)
+	})
+}
+
+// A probe whose answer says nothing of the account leaves it to the next one.
+func TestAProbeThatProvesNothingIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := []*cams.Error{said(403, "NoPermission"), said(400, "Throttling.User"), nil}
+		d := newDesk(t, creating(func(_ context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+			answer := answers[0]
+			answers = answers[1:]
+			if answer == nil {
+				return cams.Instance{InstanceID: "cams-1"}, nil
+			}
 			return cams.Instance{}, answer
 		}))
 		d.ledger.put(queued())
-		for range 12 {
-			_, err := d.turn(t)
-			time.Sleep(later(t, err) + time.Second)
-		}
-		if first, last := d.create.pauses[0], d.create.pauses[11]; first > 7500*time.Millisecond || last < 100*time.Second || last > 5*time.Minute {
-			t.Errorf("pauses from %v to %v, want from about 5 s to about 5 min: %v", first, last, d.create.pauses)
-		}
-		r := d.job(t)
-		want(t, "state, tries", []any{r.State, r.Tries}, []any{tasks.StateQueued, 0})
-
-		// An answer to the job shows that the account is well again.
-		for _, answer = range []*cams.Error{said(200, "InvalidParameter.CountryId"), said(403, "NoPermission")} {
-			other := queued()
-			other.ID, other.Request.InstanceName = answer.Code, answer.Code
-			d.ledger.put(other)
-			_ = d.Turn(t.Context(), other.Ref())
-		}
-		if last := d.create.pauses[len(d.create.pauses)-1]; last > 7500*time.Millisecond {
-			t.Errorf("a pause of %v after the account was well, want about 5 s", last)
-		}
+		r := d.toEnd(t)
+		want(t, "state, tries", []any{r.State, r.Tries}, []any{tasks.StateCreated, 1})
+		want(t, "the lane is tripped", d.breaker.tripped("acme"), false)
 	})
 }
 
@@ -583,14 +630,14 @@ func TestNoAnswerToALookIsNoEvidence(t *testing.T) {
 	tests := []struct {
 		name   string
 		answer *cams.Error
-		pauses int // of creating
+		trips  bool
 	}{
-		{"no answer", noAnswer(), 0},
-		{"500", said(500, "InternalError"), 0},
-		{"throttled", said(400, "Throttling.User"), 0},
-		{"no permission to list", said(403, "NoPermission"), 1},
+		{"no answer", noAnswer(), false},
+		{"500", said(500, "InternalError"), false},
+		{"throttled", said(400, "Throttling.User"), false},
+		{"no permission to list", said(403, "NoPermission"), true},
 		// One job's name may be what the list refuses: the others go on.
-		{"refused", said(400, "InvalidParameter.InstanceName"), 0},
+		{"refused", said(400, "InvalidParameter.InstanceName"), false},
 	}
 	for _, tt := range tests {
 		for _, state := range []tasks.State{tasks.StateQueued, tasks.StateUncertain} {
@@ -609,7 +656,7 @@ func TestNoAnswerToALookIsNoEvidence(t *testing.T) {
 				}
 				r = d.job(t)
 				want(t, "state, tries, creates", []any{r.State, r.Tries, d.cloud.creates}, []any{state, tries, 0})
-				want(t, "creating is paused", len(d.create.pauses) > 0, tt.pauses > 0)
+				want(t, "the lane is tripped", d.breaker.tripped("acme"), tt.trips)
 				if r.Delays > 40 {
 					t.Errorf("%d looks in an hour, want a backoff", r.Delays)
 				}

@@ -63,6 +63,7 @@ type trial struct {
 	ledger    *memory
 	cloud     *shelf
 	callbacks *outbox
+	breaker   *fuse
 	// jobs are driven together. Defaults to job1 alone.
 	jobs     []tasks.Ref
 	existing worker.Existing
@@ -180,7 +181,39 @@ func (f faulty) Wait(ctx context.Context) (time.Duration, error) {
 	return 0, ctx.Err()
 }
 
-func (f faulty) Pause(context.Context, time.Duration) error { return nil }
+func (f faulty) WaitUrgent(ctx context.Context) (time.Duration, error) { return f.Wait(ctx) }
+
+func (f faulty) Throttled(context.Context, time.Duration) error { return nil }
+
+func (f faulty) SetRate(float64) {}
+
+func (f faulty) Trip(ctx context.Context, ref tasks.Ref, t tasks.Trip, next time.Duration) error {
+	if !f.meet("trip", func() { _ = f.breaker.Trip(ctx, ref, t, next) }) {
+		return errLost
+	}
+	return nil
+}
+
+func (f faulty) Probe(ctx context.Context, ref tasks.Ref, d time.Duration) (ok bool, wait time.Duration, err error) {
+	if !f.meet("probe", func() { ok, wait, err = f.breaker.Probe(ctx, ref, d) }) {
+		return false, 0, errLost
+	}
+	return ok, wait, err
+}
+
+func (f faulty) Untrip(ctx context.Context, ref tasks.Ref) error {
+	if !f.meet("untrip", func() { _ = f.breaker.Untrip(ctx, ref) }) {
+		return errLost
+	}
+	return nil
+}
+
+func (f faulty) Unprobe(ctx context.Context, ref tasks.Ref, next time.Duration) error {
+	if !f.meet("unprobe", func() { _ = f.breaker.Unprobe(ctx, ref, next) }) {
+		return errLost
+	}
+	return nil
+}
 
 func (f faulty) Callback(ctx context.Context, ref tasks.Ref) error {
 	if !f.meet("callback", func() { _ = f.callbacks.Callback(ctx, ref) }) {
@@ -193,13 +226,13 @@ func (f faulty) Callback(ctx context.Context, ref tasks.Ref) error {
 func (x *trial) process(first bool) (w *worker.Worker, dead func() bool) {
 	c := worker.Config{
 		Lanes: []worker.Lane{{
-			Account: "acme", API: x.cloud, Create: new(gate), List: new(gate), CallbackURL: "https://example.com/hook",
+			Account: "acme", API: x.cloud, Create: new(turnstile), List: new(turnstile), CallbackURL: "https://example.com/hook",
 		}},
-		Ledger: x.ledger, Callbacks: x.callbacks, Existing: x.existing,
+		Ledger: x.ledger, Callbacks: x.callbacks, Breaker: x.breaker, Existing: x.existing,
 	}
 	if first {
 		f := faulty{x}
-		c.Ledger, c.Callbacks = f, f
+		c.Ledger, c.Callbacks, c.Breaker = f, f, f
 		c.Lanes[0].API, c.Lanes[0].Create, c.Lanes[0].List = f, f, f
 	}
 	w, err := worker.New(c)
@@ -245,7 +278,7 @@ func (x *trial) driveOne(w *worker.Worker, dead func() bool, ref tasks.Ref) {
 // run takes the job to its end and holds the result against the promise.
 func (x *trial) run() {
 	x.t.Helper()
-	x.ledger, x.cloud, x.callbacks = newMemory(), x.list.shelf(), new(outbox)
+	x.ledger, x.cloud, x.callbacks, x.breaker = newMemory(), x.list.shelf(), new(outbox), new(fuse)
 	x.ledger.put(queued())
 	x.drive(x.process(true))
 	x.drive(x.process(false))

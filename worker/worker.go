@@ -39,10 +39,49 @@ type API interface {
 
 // Limiter paces one action of one account, together with every other process.
 type Limiter interface {
-	// Wait returns when the call may be made; an error means that it may not.
+	// Wait returns when the call may be made; an error means that it may not. One
+	// that is an [Again] says when it is worth asking again: nobody waits very long.
 	Wait(ctx context.Context) (time.Duration, error)
-	// Pause holds everybody back for at least d.
-	Pause(ctx context.Context, d time.Duration) error
+	// WaitUrgent is Wait for one who goes before those that wait here.
+	WaitUrgent(ctx context.Context) (time.Duration, error)
+	// Throttled slows everybody down, since the API's flow control has turned a call
+	// away; nobody calls before retryAfter is over, if the API said so.
+	Throttled(ctx context.Context, retryAfter time.Duration) error
+	// SetRate changes the rate that is not exceeded, in calls a second, in this process.
+	SetRate(rate float64)
+}
+
+// Again is an error of a [Limiter] whose wait would be too long to hold a slot for.
+type Again interface {
+	error
+	// Again is how long it is until asking again may be of use.
+	Again() time.Duration
+}
+
+// Breaker is what keeps an account that the API refuses from being asked by every
+// job. All processes share it. Its times are in Redis, so whoever dies leaves it
+// as it is.
+type Breaker interface {
+	// Trip opens it, for what the API answered in the turn of a job. Of one that is
+	// open it is told by the prober alone. The next probe may come after next.
+	Trip(ctx context.Context, ref tasks.Ref, t tasks.Trip, next time.Duration) error
+	// Probe makes the job the one that may call though the breaker is open, for d at
+	// most; it is so too if the breaker is closed. Else wait says when to ask again.
+	Probe(ctx context.Context, ref tasks.Ref, d time.Duration) (ok bool, wait time.Duration, err error)
+	// Untrip closes it, if the job is the prober: the API let the account in.
+	Untrip(ctx context.Context, ref tasks.Ref) error
+	// Unprobe ends the probe of a job that proved nothing.
+	Unprobe(ctx context.Context, ref tasks.Ref, next time.Duration) error
+}
+
+// Lookout sees all lanes at one glance, at little cost for each.
+type Lookout interface {
+	// Look returns how the accounts' lanes and their queues stand, in the order of
+	// the accounts.
+	Look(ctx context.Context, accounts []string) ([]tasks.Lane, []tasks.Depth, error)
+	// Listen calls heard with what is said on [tasks.WakeChannel] until ctx ends, and
+	// with "" when something may have been missed.
+	Listen(ctx context.Context, heard func(message string))
 }
 
 // Callbacks queues the telling of a job's outcome. Queueing it twice is harmless.
@@ -78,7 +117,9 @@ const (
 type Lane struct {
 	Account string
 	API     API
-	// Create and List pace the two actions.
+	// Rate is the account's quota of creates a second. Defaults to 5.
+	Rate float64
+	// Create and List pace the two actions; the worker sets their rates.
 	Create, List Limiter
 	// Renew drops credentials that the API refused, so that the next call fetches
 	// new ones. Nil if there is nothing to drop.
@@ -105,6 +146,9 @@ type Config struct {
 	Lanes     []Lane
 	Ledger    Ledger
 	Callbacks Callbacks
+	Breaker   Breaker
+	// Lookout is required by [Worker.Run].
+	Lookout Lookout
 	// Sender may be nil if no lane and no job names a receiver; a callback that is
 	// owed then waits.
 	Sender Sender
@@ -132,6 +176,9 @@ type Config struct {
 	// Existing and Absent: see there.
 	Existing Existing
 	Absent   Absent
+	// LookEvery is the time between two looks at all lanes. They catch what
+	// [Lookout.Listen] has missed. Defaults to 1 s.
+	LookEvery time.Duration
 }
 
 // settleTime is what a turn may take beyond its call: begin, settle, queue the callback.
@@ -151,6 +198,7 @@ func (c Config) withDefaults() Config {
 		{&c.MaxAge, 24 * time.Hour},
 		{&c.ReconcileDelay, 2 * time.Second},
 		{&c.SettleWindow, 3 * time.Minute},
+		{&c.LookEvery, time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -170,6 +218,9 @@ func (c Config) withDefaults() Config {
 		if c.Lanes[i].Concurrency == 0 {
 			c.Lanes[i].Concurrency = 32
 		}
+		if c.Lanes[i].Rate == 0 {
+			c.Lanes[i].Rate = 5
+		}
 	}
 	return c
 }
@@ -177,8 +228,8 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.Ledger == nil || c.Callbacks == nil {
-		bad("Config.Ledger and Config.Callbacks are required")
+	if c.Ledger == nil || c.Callbacks == nil || c.Breaker == nil {
+		bad("Config.Ledger, Config.Callbacks and Config.Breaker are required")
 	}
 	if c.Sender != nil && c.Schedule == nil {
 		bad("Config.Schedule is required with Config.Sender")
@@ -195,8 +246,8 @@ func (c Config) validate() error {
 			bad("lane %q stands there twice", l.Account)
 		case l.API == nil || l.Create == nil || l.List == nil:
 			bad("lane %q: API, Create and List are required", l.Account)
-		case l.Concurrency < 0:
-			bad("lane %q: Concurrency is %d; it must be positive", l.Account, l.Concurrency)
+		case l.Concurrency < 0 || l.Rate < 0:
+			bad("lane %q: Concurrency is %d and Rate %v; they must be positive", l.Account, l.Concurrency, l.Rate)
 		}
 		seen[l.Account] = true
 	}
@@ -229,6 +280,12 @@ func (c Config) validate() error {
 type Worker struct {
 	Config
 	lanes map[string]*lane
+	// queues are the lanes by the names of their queues in asynq.
+	queues map[string]*lane
+	// accounts are the lanes' in the order of the configuration.
+	accounts []string
+	// kick asks for a look at all lanes now.
+	kick chan struct{}
 	// draining ends when no new call may begin; drain ends it.
 	draining context.Context
 	drain    context.CancelFunc
@@ -240,10 +297,13 @@ func New(c Config) (*Worker, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	w := &Worker{Config: c, lanes: map[string]*lane{}}
+	w := &Worker{Config: c, lanes: map[string]*lane{}, queues: map[string]*lane{}, kick: make(chan struct{}, 1)}
 	w.draining, w.drain = context.WithCancel(context.Background())
 	for _, l := range c.Lanes {
-		w.lanes[l.Account] = &lane{Lane: l}
+		n := newLane(l, w.draining.Done())
+		w.lanes[l.Account] = n
+		w.queues[tasks.ProvisionQueue(l.Account)], w.queues[tasks.HighQueue(l.Account)] = n, n
+		w.accounts = append(w.accounts, l.Account)
 	}
 	return w, nil
 }

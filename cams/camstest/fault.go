@@ -91,6 +91,14 @@ func (s *Server) FailName(name string, faults ...Fault) {
 	s.named[name] = append(s.named[name], faults...)
 }
 
+// Always makes every call of an operation meet a fault, after those of Next and
+// FailName, until it is nil: an account that may not call, for instance.
+func (s *Server) Always(op string, f *Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.always[op] = f
+}
+
 // fault returns the fault that this call meets, or nil.
 func (s *Server) fault(op, name string) *Fault {
 	if op == "CreateInstance" {
@@ -99,6 +107,9 @@ func (s *Server) fault(op, name string) *Fault {
 		}
 	}
 	if f := pop(s.queued, op); f != nil {
+		return f
+	}
+	if f := s.always[op]; f != nil {
 		return f
 	}
 	if s.config.FaultRate <= 0 || s.random.Float64() >= s.config.FaultRate {

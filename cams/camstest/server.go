@@ -70,6 +70,7 @@ type Server struct {
 	instances  []record
 	queued     map[string][]Fault // by operation
 	named      map[string][]Fault // by instance name
+	always     map[string]*Fault  // by operation
 	calls      map[string]int
 	throttled  int
 	violations []string
@@ -100,6 +101,7 @@ func New(c Config) *Server {
 		windows:   map[string]window{},
 		queued:    map[string][]Fault{},
 		named:     map[string][]Fault{},
+		always:    map[string]*Fault{},
 		calls:     map[string]int{},
 		listening: listening{closed: make(chan struct{})},
 	}

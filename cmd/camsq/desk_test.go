@@ -107,6 +107,15 @@ func (d *desk) step(account, id string, by tasks.Step, due time.Duration, change
 	}
 }
 
+// trip has the API refuse an account.
+func (d *desk) trip(account string, next time.Duration) {
+	d.t.Helper()
+	t := tasks.Trip{Action: "CreateInstance", Code: "NoPermission", Message: "You are not authorized."}
+	if err := d.ledger.Trip(d.t.Context(), tasks.Ref{Account: account, ID: "a"}, t, next); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 func (d *desk) begin(account, id string) {
 	d.t.Helper()
 	d.step(account, id, tasks.StepBegin, 20*time.Second, func(r *tasks.Record) { r.Tries++ })

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/tasks"
 )
 
 func (p *program) enqueueCommand() *cobra.Command {
@@ -20,8 +21,12 @@ func (p *program) enqueueCommand() *cobra.Command {
 		Long: `enqueue makes a job of each row of a table and puts it into the queue. A table is text with
 separators (CSV), or a workbook (.xlsx: its first visible sheet), also packed (.gz, .zst).
 Its first row names the columns: ChannelType and InstanceName are required; the other
-parameters of CreateInstance, job_id, account, callback_url and metadata.KEY may be there.
---template writes an empty one.
+parameters of CreateInstance, job_id, account, priority, callback_url and metadata.KEY may
+be there. --template writes an empty one.
+
+priority is high or normal. Jobs of high priority go before the others of their account: they
+get most of its quota while there are any, and never all of it. A job that is in the queue
+already keeps the priority that it has.
 
 What the file is, is detected and told: UTF-8 or UTF-16 with or without a mark, GB18030 (GBK);
 commas, semicolons, tabs or vertical bars. An encoding that is in doubt is not guessed.
@@ -41,6 +46,7 @@ cannot be understood; 3 Redis did not answer.`,
   camsq enqueue --dry-run tenants.csv
   camsq enqueue --map "Company=InstanceName" --set ChannelType=VIBER customers.xlsx
   camsq enqueue --wait tenants.csv more.csv.gz
+  camsq enqueue --priority high today.csv
   make-rows | camsq enqueue --batch march -`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
@@ -68,6 +74,7 @@ cannot be understood; 3 Redis did not answer.`,
 	f.BoolVar(&o.dryRun, "dry-run", false, "check every row and send nothing; needs no Redis")
 	f.StringVar(&o.batch, "batch", "", "`name` of the batch (default: the file's name without its ending)")
 	o.reading.addFlags(f)
+	f.StringVar(&o.priority, "priority", "", "priority of rows that name none: `high` or normal")
 	f.StringVar(&o.rejected, "rejected", "", "`file` for the rows that are refused (default: FILE.rejected.csv)")
 	f.BoolVar(&o.listAll, "list-all", false, "list every bad row and every one that comes twice, not just the first 20 of a file")
 	f.BoolVar(&o.template, "template", false, "write a table with a header and one example row, and do nothing else")
@@ -77,13 +84,18 @@ cannot be understood; 3 Redis did not answer.`,
 
 type enqueueOptions struct {
 	wait, dryRun, listAll, template bool
-	batch, rejected, output         string
+	batch, priority                 string
+	rejected, output                string
 	reading                         reading
 }
 
 func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) error {
 	if o.wait && o.dryRun {
 		return usage("--wait and --dry-run exclude each other: a dry run sends nothing to wait for")
+	}
+	priority := tasks.Priority(o.priority)
+	if reason := faultOf("priority", tasks.Job{Priority: priority}); reason != "" {
+		return usage("--priority %s: it %s", plain(o.priority), reason)
 	}
 	c, err := p.load(cmd)
 	if err != nil {
@@ -93,6 +105,9 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 	files, err := sources(paths, o.batch, o.reading, c)
 	if err != nil {
 		return err
+	}
+	for i := range files {
+		files[i].options.Priority = priority
 	}
 	if o.dryRun {
 		return p.rehearse(cmd.Context(), files, o, c)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -139,6 +140,7 @@ func TestWhatCannotBeTakenIsRefusedInOneLineAndNothingIsQueued(t *testing.T) {
 		{"the same file twice", good, []string{"f.csv", "f.csv"}, "f.csv is given twice"},
 		{"unknown account", good, []string{"--account", "acme", "f.csv"}, "--account acme: there is no such account; there is default"},
 		{"bad batch name", good, []string{"--batch", "a\tb", "f.csv"}, `f.csv: the batch name "a b" holds a control character; remove it; give another with --batch`},
+		{"unknown priority", good, []string{"--priority", "urgent", "f.csv"}, "--priority urgent: it must be high or normal; leave it out for normal"},
 		{"wait for nothing", good, []string{"--wait", "--dry-run", "f.csv"}, "--wait and --dry-run exclude each other: a dry run sends nothing to wait for"},
 		{"no file", good, []string{}, "enqueue needs a file, or - for standard input; see camsq enqueue --help"},
 		{"unknown flag", good, []string{"--dryrun", "f.csv"}, "unknown flag: --dryrun"},
@@ -167,6 +169,57 @@ func TestARowOfAnAccountThatIsNotConfiguredIsABadRow(t *testing.T) {
 	want := []string{"camsq:{provision:default}:job:c", "camsq:{provision:eu}:job:a"}
 	if diff := cmp.Diff(want, d.jobs()); diff != "" {
 		t.Errorf("jobs (-want +got):\n%s", diff)
+	}
+}
+
+func TestRowsOfHighPriorityGoFirst(t *testing.T) {
+	d := newDesk(t)
+	d.write("f.csv", "ChannelType,InstanceName,job_id,priority\nVIBER,one,a,\nVIBER,two,b,HIGH\nVIBER,three,c,normal\n")
+	d.write("g.csv", "ChannelType,InstanceName,job_id,priority\nVIBER,four,d,\nVIBER,five,e,normal\n")
+	for _, args := range [][]string{{"enqueue", "f.csv"}, {"enqueue", "--priority", "High", "g.csv"}} {
+		if code, _, errs := d.run(args...); code != 0 {
+			t.Fatalf("%q: exit %d: %s", args, code, errs)
+		}
+	}
+	must := func() {
+		t.Helper()
+		want := map[string]tasks.Priority{"a": "", "b": "high", "c": "", "d": "high", "e": ""}
+		got := map[string]tasks.Priority{}
+		for id := range want {
+			got[id] = d.get("default", id).Priority
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("priorities (-want +got):\n%s", diff)
+		}
+		for queue, want := range map[string][]string{tasks.ProvisionQueue("default"): {"e", "c", "a"}, tasks.HighQueue("default"): {"d", "b"}} {
+			if got, _ := d.mini.List("asynq:{" + queue + "}:pending"); !slices.Equal(got, want) {
+				t.Errorf("%s holds %q, want %q", queue, got, want)
+			}
+		}
+	}
+	must()
+
+	// The same rows with another priority are the same jobs, and nothing is said.
+	code, out, errs := d.run("enqueue", "--priority", "high", "f.csv")
+	said(t, "again", code, 0, out+errs, `f.csv (ASCII, commas), batch f
+  3  rows
+  3  already queued
+
+To follow the batch:  camsq status f
+Row by row:           camsq results f.csv
+`)
+	must()
+}
+
+func TestAnotherPriorityMakesNoConflictInADryRun(t *testing.T) {
+	d := newDesk(t)
+	d.write("f.csv", "ChannelType,InstanceName,priority\nVIBER,one,\nVIBER,one,high\nVIBER,two,soon\n")
+	code, out, errs := d.run("enqueue", "--dry-run", "f.csv")
+	if want := "f.csv:3: note: same row as line 2; it is one job\nf.csv:4: priority: must be high or normal; leave it out for normal\n"; errs != want || code != 1 {
+		t.Errorf("exit %d, %q, want %q", code, errs, want)
+	}
+	if !strings.HasPrefix(out, "f.csv (ASCII, commas), batch f\n  3  rows\n  1  valid\n  1  the same as a row before") {
+		t.Errorf("printed:\n%s", out)
 	}
 }
 

@@ -242,6 +242,19 @@ func (r *imported) somethingAccepted() bool { return r.queued+r.known.sum() > 0 
 // refused says whether a row of the file is not.
 func (r *imported) refused() bool { return r.bad+r.conflicts > 0 }
 
+// giveBack are the arguments with which the refused rows are enqueued once they are
+// corrected.
+func (r *imported) giveBack() string {
+	args := word(r.rejected)
+	if more := r.reading.rowArgs(); more != "" {
+		args += " " + more
+	}
+	if r.options.Priority != "" {
+		args += " --priority " + string(r.options.Priority)
+	}
+	return args
+}
+
 // print tells what became of a file's rows.
 func (r *imported) print(w io.Writer, dry bool) {
 	fmt.Fprint(w, plain(r.name))
@@ -273,7 +286,7 @@ func (r *imported) print(w io.Writer, dry bool) {
 		r.reasons.print(w)
 	}
 	if r.rejected != "" {
-		fmt.Fprintf(w, "  The rows that were refused are in %s, each with why. Correct them there,\n  and enqueue that file: camsq enqueue %s\n", plain(r.rejected), strings.TrimSpace(word(r.rejected)+" "+r.reading.rowArgs()))
+		fmt.Fprintf(w, "  The rows that were refused are in %s, each with why. Correct them there,\n  and enqueue that file: camsq enqueue %s\n", plain(r.rejected), r.giveBack())
 	}
 }
 

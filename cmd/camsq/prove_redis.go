@@ -197,7 +197,7 @@ func cleanRedis(ctx context.Context, rdb redis.UniversalClient, account string, 
 		}
 		err = errors.Join(err, keys.Err())
 	}
-	err = errors.Join(err, rdb.SRem(ctx, "asynq:queues", queue, tasks.QueueCallback).Err())
+	err = errors.Join(err, rdb.SRem(ctx, "asynq:queues", queue, tasks.HighQueue(account), tasks.QueueCallback).Err())
 	// asynq keeps the names of killed servers for a while; other programs' names stay.
 	host, _ := os.Hostname()
 	for _, list := range []string{"asynq:servers", "asynq:workers"} {

@@ -71,9 +71,10 @@ func (s *seen) add(ref tasks.Ref, line int, request uint32) {
 	s.jobs[seenKey(ref)] = firstSeen{at: uint32(at), request: request}
 }
 
-// requestDigest tells requests apart; the same one may come with two batches.
+// requestDigest tells requests apart; the same one may come with two batches and two
+// priorities.
 func requestDigest(job tasks.Job) uint32 {
-	job.Batch = ""
+	job.Batch, job.Priority = "", ""
 	text, _ := json.Marshal(job) // cannot fail: it is made of texts
 	sum := sha256.Sum256(text)
 	return binary.BigEndian.Uint32(sum[:])

@@ -84,7 +84,7 @@ func settings() []setting {
 			set: func(c *config, v string) error { c.Account.Endpoint = v; return nil }},
 		{name: "region", value: "ap-southeast-1", usage: "region of the endpoint",
 			set: func(c *config, v string) error { c.Account.Region = v; return nil }},
-		{name: "rate", value: "5", usage: "`creates` a second for each account",
+		{name: "rate", value: strconv.Itoa(defaultRate), usage: "`creates` a second for each account",
 			set: func(c *config, v string) (err error) { c.Account.Rate, err = parseRate(v); return }},
 		{name: "concurrency", value: "32", usage: "`turns` at once for each account in this process",
 			set: func(c *config, v string) (err error) { c.Account.Concurrency, err = parseCount(v); return }},
@@ -363,6 +363,16 @@ func (c config) names() []string {
 	return out
 }
 
+// concurrency is how many turns of an account a process takes at once.
+func (c config) concurrency(name string) int {
+	for _, a := range c.Accounts {
+		if a.Name == name {
+			return a.Concurrency
+		}
+	}
+	return c.Account.Concurrency
+}
+
 // rules are what a job must fulfil under this configuration.
 func (c config) rules() tasks.Rules {
 	names := c.names()
@@ -398,10 +408,17 @@ func parseCount(v string) (int, error) {
 	return n, nil
 }
 
+// defaultRate is the rate of an account that nobody has configured, maxRate the
+// highest that there is, in creates a second.
+const (
+	defaultRate = 5
+	maxRate     = 10_000
+)
+
 func parseRate(v string) (float64, error) {
 	r, err := strconv.ParseFloat(v, 64)
-	if err != nil || !(r > 0) || r > 10_000 {
-		return 0, fmt.Errorf("%q is not a number a second, above 0 and up to 10000", v)
+	if err != nil || !(r > 0) || r > maxRate {
+		return 0, fmt.Errorf("%q is not a number a second, above 0 and up to %d", v, maxRate)
 	}
 	return r, nil
 }

@@ -91,12 +91,17 @@ func wrongBatch(name string) string {
 	if name == "" {
 		return "is empty"
 	}
-	invalid, ok := errors.AsType[*tasks.InvalidError](tasks.Job{Batch: name}.Normalize().Validate(tasks.Rules{}))
+	return faultOf("batch", tasks.Job{Batch: name})
+}
+
+// faultOf returns what is wrong with one field of a job, or "".
+func faultOf(field string, j tasks.Job) string {
+	invalid, ok := errors.AsType[*tasks.InvalidError](j.Normalize().Validate(tasks.Rules{}))
 	if !ok {
 		return ""
 	}
 	for _, f := range invalid.Fields {
-		if f.Field == "batch" {
+		if f.Field == field {
 			return f.Reason
 		}
 	}

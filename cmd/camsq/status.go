@@ -67,10 +67,13 @@ type accountStatus struct {
 	Configured bool `json:"configured"`
 	// Jobs counts by state; of the final states, all that ever ended so.
 	Jobs tally `json:"jobs"`
+	// Lane is how the account is paced, and what holds it back.
+	Lane laneStatus `json:"lane"`
 	// OldestSeconds is how long the oldest job of a state has been in it.
 	OldestSeconds map[tasks.State]int64 `json:"oldest_seconds"`
 	Callbacks     callbackCounts        `json:"callbacks"`
 	Batches       []batchStatus         `json:"batches"`
+	facts         laneFacts
 }
 
 type callbackCounts struct {
@@ -121,6 +124,10 @@ func (n *node) accountStatus(ctx context.Context, name string) (accountStatus, e
 			s.OldestSeconds[state] = int64(age.Seconds())
 		}
 	}
+	if s.facts, err = n.laneFacts(ctx, name); err != nil {
+		return accountStatus{}, err
+	}
+	s.Lane = s.facts.status()
 	names, err := n.ledger.Batches(ctx, name, lastBatches)
 	if err != nil {
 		return accountStatus{}, err
@@ -169,6 +176,9 @@ func (a accountStatus) notes() []string {
 	if !a.Configured {
 		add("not configured here; its jobs wait for a worker that knows the account")
 	}
+	for _, note := range a.facts.notes() {
+		add("%s", note)
+	}
 	if a.Jobs[tasks.StateQueued] > 0 {
 		add("the oldest queued job has been there for %s", age(a.OldestSeconds[tasks.StateQueued]))
 	}
@@ -207,6 +217,7 @@ type jobStatus struct {
 	Account      string         `json:"account"`
 	ID           string         `json:"id"`
 	Batch        string         `json:"batch"`
+	Priority     tasks.Priority `json:"priority,omitempty"`
 	State        tasks.State    `json:"state"`
 	Since        time.Time      `json:"since,omitzero"`
 	EnqueuedAt   time.Time      `json:"enqueued_at,omitzero"`
@@ -324,7 +335,7 @@ func (n *node) jobStatus(ctx context.Context, f ledger.Found) (jobStatus, error)
 
 func newJobStatus(r tasks.Record, next string) jobStatus {
 	s := jobStatus{
-		Job: r.Ref().String(), Account: r.Account, ID: r.ID, Batch: r.Batch,
+		Job: r.Ref().String(), Account: r.Account, ID: r.ID, Batch: r.Batch, Priority: r.Priority,
 		State: r.State, Since: r.Since.UTC(), EnqueuedAt: r.EnqueuedAt.UTC(),
 		ChannelType: r.Request.ChannelType, InstanceName: r.Request.InstanceName,
 		Adopted: r.Adopted, Candidates: append([]string{}, r.Candidates...),
@@ -342,21 +353,15 @@ func newJobStatus(r tasks.Record, next string) jobStatus {
 func (n *node) next(ctx context.Context, r tasks.Record) (string, error) {
 	switch r.State {
 	case tasks.StateQueued:
-		if r.Wait() > 0 {
-			after := ""
-			if r.Code != "" {
-				after = " after " + r.Code
-			}
-			return fmt.Sprintf("It waits%s and is taken up again in %s.", after, span(r.Wait())), nil
-		}
-		before, err := n.ledger.Rank(ctx, r.Ref(), ledger.StateList(tasks.StateQueued))
+		before, err := n.client.Position(ctx, r)
 		if err != nil {
 			return "", err
 		}
-		if before <= 0 {
-			return "It is the next of its account: it waits for a worker, or for the account's quota.", nil
+		facts, err := n.laneFacts(ctx, r.Account)
+		if err != nil {
+			return "", err
 		}
-		return fmt.Sprintf("It waits for its turn; %s of the account came before it.", plural(before, "job")), nil
+		return facts.waits(r, before), nil
 	case tasks.StateCalling:
 		if r.Wait() > 0 {
 			return fmt.Sprintf("The call is being made; how it ended is known in %s at most.", span(r.Wait())), nil
@@ -392,6 +397,7 @@ func (s jobStatus) print(w io.Writer) {
 		line("since", stamp(s.Since, s.now))
 		line("accepted", stamp(s.EnqueuedAt, s.now))
 		line("batch", s.Batch)
+		line("priority", string(s.Priority))
 		line("asked for", s.ChannelType+" "+s.InstanceName)
 		line("instance", s.instance())
 		line("candidates", strings.Join(s.Candidates, ", "))

@@ -62,15 +62,33 @@ func TestAJobSaysWhatItWaitsFor(t *testing.T) {
 		bring func(d *desk)
 		want  string
 	}{
-		{"next", func(*desk) {}, "It is the next of its account: it waits for a worker, or for the account's quota."},
+		{"next", func(*desk) {}, "It is the next to be taken: the account's next slot comes in N s, at 4.95 a second."},
 		{"its turn", func(d *desk) {
 			d.write("before.csv", "ChannelType,InstanceName,job_id\nVIBER,x,0\nVIBER,y,1\n")
 			d.run("enqueue", "before.csv")
-		}, "It waits for its turn; 2 jobs of the account came before it."},
+		}, "It waits for its turn: 2 jobs come before it, some N s at 4.95 a second."},
 		{"backoff", func(d *desk) {
 			d.begin("default", "j0")
 			d.step("default", "j0", tasks.StepThrottled, 5*time.Minute+30*time.Second, func(r *tasks.Record) { r.Code = "Throttling.User" })
-		}, "It waits after Throttling.User and is taken up again in 5 min."},
+		}, "It waits 5 min more after Throttling.User, then takes its turn at 4.95 a second."},
+		{"taken", func(d *desk) {
+			if err := d.rdb.RPopLPush(d.t.Context(), "asynq:{provision:default}:pending", "asynq:{provision:default}:active").Err(); err != nil {
+				d.t.Fatal(err)
+			}
+		}, "A worker has it, or is about to: the account's next slot comes in N s, at 4.95 a second."},
+		{"paused", func(d *desk) { d.run("pause", "default", "--reason", "a wrong\x1bfile") },
+			"It waits because somebody paused account default N s ago: a wrong file (camsq resume default)."},
+		{"refused", func(d *desk) { d.trip("default", 4*time.Minute+30*time.Second) },
+			"It waits because the API has refused account default for N s (NoPermission); one job tries it again in 4 min."},
+		{"probed", func(d *desk) {
+			d.trip("default", 0)
+			if ok, _, err := d.ledger.Probe(d.t.Context(), tasks.Ref{Account: "default", ID: "other"}, time.Minute); !ok || err != nil {
+				d.t.Fatal(ok, err)
+			}
+		}, "It waits because the API has refused account default for N s (NoPermission); job other is trying it now."},
+		{"limited", func(d *desk) {
+			d.run("limit", "default", "30/m")
+		}, "It is the next to be taken: the account's next slot comes in N s, at 29.7 a minute (as a person has limited it)."},
 		{"calling", func(d *desk) { d.begin("default", "j0") }, "The call is being made; how it ended is known in N s at most."},
 		{"caller died", func(d *desk) { d.step("default", "j0", tasks.StepBegin, 0, nil) }, "Who was calling did not say how the call ended; a worker will look for the instance."},
 		{"uncertain", func(d *desk) {
@@ -137,6 +155,31 @@ It has ended well; only its callback is still owed.
 	}
 }
 
+func TestAHighPriorityIsShown(t *testing.T) {
+	d := newDesk(t)
+	d.write("f.csv", many(30))
+	d.run("enqueue", "f.csv")
+	d.write("g.csv", "ChannelType,InstanceName,job_id,priority\nVIBER,one,a,high\nVIBER,two,b,high\nVIBER,three,c,\n")
+	d.run("enqueue", "g.csv")
+	for id, want := range map[string]string{
+		"a": "  priority    high\n  asked for   VIBER one\n  tries       0\n\nIt is the next of its account: it waits for a worker, or for the account's quota.\n",
+		"b": "  priority    high\n  asked for   VIBER two\n  tries       0\n\nIt waits for its turn; 1 job of the account came before it.\n",
+		"c": "  batch       g\n  asked for   VIBER three\n  tries       0\n\nIt waits for its turn; 30 jobs of the account came before it.\n",
+	} {
+		if _, out, _ := d.run("status", id); !strings.HasSuffix(out, want) {
+			t.Errorf("status %s:\n%s\nwant at its end:\n%s", id, out, want)
+		}
+		_, out, errs := d.run("status", "--json", id)
+		var got struct{ Jobs []map[string]any }
+		if err := json.Unmarshal([]byte(out), &got); err != nil || len(got.Jobs) != 1 {
+			t.Fatalf("status --json %s: %v: %s%s", id, err, out, errs)
+		}
+		if p, there := got.Jobs[0]["priority"]; there != (id != "c") || there && p != "high" {
+			t.Errorf("status --json %s: priority is %v, %t", id, p, there)
+		}
+	}
+}
+
 func TestAJobIsFoundInEveryAccountThatHasIt(t *testing.T) {
 	d := newDesk(t).twoAccounts()
 	d.write("f.csv", "ChannelType,InstanceName,job_id,account\nVIBER,one,a,\nVIBER,one,a,eu\n")
@@ -187,7 +230,7 @@ func TestStatusAsJSON(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"status", "--json"}, `{"accounts":[{"account":"default","configured":true,"jobs":` + jobs + `,"oldest_seconds":{"queued":0},
+		{[]string{"status", "--json"}, `{"accounts":[{"account":"default","configured":true,"jobs":` + jobs + `,"lane":{"rate_per_second":4.95,"ceiling_per_second":4.95,"limit_per_second":0},"oldest_seconds":{"queued":0},
 			"callbacks":{"owed":0,"oldest_owed_seconds":0,"dead":0},"batches":[{"batch":"f","account":"default","jobs":` + jobs + `}]}]}`},
 		{[]string{"status", "--json", "f"}, `{"jobs":[],"batches":[{"batch":"f","account":"default","jobs":` + jobs + `}]}`},
 		{[]string{"status", "--json", "j0"}, `{"jobs":[{"job":"default/j0","account":"default","id":"j0","batch":"f","state":"created","since":"TIME","enqueued_at":"TIME",

@@ -33,7 +33,7 @@ func TestJobsOfAnAccountThatIsNotConfiguredAreReported(t *testing.T) {
 	if got := log.String(); !strings.Contains(got, "account=gone jobs=1") {
 		t.Errorf("the worker's log says %q", got)
 	}
-	lanes, _, err := backlog{n}.Backlog(t.Context())
+	lanes, _, err := backlog{n, new(turnTimes)}.Backlog(t.Context())
 	if err != nil || len(lanes) != 2 || lanes[1].Jobs[tasks.StateQueued] != 1 {
 		t.Errorf("the metrics see %+v, %v", lanes, err)
 	}

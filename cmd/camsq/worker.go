@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -35,13 +36,10 @@ var (
 	_ worker.Tasks     = (*enqueue.Client)(nil)
 	_ worker.API       = (*cams.Client)(nil)
 	_ worker.Limiter   = (*ratelimit.Bucket)(nil)
+	_ worker.Breaker   = (*ledger.Ledger)(nil)
+	_ redisconn.Gate   = (*worker.Worker)(nil)
 	_ worker.Sender    = (*callback.Sender)(nil)
 )
-
-// looksPerCreate is how much faster instances may be listed than created. The
-// vendor states no limit for either; a job looks once before its call, and a few
-// times more after a lost answer.
-const looksPerCreate = 2
 
 func (p *program) workerCommand() *cobra.Command {
 	return &cobra.Command{
@@ -91,22 +89,23 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 		registry = prometheus.NewRegistry()
 		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
-	m := metrics.New(registry, metrics.Config{Accounts: c.names(), Version: version(), Backlog: backlog{n}})
+	turns := new(turnTimes)
+	m := metrics.New(registry, metrics.Config{Accounts: c.names(), Version: version(), Backlog: backlog{n, turns}})
 	wc := worker.Config{
-		Lanes: lanes, Ledger: n.ledger, Callbacks: n.client, Log: o.log,
+		Lanes: lanes, Ledger: n.ledger, Callbacks: n.client, Breaker: n.ledger, Lookout: lookout{n}, Log: o.log,
 		Schedule: callback.Schedule{}.NextDelay,
 		Hooks: worker.Hooks{
-			Attempt: m.Attempt, Finish: m.Finish, Delivery: m.Delivery,
-			Waited: m.LimiterWait, Look: m.Look,
+			Finish: m.Finish, Delivery: m.Delivery, Waited: m.LimiterWait, Look: m.Look,
 		},
 		CallTimeout: c.CallTimeout, RetryMin: c.RetryMin, RetryMax: c.RetryMax,
 		MaxTries: c.MaxTries, MaxAge: c.MaxAge,
 		ReconcileDelay: c.ReconcileDelay, SettleWindow: c.SettleWindow,
 		Existing: c.Existing, Absent: c.Absent,
 	}
-	if o.attempt != nil {
-		wc.Hooks.Attempt = func(a tasks.Attempt) {
-			m.Attempt(a)
+	wc.Hooks.Attempt = func(a tasks.Attempt) {
+		m.Attempt(a)
+		turns.note(a)
+		if o.attempt != nil {
 			o.attempt(a)
 		}
 	}
@@ -144,6 +143,7 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 	defer queue.Close() // after Run: asynq reads from it until its servers have stopped
 	queue.AddHook(&redisconn.PauseOnError{})
 	queue.AddHook(redisconn.KeepBookkeeping{})
+	queue.AddHook(redisconn.AtGate{Gate: w})
 
 	var sweeping sync.WaitGroup
 	sweeper := worker.Sweeper{
@@ -179,12 +179,12 @@ func (n *node) lanes(ctx context.Context, o workOptions) ([]worker.Lane, error) 
 		if err != nil {
 			return nil, usage("CAMSQ_ENDPOINT or CAMSQ_REGION: account %s: %w", a.Name, err)
 		}
-		bucket := func(action string, rate float64) *ratelimit.Bucket {
-			return limiter.Bucket(ledger.LimitKey(a.Name, action), ratelimit.Limit{Rate: rate})
+		bucket := func(action string) *ratelimit.Bucket {
+			return limiter.Bucket(ledger.LimitKey(a.Name, action), ratelimit.Limit{Rate: a.Rate})
 		}
 		lanes = append(lanes, worker.Lane{
-			Account: a.Name, API: api, Renew: renew,
-			Create: bucket("CreateInstance", a.Rate), List: bucket("ListInstance", looksPerCreate*a.Rate),
+			Account: a.Name, API: api, Renew: renew, Rate: a.Rate,
+			Create: bucket(worker.ActionCreate), List: bucket(worker.ActionList),
 			CallbackURL: a.CallbackURL, Concurrency: a.Concurrency,
 		})
 	}
@@ -326,10 +326,32 @@ func (r *readiness) Ready(ctx context.Context) error {
 	return nil
 }
 
-// backlog lets the metrics ask the ledger.
-type backlog struct{ node *node }
+// lookout shows the worker its lanes: what holds them back is the ledger's, what
+// waits in them is asynq's.
+type lookout struct{ node *node }
 
-// Backlog counts what is still to be done, in one round trip for each account.
+func (l lookout) Look(ctx context.Context, accounts []string) ([]tasks.Lane, []tasks.Depth, error) {
+	lanes, err := l.node.ledger.Lanes(ctx, accounts)
+	if err != nil {
+		return nil, nil, err
+	}
+	depths, err := l.node.client.Depths(ctx, accounts)
+	return lanes, depths, err
+}
+
+func (l lookout) Listen(ctx context.Context, heard func(string)) {
+	redisconn.Listen(ctx, l.node.rdb, tasks.WakeChannel, heard)
+}
+
+// backlog lets the metrics ask the ledger and the limiter.
+type backlog struct {
+	node *node
+	// turns is how long this process's turns take.
+	turns *turnTimes
+}
+
+// Backlog counts what is still to be done, and tells how each account is paced, in
+// a few round trips for each account.
 func (b backlog) Backlog(ctx context.Context) ([]metrics.LaneBacklog, metrics.CallbackBacklog, error) {
 	var lanes []metrics.LaneBacklog
 	var told metrics.CallbackBacklog
@@ -342,12 +364,72 @@ func (b backlog) Backlog(ctx context.Context) ([]metrics.LaneBacklog, metrics.Ca
 		if err != nil {
 			return nil, told, err
 		}
-		lanes = append(lanes, metrics.LaneBacklog{Account: name, Jobs: o.Jobs, Oldest: o.Oldest})
+		f, err := b.node.laneFacts(ctx, name)
+		if err != nil {
+			return nil, told, err
+		}
+		lane := metrics.LaneBacklog{
+			Account: name, Jobs: o.Jobs, Oldest: o.Oldest,
+			Rate: f.Quota.Rate, Ceiling: worker.Pace(f.rate()), Paused: f.Pause != nil,
+			Desired: f.desiredWorkers(o.Jobs[tasks.StateQueued], b.turns.of(name), b.node.config.concurrency(name)),
+		}
+		if f.Trip != nil {
+			lane.TrippedBy = f.Trip.Code
+		}
+		lanes = append(lanes, lane)
 		told.Owed += o.Owed
 		told.Dead += o.Dead
 		told.OldestOwed = max(told.OldestOwed, o.OldestOwed)
 	}
 	return lanes, told, nil
+}
+
+// desiredWorkers is how many processes the account can keep busy: as many turns at
+// once as its rate starts in the time of one, or as there are jobs, in processes of
+// so many turns each. An account that is held back needs one process, to notice
+// when it no longer is; one without jobs needs none.
+func (f laneFacts) desiredWorkers(queued int64, turn time.Duration, concurrency int) int {
+	if queued == 0 {
+		return 0
+	}
+	if f.Pause != nil || f.Trip != nil {
+		return 1
+	}
+	turns := math.Min(float64(queued), f.Quota.Rate*turn.Seconds())
+	return max(int(math.Ceil(turns/float64(max(concurrency, 1)))), 1)
+}
+
+// turnTimes estimates how long the turns of each account take in this process.
+type turnTimes struct {
+	mu    sync.Mutex
+	calls map[string]time.Duration
+}
+
+// note takes in one call: the last ones count most.
+func (t *turnTimes) note(a tasks.Attempt) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.calls == nil {
+		t.calls = map[string]time.Duration{}
+	}
+	if last, known := t.calls[a.Account]; known {
+		t.calls[a.Account] = last + (a.Took-last)/16
+	} else {
+		t.calls[a.Account] = a.Took
+	}
+}
+
+// of is the time of a turn: two calls, and the wait for the quota that a worker
+// keeps its turns in. An account that has made no call here counts as one of calls
+// of a second.
+func (t *turnTimes) of(account string) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	call, known := t.calls[account]
+	if !known {
+		call = time.Second
+	}
+	return 2*call + worker.Ahead
 }
 
 func newLog(c config, w io.Writer) *slog.Logger {

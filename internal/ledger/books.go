@@ -37,7 +37,7 @@ func (l *Ledger) Doubtful(ctx context.Context, account string, n int) ([]string,
 	const look = 500
 	var lists []*redis.StringSliceCmd
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, s := range []tasks.State{tasks.StateCalling, tasks.StateUncertain} {
+		for _, s := range doubtful {
 			lists = append(lists, p.ZRange(ctx, laneOf(account).state(s), 0, look-1))
 		}
 		return nil
@@ -59,6 +59,10 @@ func (l *Ledger) Doubtful(ctx context.Context, account string, n int) ([]string,
 	}
 	return due, nil
 }
+
+// doubtful are the states in which a call may have made an instance that nobody
+// has recorded.
+var doubtful = []tasks.State{tasks.StateCalling, tasks.StateUncertain}
 
 // unfinished are the states in which a job needs a task to go on.
 var unfinished = []tasks.State{tasks.StateQueued, tasks.StateCalling, tasks.StateUncertain}

@@ -30,13 +30,19 @@ func (l *Ledger) sealRequest(j tasks.Job) ([]byte, error) {
 	return sealed, nil
 }
 
+// fields is how many of a record's fields get.lua returns.
+const fields = 4
+
 // decode makes a record of what get.lua returned. Every error wraps
 // [tasks.ErrUnreadable] and says which job it is about.
-func (l *Ledger) decode(ref tasks.Ref, now time.Time, head, sealed, progress string) (tasks.Record, error) {
+func (l *Ledger) decode(ref tasks.Ref, now time.Time, head, sealed, progress, priority string) (tasks.Record, error) {
 	r := tasks.Record{Now: now}
 	r.Account, r.ID = ref.Account, ref.ID
 	if err := decodeHead(head, &r); err != nil {
 		return tasks.Record{}, unreadable(ref, err)
+	}
+	if r.Priority = tasks.Priority(priority); !r.Priority.Valid() {
+		return tasks.Record{}, unreadable(ref, fmt.Errorf("its priority %.20q is unknown", priority))
 	}
 	plain, err := l.keys.Open([]byte(sealed), ref.String())
 	if err != nil {

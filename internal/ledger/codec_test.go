@@ -107,21 +107,24 @@ func TestARecordThatCannotBeReadIsNamedAndHarmsNoOther(t *testing.T) {
 		head := strings.Fields(whole["head"])
 
 		for name, change := range map[string][]string{
-			"a newer version":         {"head", "2 " + strings.Join(head[1:], "|")},
-			"a version without end":   {"head", strings.Repeat("9", 300)},
-			"half a head":             {"head", strings.Join(head[:3], " ")},
-			"a head of spaces":        {"head", "1      "},
-			"a time that is none":     {"head", "1 calling " + head[2] + " noon 0 0 "},
-			"a state of later days":   {"head", "1 paused " + head[2] + " 0 0 0 "},
-			"a changed request":       {"request", string(flipped)},
-			"half a request":          {"request", whole["request"][:20]},
-			"no request":              {"request", ""},
-			"another job's request":   {"request", stranger},
-			"a request that is clear": {"request", `{"r":{"ContactMail":"` + secrets[0] + `"}}`},
-			"broken progress":         {"progress", `{"tries":`},
-			"progress of other types": {"progress", `{"tries":"Mx Street 17"}`},
+			"a newer version":          {"head", "2 " + strings.Join(head[1:], "|")},
+			"a version without end":    {"head", strings.Repeat("9", 300)},
+			"half a head":              {"head", strings.Join(head[:3], " ")},
+			"a head of spaces":         {"head", "1      "},
+			"a time that is none":      {"head", "1 calling " + head[2] + " noon 0 0 "},
+			"a state of later days":    {"head", "1 paused " + head[2] + " 0 0 0 "},
+			"a changed request":        {"request", string(flipped)},
+			"half a request":           {"request", whole["request"][:20]},
+			"no request":               {"request", ""},
+			"another job's request":    {"request", stranger},
+			"a request that is clear":  {"request", `{"r":{"ContactMail":"` + secrets[0] + `"}}`},
+			"broken progress":          {"progress", `{"tries":`},
+			"a priority of later days": {"priority", "urgent"},
+			"a priority without end":   {"priority", strings.Repeat("high ", 100)},
+			"progress of other types":  {"progress", `{"tries":"Mx Street 17"}`},
 		} {
 			t.Run(name, func(t *testing.T) {
+				c.Del(t.Context(), prefix+"job:a")
 				c.HSet(t.Context(), prefix+"job:a", whole)
 				c.HSet(t.Context(), prefix+"job:a", change)
 				found, err := l.GetMany(t.Context(), account, []string{"a", "b", "none"})
@@ -147,6 +150,7 @@ func TestARecordThatCannotBeReadIsNamedAndHarmsNoOther(t *testing.T) {
 		}
 
 		// Nor is such a record written over.
+		c.Del(t.Context(), prefix+"job:a")
 		c.HSet(t.Context(), prefix+"job:a", whole)
 		r := get(t, l, "a")
 		later := strings.Replace(whole["head"], "1", "2", 1)

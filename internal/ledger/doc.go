@@ -17,7 +17,7 @@
 // that one script reaches all of them, on Redis Cluster too. With Q for
 // {provision:ACCOUNT}:
 //
-//	camsq:Q:job:ID        hash: head, request (sealed), progress (JSON)
+//	camsq:Q:job:ID        hash: head, request (sealed), progress (JSON), and of high priority: priority
 //	camsq:Q:state:STATE   sorted set of IDs by the time they entered the state (queued, calling, uncertain, held, failed)
 //	camsq:Q:count         hash: how many jobs stand in each state; expired ones still count
 //	camsq:Q:batch:NAME    hash: the same for one batch
@@ -27,10 +27,12 @@
 //	camsq:Q:owed          sorted set of IDs whose callback is owed, by the time since when
 //	camsq:Q:dead          sorted set of IDs whose callback was given up
 //	camsq:Q:lead:DUTY     the lock of the one process that sweeps, or reconciles
+//	camsq:Q:lane          hash: what holds the account back (limit, paused…, tripped…, the probe): see [tasks.Lane]
 //	camsq:Q:limit:ACTION  the account's limiter for an API action, see [LimitKey]
 //	camsq:data-keys       set of the fingerprints of the data keys in use
 //
 // The head is "1 STATE REV SINCE DUE ENQUEUED BATCH", times in milliseconds on
 // Redis's clock. It is one field, and there are few of them, because a hash with
-// a long value costs some 60 bytes more for each field.
+// a long value costs some 60 bytes more for each field. The priority is one of its
+// own, so that a job's queue is known without the data key; it never changes.
 package ledger

@@ -29,7 +29,7 @@ func head(r tasks.Record) string {
 	return fmt.Sprintf("1 %s %s %d %d %d %s", r.State, r.Rev, at(r.Since), at(r.Due), at(r.EnqueuedAt), r.Batch)
 }
 
-// FuzzDecode puts any bytes into a record's three fields. What cannot be read is
+// FuzzDecode puts any bytes into a record's four fields. What cannot be read is
 // said to be so, in one short line that repeats nothing of the request; what can
 // be read is the same after it was written again.
 func FuzzDecode(f *testing.F) {
@@ -46,22 +46,25 @@ func FuzzDecode(f *testing.F) {
 		"1 queued r 0 0 0 ", "1 calling xyz 1767323045678 1767323060678 1767323045000 march.csv", "1 held r 1 2 3 a b  c",
 		"2 queued r 0 0 0 ", "1", "", "1      ", "1 paused r 0 0 0 ", "1 created r -1 9223372036854775807 noon ", "1 failed r 00 +1 1e3 \x00\xff",
 	} {
-		f.Add(head, []byte(whole), true, progress)
+		f.Add(head, []byte(whole), true, progress, "")
 	}
-	f.Add("1 queued r 0 0 0 ", []byte(whole), false, "")
-	f.Add("1 queued r 0 0 0 ", []byte{}, false, "{}")
-	f.Add("1 queued r 0 0 0 ", []byte(`{"r":[]}`), true, `{"tries":"1"}`)
-	f.Add("1 queued r 0 0 0 ", []byte(`null`), true, `{"baseline":null,"first_try":"0001-01-01T00:00:00Z"}`)
-	f.Add("1 queued r 0 0 0 ", []byte(`{"m":{}}`), true, `{"candidates":[],"baseline":["7"]}`)
-	f.Add("1 queued r 0 0 0 ", []byte(whole+"{}"), true, `[`)
-	f.Fuzz(func(t *testing.T, text string, request []byte, sealed bool, progress string) {
+	f.Add("1 queued r 0 0 0 ", []byte(whole), false, "", "")
+	f.Add("1 queued r 0 0 0 ", []byte{}, false, "{}", "")
+	f.Add("1 queued r 0 0 0 ", []byte(`{"r":[]}`), true, `{"tries":"1"}`, "")
+	f.Add("1 queued r 0 0 0 ", []byte(`null`), true, `{"baseline":null,"first_try":"0001-01-01T00:00:00Z"}`, "")
+	f.Add("1 queued r 0 0 0 ", []byte(`{"m":{}}`), true, `{"candidates":[],"baseline":["7"]}`, "")
+	f.Add("1 queued r 0 0 0 ", []byte(whole+"{}"), true, `[`, "")
+	for _, priority := range []string{"high", "normal", "High", "high ", "urgent\x00" + strings.Repeat("!", 300)} {
+		f.Add("1 queued r 0 0 0 ", []byte(whole), true, progress, priority)
+	}
+	f.Fuzz(func(t *testing.T, text string, request []byte, sealed bool, progress, priority string) {
 		field := request
 		if sealed {
 			if field, err = keys.Seal(request, ref.String()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		r, err := l.decode(ref, time.UnixMilli(1), text, string(field), progress)
+		r, err := l.decode(ref, time.UnixMilli(1), text, string(field), progress, priority)
 		if err != nil {
 			line := err.Error()
 			if !errors.Is(err, tasks.ErrUnreadable) || !strings.Contains(line, ref.String()) {
@@ -84,6 +87,9 @@ func FuzzDecode(f *testing.F) {
 		if HeadState(text) != r.State {
 			t.Fatalf("HeadState says %q, the record %q", HeadState(text), r.State)
 		}
+		if string(r.Priority) != priority || !r.Priority.Valid() {
+			t.Fatalf("priority %q was read as %q", priority, r.Priority)
+		}
 		again, err := l.sealRequest(r.Job)
 		if err != nil {
 			t.Fatal(err)
@@ -92,7 +98,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		twice, err := l.decode(ref, r.Now, head(r), string(again), string(noted))
+		twice, err := l.decode(ref, r.Now, head(r), string(again), string(noted), string(r.Priority))
 		if err != nil {
 			t.Fatalf("what was read and written again cannot be read: %v", err)
 		}

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -24,18 +23,6 @@ const (
 
 // StateList is the list of the jobs in a state.
 func StateList(s tasks.State) List { return List("state:" + string(s)) }
-
-// Rank is how many jobs of a list come before the job, or -1 if it is not there.
-func (l *Ledger) Rank(ctx context.Context, ref tasks.Ref, list List) (int64, error) {
-	n, err := l.rdb.ZRank(ctx, string(laneOf(ref.Account))+string(list), ref.ID).Result()
-	if errors.Is(err, redis.Nil) {
-		return -1, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("ledger: ranking job %s: %w", ref, err)
-	}
-	return n, nil
-}
 
 // upTo asks for the members of a sorted set that have a time up to the given one.
 func upTo(key string, at time.Time, offset, n int64) redis.ZRangeArgs {

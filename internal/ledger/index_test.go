@@ -143,13 +143,6 @@ func TestListsTellWhoIsThereAndForHowLong(t *testing.T) {
 			insert(t, c, job(fmt.Sprintf("j%d", i)))
 			time.Sleep(time.Minute)
 		}
-		queued := ledger.StateList(tasks.StateQueued)
-		for id, want := range map[string]int64{"j0": 0, "j3": 3, "none": -1} {
-			if got, err := l.Rank(ctx, tasks.Ref{Account: account, ID: id}, queued); err != nil || got != want {
-				t.Errorf("Rank(%s): %d, %v; want %d", id, got, err, want)
-			}
-		}
-
 		r := step(t, l, get(t, l, "j1"), tasks.StepBegin)
 		r.Callback.State = tasks.CallbackOwed
 		time.Sleep(time.Minute)

@@ -16,7 +16,7 @@ var InsertLua string
 // InsertKeys is how many keys [InsertLua] takes, InsertArgs how many arguments.
 const (
 	InsertKeys = 5
-	InsertArgs = 4
+	InsertArgs = 5
 )
 
 // Insertion returns what [InsertLua] takes for a normalised job.
@@ -27,14 +27,15 @@ func (l *Ledger) Insertion(j tasks.Job) (keys []string, args []any, err error) {
 	}
 	lane := laneOf(j.Account)
 	keys = []string{lane.job(j.ID), lane.state(tasks.StateQueued), lane.count(), lane.batch(j.Batch), lane.batches()}
-	args = []any{j.ID, newRev(), sealed, j.Batch}
+	args = []any{j.ID, newRev(), sealed, j.Batch, string(j.Priority)}
 	return keys, args, nil
 }
 
 // JobKey is where the job's record stands.
 func JobKey(ref tasks.Ref) string { return laneOf(ref.Account).job(ref.ID) }
 
-// SameRequest says whether a record holds what the job asks for.
+// SameRequest says whether a record holds what the job asks for. Batch and priority
+// are no part of that.
 func SameRequest(r tasks.Record, j tasks.Job) bool {
 	if r.Request != j.Request || r.CallbackURL != j.CallbackURL || len(r.Metadata) != len(j.Metadata) {
 		return false

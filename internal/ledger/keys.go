@@ -21,6 +21,7 @@ func (l lane) instance(id string) string  { return string(l) + "instance:" + id 
 func (l lane) owed() string               { return string(l) + "owed" }
 func (l lane) dead() string               { return string(l) + "dead" }
 func (l lane) lead(duty string) string    { return string(l) + "lead:" + duty }
+func (l lane) control() string            { return string(l) + "lane" }
 func (l lane) limit(action string) string { return string(l) + "limit:" + action }
 
 // LimitKey is where the account's limiter for an API action stands.

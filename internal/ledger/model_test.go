@@ -128,6 +128,7 @@ func TestIndexesAndCountsAreAlwaysTheTruth(t *testing.T) {
 			if i%12 == 0 || len(ids) == 0 {
 				j := job("j" + strconv.Itoa(i))
 				j.Batch = []string{"", "march", "april 2nd"}[random.IntN(3)]
+				j.Priority = []tasks.Priority{tasks.PriorityNormal, tasks.PriorityHigh}[random.IntN(2)]
 				j.Request.InstanceName = "name" + strconv.Itoa(random.IntN(40))
 				insert(t, c, j)
 				model[j.ID] = get(t, l, j.ID)

@@ -21,13 +21,13 @@ func FuzzAJobComesBackAsItWasSent(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add("a", "march.csv", "one", "ana@example.com", "1 Main St\n2nd floor", "https://example.com/hook", "tenant", "7", "Busy", "später \"wieder\"", "i-1", int64(1767323045678), 1)
-	f.Add("A:b/c@d=+-._", "two words  and a tab", "名前 \U0001f600", "", "", "", "", "", "", "", "", int64(0), 0)
-	f.Add("1", "", "<script>&\u2028", "", "\\n", "https://example.com/?q=%00", "k", " ", "\x00", "\u2029</", "\"", int64(-1), -1)
-	f.Add("x", "1 held r 0 0 0 ", "'; DEL", "", "", "", ".", "{}", "null", "{}", "[]", int64(1<<40), 1<<40)
-	f.Fuzz(func(t *testing.T, id, batch, name, mail, address, url, key, value, code, message, instance string, firstTry int64, tries int) {
+	f.Add("a", "march.csv", "one", "ana@example.com", "1 Main St\n2nd floor", "https://example.com/hook", "tenant", "7", "Busy", "später \"wieder\"", "i-1", int64(1767323045678), 1, "high")
+	f.Add("A:b/c@d=+-._", "two words  and a tab", "名前 \U0001f600", "", "", "", "", "", "", "", "", int64(0), 0, "")
+	f.Add("1", "", "<script>&\u2028", "", "\\n", "https://example.com/?q=%00", "k", " ", "\x00", "\u2029</", "\"", int64(-1), -1, "NORMAL ")
+	f.Add("x", "1 held r 0 0 0 ", "'; DEL", "", "", "", ".", "{}", "null", "{}", "[]", int64(1<<40), 1<<40, " High")
+	f.Fuzz(func(t *testing.T, id, batch, name, mail, address, url, key, value, code, message, instance string, firstTry int64, tries int, priority string) {
 		j := tasks.Job{
-			ID: id, Account: account, Batch: batch, CallbackURL: url,
+			ID: id, Account: account, Batch: batch, CallbackURL: url, Priority: tasks.Priority(priority),
 			Request: tasks.Request{ChannelType: "VIBER", InstanceName: name, ContactMail: mail, OfficeAddress: address},
 		}
 		if key != "" {

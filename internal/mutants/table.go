@@ -4,7 +4,7 @@ import "slices"
 
 // table lists the mutants.
 func table() []mutant {
-	return slices.Concat(calling(), judging(), ending(), ledger(), wire(), callbacks(), queue())
+	return slices.Concat(calling(), judging(), ending(), ledger(), wire(), callbacks(), queue(), lanes())
 }
 
 // calling are the guards of a call: at most one at a time, and each known.
@@ -395,6 +395,16 @@ func queue() []mutant {
 			pkg: "worker", test: "TestAStopWaitsForTheLongestCall",
 		},
 		{
+			name: "a requeue looks into one queue alone", risk: "a job that an older camsq has put back has two tasks",
+			file: "enqueue/requeue.lua", old: "  if queues == 2 then\n", new: "  if queues == 3 then\n",
+			pkg: "enqueue", test: "TestATaskThatIsOnItsWayInTheOtherQueueGetsNoTwin",
+		},
+		{
+			name: "a producer that may not wake workers is refused", risk: "jobs that could have been queued are not",
+			file: "enqueue/task.lua", old: "redis.pcall('PUBLISH'", new: "redis.call('PUBLISH'",
+			pkg: "enqueue", test: "TestWhoeverMayNotSpeakEnqueuesAllTheSame",
+		},
+		{
 			name: "the sweeper forgets lost tasks", risk: "a job whose task was lost never ends",
 			file: "worker/sweep.go", old: "if whole || jobs > live {", new: "if whole && jobs < live {",
 			pkg: "worker", test: "TestASweepLooksAtEveryJobOnlyIfTheNumbersDiffer",
@@ -403,6 +413,42 @@ func queue() []mutant {
 			name: "the sweeper forgets owed callbacks", risk: "a receiver is not told if the queue loses the task",
 			file: "worker/sweep.go", old: "s.Books.Owed(ctx, account, grace))", new: "s.Books.Owed(ctx, account, 1000*grace))",
 			pkg: "worker", test: "TestACallbackThatTheQueueLosesIsPutBack",
+		},
+	}
+}
+
+// lanes are the guards of an account's pace, and of accounts that are held back.
+func lanes() []mutant {
+	return []mutant{
+		{
+			name: "every job probes", risk: "an account that the API refuses is asked by all its jobs, which may lock it",
+			file: "internal/ledger/probe.lua", old: "if f[3] and f[3] ~= ARGV[1] and busy > now then", new: "if busy < 0 then",
+			pkg: "internal/ledger", test: "TestALaneThatHasTrippedIsProbedByOneJobAtATime",
+		},
+		{
+			name: "calls that were under way count as probes", risk: "one refusal of many calls at once shuts an account for minutes",
+			file: "internal/ledger/trip.lua", old: "if f[1] and f[2] ~= ARGV[1] then", new: "if f[1] == '' then",
+			pkg: "internal/ledger", test: "TestALaneThatHasTrippedIsProbedByOneJobAtATime",
+		},
+		{
+			name: "a lane that tripped calls on", risk: "an account that the API refuses is asked by all its jobs, which may lock it",
+			file: "worker/lane.go", old: "	case trip == nil || probing == ref.ID:\n", new: "	case trip == nil || probing != \"?\":\n",
+			pkg: "worker", test: "TestABlockedAccountIsProbedLessAndLessOften",
+		},
+		{
+			name: "a process takes all that it can", risk: "an urgent job waits behind hundreds, and jobs are given back again and again",
+			file: "worker/gate.go", old: "busy >= g.room:", new: "busy >= g.most:",
+			pkg: "worker", test: "TestAProcessTakesNoMoreThanItCanSoonCall",
+		},
+		{
+			name: "a wake is not heard", risk: "the job of an idle lane waits for the next look",
+			file: "worker/asynq.go", old: "		l.gate.Came(message)\n", new: "",
+			pkg: "worker", test: "TestAnIdleLaneIsWokenByItsFirstJob",
+		},
+		{
+			name: "a throttled job goes back to asynq", risk: "the last job of an import waits for asynq, and the others lose their place",
+			file: "worker/asynq.go", old: "if !ok || later.After > patience {", new: "if !ok || later.After > 0 || later.After == 0 {",
+			pkg: "worker", test: "TestAThrottledJobTakesTheNextSlot",
 		},
 	}
 }

@@ -107,6 +107,7 @@ type State struct {
 	Now          time.Time // when Redis was asked
 	Next         time.Time // start of the next slot; not after Now if one is free
 	BlockedUntil time.Time // end of the last pause; zero if there was none
+	ThrottledAt time.Time
 	Rate         float64   // slots a second, of the last booking by any process; 0 if there was none
 }
 

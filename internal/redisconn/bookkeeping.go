@@ -54,22 +54,30 @@ func (KeepBookkeeping) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // bookkeeping tells whether cmd is a script with asynq's list of active tasks
 // among its keys. Enqueueing has not, and may be cancelled; dequeueing has.
 func bookkeeping(cmd redis.Cmder) bool {
-	if name := cmd.Name(); name != "evalsha" && name != "eval" {
-		return false
-	}
-	args := cmd.Args() // evalsha SHA NUMKEYS KEY… ARG…
-	if len(args) < 4 {
-		return false
-	}
-	n, ok := args[2].(int)
-	if !ok || n < 0 || n > len(args)-3 {
-		return false
-	}
-	for _, a := range args[3 : 3+n] {
-		key, ok := a.(string)
-		if ok && strings.HasPrefix(key, "asynq:{") && strings.HasSuffix(key, "}:active") {
+	for _, key := range scriptKeys(cmd) {
+		if strings.HasPrefix(key, "asynq:{") && strings.HasSuffix(key, "}:active") {
 			return true
 		}
 	}
 	return false
+}
+
+// scriptKeys returns the keys of a script; none of any other command.
+func scriptKeys(cmd redis.Cmder) []string {
+	if name := cmd.Name(); name != "evalsha" && name != "eval" {
+		return nil
+	}
+	args := cmd.Args() // evalsha SHA NUMKEYS KEY… ARG…
+	if len(args) < 4 {
+		return nil
+	}
+	n, ok := args[2].(int)
+	if !ok || n < 0 || n > len(args)-3 {
+		return nil
+	}
+	keys := make([]string, n)
+	for i, a := range args[3 : 3+n] {
+		keys[i], _ = a.(string)
+	}
+	return keys
 }

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func (p *program) pauseCommand() *cobra.Command {
+	why := ""
+	cmd := &cobra.Command{
+		Use:   "pause ACCOUNT...",
+		Short: "Stop the new calls of an account, until it is resumed",
+		Long: `pause stops an account's new calls in every worker, within a second. Calls under way end and
+are recorded, and lost answers are still looked for. Jobs can be sent meanwhile; they wait.
+
+Exit codes: 0 it is paused; 2 there is no such account; 3 Redis did not answer.`,
+		Example: `  camsq pause emea --reason "wrong file, see ticket 17"`,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			if why = plain(why); len(why) > 200 {
+				return usage("--reason has %d bytes; it may have up to 200", len(why))
+			}
+			return p.eachLane(cmd, names, func(ctx context.Context, n *node, account string) (string, error) {
+				return "paused: no new call begins, those under way end; to go on: camsq resume " + account,
+					n.ledger.PauseLane(ctx, account, why)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&why, "reason", "", "`text` that camsq status shows; nothing personal")
+	return cmd
+}
+
+func (p *program) resumeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "resume ACCOUNT...",
+		Short: "Let an account go on that was paused, or that the API has refused",
+		Long: `resume ends a pause. If the API refuses the account (camsq status says why), one call tries it
+again at once, and the others follow when it is let in.
+
+Exit codes: 0 it may go on; 2 there is no such account; 3 Redis did not answer.`,
+		Example: `  camsq resume emea`,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return p.eachLane(cmd, names, func(ctx context.Context, n *node, account string) (string, error) {
+				lane, err := n.lane(ctx, account)
+				if err != nil {
+					return "", err
+				}
+				said := "not paused, and not refused by the API: there was nothing to do"
+				switch {
+				case lane.Trip != nil:
+					said = "the API refused it (" + plain(lane.Trip.Code) + "); one call tries it again now, and the others follow when it is let in"
+				case lane.Pause != nil:
+					said = "resumed"
+				}
+				return said, n.ledger.ResumeLane(ctx, account)
+			})
+		},
+	}
+}
+
+func (p *program) limitCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "limit ACCOUNT RATE|off",
+		Short: "Change an account's rate while its workers run",
+		Long: `limit sets how many creates an account may make, in the place of CAMSQ_RATE and for every worker,
+within a second, until it is set anew: 8/s, 30/m, 500/h, or 8 for 8/s. With off the configured
+rate holds again. When the API throttles, workers go below it by themselves.
+
+Exit codes: 0 it holds; 2 wrong usage, or there is no such account; 3 Redis did not answer.`,
+		Example: `  camsq limit emea 8/s
+  camsq limit emea off`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usage("limit takes an account and a rate, such as 8/s or off; see camsq limit --help")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rate, err := parseLimit(args[1])
+			if err != nil {
+				return usage("%w", err)
+			}
+			return p.eachLane(cmd, args[:1], func(ctx context.Context, n *node, account string) (string, error) {
+				said := "the configured rate holds again"
+				if rate > 0 {
+					said = perSecond(rate) + " at most, in every worker, until it is set anew; camsq limit " + account + " off takes it back"
+				}
+				return said, n.ledger.LimitLane(ctx, account, rate)
+			})
+		},
+	}
+}
+
+// eachLane does something to the lanes of accounts, which must all be there, and
+// says what was done.
+func (p *program) eachLane(cmd *cobra.Command, names []string, do func(context.Context, *node, string) (string, error)) error {
+	if len(names) == 0 {
+		return usage("%s needs an account; camsq status lists them", cmd.Name())
+	}
+	n, err := p.reached(cmd)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	ctx := cmd.Context()
+	known, err := n.accounts(ctx)
+	if err != nil {
+		return n.noAnswer(ctx, err)
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return usage("%s: there is no such account; there is %s", plain(name), strings.Join(known, ", "))
+		}
+	}
+	for _, name := range names {
+		said, err := do(ctx, n, name)
+		if err != nil {
+			return n.noAnswer(ctx, err)
+		}
+		fmt.Fprintf(p.stdout, "%s: %s\n", name, said)
+	}
+	return nil
+}
+
+// parseLimit reads a rate: creates a second, or a number for each s, m or h; off is 0.
+func parseLimit(text string) (float64, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	number, unit, _ := strings.Cut(text, "/")
+	seconds, ok := map[string]float64{"": 1, "s": 1, "m": 60, "h": 3600}[unit]
+	n, err := strconv.ParseFloat(number, 64)
+	if rate := n / max(seconds, 1); ok && err == nil && rate >= 1e-4 && rate <= maxRate {
+		return rate, nil
+	}
+	return 0, fmt.Errorf("%q is no rate: want a number above 0 for each s, m or h, such as 8/s or 30/m, or off; at most %d/s", plain(text), maxRate)
+}
+
+// perSecond tells a rate in the unit in which it reads best.
+func perSecond(rate float64) string {
+	number := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+	round := func(f float64) float64 { r, _ := strconv.ParseFloat(strconv.FormatFloat(f, 'g', 3, 64), 64); return r }
+	switch {
+	case rate >= 1:
+		return number(round(rate)) + " a second"
+	case rate*60 >= 1:
+		return number(round(rate*60)) + " a minute"
+	}
+	return number(round(rate*3600)) + " an hour"
+}

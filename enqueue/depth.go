@@ -1,0 +1,88 @@
+package enqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/tasks"
+)
+
+// Depths tells how the accounts' asynq queues stand, in the order of the names. It
+// is one round trip of plain commands for all of them, cheap enough for a look each
+// second at some hundred accounts. The numbers are of one moment for each queue,
+// not for all together.
+func (c *Client) Depths(ctx context.Context, accounts []string) ([]tasks.Depth, error) {
+	if len(accounts) == 0 {
+		return nil, nil
+	}
+	asked := make([]struct{ normal, high depth }, len(accounts))
+	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, account := range accounts {
+			asked[i].normal.ask(ctx, p, tasks.ProvisionQueue(account))
+			asked[i].high.ask(ctx, p, tasks.HighQueue(account))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("enqueue: looking how deep the queues of %d accounts are: %w", len(accounts), err)
+	}
+	out := make([]tasks.Depth, len(accounts))
+	for i, a := range asked {
+		out[i] = tasks.Depth{
+			Normal: a.normal.pending.Val(), High: a.high.pending.Val(),
+			Active: a.normal.active.Val() + a.high.active.Val(),
+			Due:    earliest(a.normal.retry, a.normal.scheduled, a.high.retry, a.high.scheduled),
+		}
+	}
+	return out, nil
+}
+
+// depth is what is asked of one queue.
+type depth struct {
+	pending, active  *redis.IntCmd
+	retry, scheduled *redis.ZSliceCmd
+}
+
+func (d *depth) ask(ctx context.Context, p redis.Pipeliner, queue string) {
+	d.pending, d.active = p.LLen(ctx, queueKey(queue, "pending")), p.LLen(ctx, queueKey(queue, "active"))
+	d.retry, d.scheduled = p.ZRangeWithScores(ctx, queueKey(queue, "retry"), 0, 0), p.ZRangeWithScores(ctx, queueKey(queue, "scheduled"), 0, 0)
+}
+
+// earliest is the first of the times at which tasks come back, which asynq keeps in
+// seconds; zero if none does.
+func earliest(lists ...*redis.ZSliceCmd) time.Time {
+	var first time.Time
+	for _, list := range lists {
+		for _, task := range list.Val() {
+			if at := time.Unix(int64(task.Score), 0); first.IsZero() || at.Before(first) {
+				first = at
+			}
+		}
+	}
+	return first
+}
+
+// Position tells how many tasks of its queue will be taken before the job's, or -1
+// if the job's does not wait there: a worker has it, it comes back later, or it is
+// lost. It walks along the queue from the end that is taken first, so it is for a
+// person who asks about one job.
+func (c *Client) Position(ctx context.Context, r tasks.Record) (int64, error) {
+	pending := queueKey(tasks.JobQueue(r.Account, r.Priority), "pending")
+	var length, at *redis.IntCmd
+	_, err := c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		// asynq pushes on the left and pops on the right (v0.26.0, internal/rdb/rdb.go).
+		length, at = p.LLen(ctx, pending), p.LPos(ctx, pending, r.ID, redis.LPosArgs{Rank: -1})
+		return nil
+	})
+	switch {
+	case errors.Is(err, redis.Nil):
+		return -1, nil
+	case err != nil:
+		return 0, fmt.Errorf("enqueue: looking where job %s stands in its queue: %w", r.Ref(), err)
+	}
+	return length.Val() - 1 - at.Val(), nil
+}

@@ -1,0 +1,130 @@
+package redisconn
+
+import (
+	"context"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Gate decides when asynq looks into a queue. Its methods are called from
+// asynq's own goroutines, one at a time for each server.
+type Gate interface {
+	// Enter is asked before asynq takes a task of the queue. It may block until there
+	// may be one, and until one may be taken; false means that there is nothing to
+	// take now. A server that is told to stop waits for Enter to return.
+	Enter(queue string) bool
+	// Left is told what came of it: whether there was a task.
+	Left(queue string, found bool)
+	// Due is asked before asynq looks for tasks of the queue that come back later.
+	// It must not block; false means that none is due.
+	Due(queue string) bool
+	// Came is told when such tasks have come back into the queue.
+	Came(queue string)
+}
+
+// AtGate is a go-redis hook that has asynq ask a [Gate] before it looks into a
+// queue. asynq v0.26.0 knows no other way to learn of a task than to look again
+// and again (processor.go:180-186, forwarder.go:70): often enough to be quick is
+// a load on Redis for each queue, however empty. At a gate it looks when there is
+// something to see, and finds it at once.
+//
+// A script whose shape asynq has changed passes unasked: then asynq polls.
+type AtGate struct{ Gate Gate }
+
+// DialHook passes through.
+func (AtGate) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessPipelineHook passes through: asynq looks with single scripts.
+func (AtGate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// ProcessHook asks the gate, and answers in Redis's place if it says no.
+func (g AtGate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		queue, kind := look(cmd)
+		// An EVAL comes after an EVALSHA that has asked already.
+		asks := cmd.Name() == "evalsha"
+		switch kind {
+		case takes:
+			if asks && !g.Gate.Enter(queue) {
+				cmd.SetErr(redis.Nil)
+				return redis.Nil
+			}
+			err := next(ctx, cmd)
+			if !asks || !redis.HasErrorPrefix(err, "NOSCRIPT") {
+				g.Gate.Left(queue, err == nil)
+			}
+			return err
+		case forwards:
+			answer, ok := cmd.(*redis.Cmd)
+			if !ok {
+				return next(ctx, cmd)
+			}
+			if asks && !g.Gate.Due(queue) {
+				answer.SetVal(int64(0))
+				return nil
+			}
+			err := next(ctx, cmd)
+			if n, bad := answer.Int64(); bad == nil && n > 0 {
+				g.Gate.Came(queue)
+			}
+			return err
+		}
+		return next(ctx, cmd)
+	}
+}
+
+type lookKind int
+
+const (
+	other    lookKind = iota
+	takes             // asynq's dequeueCmd: pending, paused, active, lease
+	forwards          // asynq's forwardCmd: scheduled or retry, pending
+)
+
+// look tells which queue a script of asynq looks into, and what for.
+func look(cmd redis.Cmder) (queue string, kind lookKind) {
+	keys := scriptKeys(cmd)
+	switch {
+	case len(keys) == 4 && strings.HasSuffix(keys[0], "}:pending") && strings.HasSuffix(keys[1], "}:paused"):
+		kind = takes
+	case len(keys) == 2 && strings.HasSuffix(keys[1], "}:pending") &&
+		(strings.HasSuffix(keys[0], "}:retry") || strings.HasSuffix(keys[0], "}:scheduled")):
+		kind = forwards
+	default:
+		return "", other
+	}
+	queue, ok := strings.CutPrefix(keys[0], "asynq:{")
+	end := strings.LastIndex(queue, "}:")
+	if !ok || end < 0 {
+		return "", other
+	}
+	return queue[:end], kind
+}
+
+// Listen calls heard with each message of a channel until ctx ends, and with ""
+// whenever it has begun to listen, which is also when messages may have been
+// missed. It reconnects by itself.
+func Listen(ctx context.Context, c redis.UniversalClient, channel string, heard func(message string)) {
+	s := c.Subscribe(ctx, channel)
+	defer s.Close()
+	messages := s.ChannelWithSubscriptions(redis.WithChannelSize(1000))
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m, ok := <-messages:
+			if !ok {
+				return
+			}
+			switch m := m.(type) {
+			case *redis.Subscription:
+				heard("")
+			case *redis.Message:
+				heard(m.Payload)
+			}
+		}
+	}
+}

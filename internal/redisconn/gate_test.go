@@ -1,0 +1,199 @@
+package redisconn_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/internal/redisconn"
+	"github.com/camsq/camsq/internal/redistest"
+)
+
+// turnpike is a gate that a test opens.
+type turnpike struct {
+	open chan struct{} // closed when tasks may be taken
+	stop chan struct{} // closed when the server stops
+
+	mu   sync.Mutex
+	due  bool
+	said []string
+}
+
+func newTurnpike() *turnpike {
+	return &turnpike{open: make(chan struct{}), stop: make(chan struct{})}
+}
+
+func (g *turnpike) Enter(string) bool {
+	select {
+	case <-g.stop:
+		return false
+	case <-g.open:
+		return true
+	}
+}
+
+func (g *turnpike) Left(queue string, found bool) {
+	if found {
+		g.say("found " + queue)
+	}
+}
+
+func (g *turnpike) Due(string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.due
+}
+
+func (g *turnpike) Came(queue string) { g.say("came " + queue) }
+
+func (g *turnpike) say(what string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.said = append(g.said, what)
+}
+
+func (g *turnpike) heard() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.said)
+}
+
+func isForward(cmd redis.Cmder) bool {
+	n, key := script(cmd)
+	return n == 2 && (strings.HasSuffix(key, ":retry") || strings.HasSuffix(key, ":scheduled"))
+}
+
+// An asynq server at a gate looks into its queue when the gate says so, and not
+// before: this is what keeps hundreds of idle lanes cheap. If asynq changes the
+// shape of its scripts, this test says so.
+func TestAtAShutGateAsynqLooksIntoNoQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := redistest.Mini(t)
+		gate := newTurnpike()
+		var looks atomic.Int64
+		c.AddHook(redisconn.AtGate{Gate: gate})
+		c.AddHook(spy(func(cmd redis.Cmder) error {
+			if isDequeue(cmd) || isForward(cmd) {
+				looks.Add(1)
+			}
+			return nil
+		}))
+		// asynq's own name for a queue may hold a brace: see tasks.HighQueue.
+		const queue = "provision:acme}:high"
+		ran := make(chan time.Time, 2)
+		srv := asynq.NewServerFromRedisClient(c, asynq.Config{
+			Queues: map[string]int{queue: 1}, TaskCheckInterval: time.Millisecond, DelayedTaskCheckInterval: time.Millisecond,
+			Logger: quiet{}, LogLevel: asynq.FatalLevel,
+		})
+		err := srv.Start(asynq.HandlerFunc(func(context.Context, *asynq.Task) error {
+			ran <- time.Now()
+			return nil
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := asynq.NewClientFromRedisClient(c)
+		for _, o := range [][]asynq.Option{{asynq.Queue(queue)}, {asynq.Queue(queue), asynq.ProcessIn(time.Second)}} {
+			if _, err := client.Enqueue(asynq.NewTask("x", nil), o...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		if n := looks.Load(); n != 0 {
+			t.Errorf("%d looks through a gate that is shut", n)
+		}
+
+		begin := time.Now()
+		close(gate.open)
+		if took := (<-ran).Sub(begin); took > 10*time.Millisecond {
+			t.Errorf("the task ran %v after the gate was opened", took)
+		}
+		time.Sleep(time.Second)
+		if len(ran) != 0 {
+			t.Error("a task that comes back later came although none was due")
+		}
+		gate.mu.Lock()
+		gate.due = true
+		gate.mu.Unlock()
+		<-ran
+		if said := gate.heard(); !slices.Equal(said, []string{"found " + queue, "came " + queue, "found " + queue}) {
+			t.Errorf("the gate was told %q", said)
+		}
+		close(gate.stop)
+		srv.Shutdown()
+		c.Close()
+		time.Sleep(2 * time.Second)
+	})
+}
+
+// A script that Redis has forgotten is sent again without asking a second time.
+func TestAGateIsAskedOnceForEachLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := redistest.Mini(t)
+		var asked atomic.Int64
+		gate := countingGate{&asked}
+		c.AddHook(redisconn.AtGate{Gate: gate})
+		keys := []string{"asynq:{q}:pending", "asynq:{q}:paused", "asynq:{q}:active", "asynq:{q}:lease"}
+		script := redis.NewScript("return redis.call('RPOPLPUSH', KEYS[1], KEYS[3])")
+		for range 2 { // the second one is known
+			if err := script.Run(t.Context(), c, keys).Err(); err != redis.Nil {
+				t.Fatal(err)
+			}
+		}
+		if n := asked.Load(); n != 2 {
+			t.Errorf("asked %d times for 2 looks", n)
+		}
+	})
+}
+
+type countingGate struct{ asked *atomic.Int64 }
+
+func (g countingGate) Enter(string) bool { g.asked.Add(1); return true }
+func (countingGate) Left(string, bool)   {}
+func (countingGate) Due(string) bool     { return true }
+func (countingGate) Came(string)         {}
+
+// Who listens hears what was said while it listened, and is told when it may have
+// missed something: at the beginning, and after the wire was cut.
+func TestListenTellsWhatWasSaidAndWhenSomethingMayBeMissed(t *testing.T) {
+	s := redistest.Start(t)
+	c := s.Client()
+	ctx, cancel := context.WithCancel(t.Context())
+	heard := make(chan string, 10)
+	done := make(chan struct{})
+	go func() {
+		redisconn.Listen(ctx, c, "camsq:wake", func(m string) { heard <- m })
+		close(done)
+	}()
+	expect := func(want string) {
+		t.Helper()
+		select {
+		case got := <-heard:
+			if got != want {
+				t.Errorf("heard %q, want %q", got, want)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("heard nothing, want %q", want)
+		}
+	}
+	expect("")
+	other := s.Client()
+	if err := other.Publish(ctx, "camsq:wake", "provision:acme").Err(); err != nil {
+		t.Fatal(err)
+	}
+	expect("provision:acme")
+	if err := other.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
+		t.Fatal(err)
+	}
+	expect("")
+	cancel()
+	<-done
+}
