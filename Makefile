@@ -37,7 +37,11 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		done; done
 
 .PHONY: bench
-bench: ## Run the benchmarks, each six times
+bench: ## Measure camsq on this machine, beside plain asynq; 25 minutes, or BENCH=-quick
+	@go run ./internal/bench $(BENCH)
+
+.PHONY: microbench
+microbench: ## Run the Go benchmarks, each six times
 	go test -run '^$$' -bench . -benchmem -count 6 ./...
 
 .PHONY: model

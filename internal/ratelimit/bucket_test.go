@@ -22,9 +22,12 @@ import (
 
 const key = "camsq:{provision:default}:limit:CreateInstance"
 
-// process returns the bucket as one more process sees it.
+// patient holds callers as long as it takes.
+var patient = ratelimit.Config{MaxWait: time.Hour}
+
+// process returns the bucket as one more process sees it, which is patient.
 func process(t testing.TB, m *miniredis.Miniredis, limit ratelimit.Limit) *ratelimit.Bucket {
-	return ratelimit.New(redistest.MiniClient(t, m), ratelimit.Config{}).Bucket(key, limit)
+	return ratelimit.New(redistest.MiniClient(t, m), patient).Bucket(key, limit)
 }
 
 // grants collects the moments at which waits ended.
@@ -71,6 +74,7 @@ func TestNoSecondHasMoreGrantsThanRateAndBurst(t *testing.T) {
 		{ratelimit.Limit{Rate: 3.3, Burst: 3}, 2},
 		{ratelimit.Limit{Rate: 50, Burst: 10}, 3},
 		{ratelimit.Limit{Rate: 200}, 4},
+		{ratelimit.Limit{Rate: 1000}, 4}, // which books spare slots
 	}
 	for _, tt := range tests {
 		for seed := range uint64(2) {
@@ -228,8 +232,8 @@ func TestTheLastWaiterGivesItsSlotBackToRedis(t *testing.T) {
 		if d := after.Next.Sub(before.Next); d > 10*time.Second {
 			t.Errorf("the next slot moved by %v: the one given up is lost", d)
 		}
-		if after.Rate != 0.01 {
-			t.Errorf("rate %v, want 0.01", after.Rate)
+		if after.Ceiling != 0.01 || after.Rate != 0.01 {
+			t.Errorf("ceiling %v, rate %v, want 0.01", after.Ceiling, after.Rate)
 		}
 	})
 }
@@ -307,7 +311,7 @@ func TestPauseHoldsEveryProcess(t *testing.T) {
 func TestPauseHoldsThisProcessEvenWithoutRedis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, c := redistest.Mini(t)
-		b := ratelimit.New(c, ratelimit.Config{}).Bucket(key, ratelimit.Limit{Rate: 100})
+		b := ratelimit.New(c, patient).Bucket(key, ratelimit.Limit{Rate: 100})
 		wait(t, b)
 		m.SetError("LOADING Redis is loading the dataset in memory")
 		if err := b.Pause(t.Context(), 5*time.Second); err == nil {
