@@ -23,13 +23,13 @@ var rooms = map[string][]string{
 	// Floor 2 knows everyone; nobody imports it.
 	"cmd/camsq": {
 		"callback", "cams", "cams/camstest", "enqueue", "examples", "internal/ledger", "internal/ratelimit",
-		"internal/redisconn", "internal/seal", "metrics", "tasks", "worker",
+		"internal/redisconn", "internal/seal", "internal/sheet", "metrics", "tasks", "worker",
 	},
 
 	// Rooms on floor 1 do not know each other, but for enqueue, which other
 	// programs import whole and which therefore takes the ledger.
 	"callback":        {"tasks"},
-	"enqueue":         {"internal/ledger", "internal/seal", "tasks"},
+	"enqueue":         {"internal/ledger", "internal/seal", "internal/sheet", "tasks"},
 	"internal/ledger": {"internal/seal", "tasks"},
 	"metrics":         {"tasks"},
 	"worker":          {"cams", "tasks"},
@@ -41,6 +41,7 @@ var rooms = map[string][]string{
 	"internal/process":   {},
 	"internal/redisconn": {},
 	"internal/seal":      {},
+	"internal/sheet":     {},
 	"tasks":              {},
 
 	// Only tests and the composition root use these.
@@ -68,12 +69,14 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_model":  {"cmd/camsq"},
 	"github.com/schollz/progressbar/v3":   {"cmd/camsq"},
 	"golang.org/x/term":                   {"cmd/camsq"},
+	"golang.org/x/text":                   {"internal/sheet"},
+	"github.com/klauspost/compress":       {"internal/sheet"},
 	"golang.org/x/time":                   {"internal/bench"},
 	"go.yaml.in/yaml/v3":                  {"cmd/camsq", "deploy/deploytest"},
 }
 
 // modulesOfTheirOwn are folders whose packages are other modules.
-var modulesOfTheirOwn = []string{"cams/internal/oracle", "callback/internal/oracle"}
+var modulesOfTheirOwn = []string{"cams/internal/oracle", "callback/internal/oracle", "internal/sheet/oracle"}
 
 type source struct {
 	room string // the package's folder
