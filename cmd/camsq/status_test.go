@@ -162,11 +162,11 @@ func TestAHighPriorityIsShown(t *testing.T) {
 	d.write("g.csv", "ChannelType,InstanceName,job_id,priority\nVIBER,one,a,high\nVIBER,two,b,high\nVIBER,three,c,\n")
 	d.run("enqueue", "g.csv")
 	for id, want := range map[string]string{
-		"a": "  priority    high\n  asked for   VIBER one\n  tries       0\n\nIt is the next of its account: it waits for a worker, or for the account's quota.\n",
-		"b": "  priority    high\n  asked for   VIBER two\n  tries       0\n\nIt waits for its turn; 1 job of the account came before it.\n",
-		"c": "  batch       g\n  asked for   VIBER three\n  tries       0\n\nIt waits for its turn; 30 jobs of the account came before it.\n",
+		"a": "  priority    high\n  asked for   VIBER one\n  tries       0\n\nIt is the next to be taken: the account's next slot comes in N s, at 4.95 a second.\n",
+		"b": "  priority    high\n  asked for   VIBER two\n  tries       0\n\nIt waits for its turn: 1 high-priority job comes before it, some N s at 4.95 a second.\n",
+		"c": "  batch       g\n  asked for   VIBER three\n  tries       0\n\nIt waits for its turn: 30 jobs come before it, some N s at 4.95 a second.\n",
 	} {
-		if _, out, _ := d.run("status", id); !strings.HasSuffix(out, want) {
+		if _, out, _ := d.run("status", id); !strings.HasSuffix(still(out), want) {
 			t.Errorf("status %s:\n%s\nwant at its end:\n%s", id, out, want)
 		}
 		_, out, errs := d.run("status", "--json", id)
