@@ -43,21 +43,21 @@ type Bucket struct {
 const maxRetryAfter = time.Minute
 
 // Throttled tells that the API turned a call away for flow control. It lowers the
-// rate, for all processes at once, to just under what goes through. A single
-// answer among hundreds of good ones costs about two hundredths of the rate for
-// some seconds; a series brings the rate down as fast as it comes, to a hundredth
-// of the ceiling at the least. Later the rate climbs back, slowly at first and
-// then faster and faster, in four to twelve seconds, and in up to three minutes if
-// the account is throttled at the same level again and again.
+// rate, for all processes at once, to just under what goes through. A single call
+// among hundreds of good ones costs a hundredth of the rate for some seconds; a
+// series brings the rate down as fast as it comes, to a hundredth of the ceiling
+// at the least. Then the rate climbs back, slowly at first and then faster and
+// faster: in four to twelve seconds, or in up to three minutes if the account is
+// turned away at the same level again and again.
 //
 // No slot of any process starts within retryAfter, up to a minute; 0 if the API
-// did not say. If it did not, and turns away a few in a row, no slot starts within
-// a moment that grows to a quarter of a second. What this process has booked
-// before that is given up at once; another process may use what it had booked,
-// which is not further ahead than the horizon.
+// did not say. If it did not, and turns away a few in a row, no slot starts for a
+// moment that grows to a quarter of a second. What this process has booked before
+// that is given up at once; another process may use what it had booked, which is
+// not further ahead than the horizon.
 //
-// It is one round trip. An error means that other processes do not know; this one
-// keeps to retryAfter anyway.
+// It takes one round trip. An error means that other processes do not know; this
+// one keeps to retryAfter anyway.
 func (b *Bucket) Throttled(ctx context.Context, retryAfter time.Duration) error {
 	retryAfter = min(max(retryAfter, 0), maxRetryAfter)
 	b.mu.Lock()
@@ -94,7 +94,7 @@ func (b *Bucket) Pause(ctx context.Context, d time.Duration) error {
 	limit := b.limit
 	b.mu.Unlock()
 
-	if _, _, err := b.limiter.pause(ctx, b.key, limit, d); err != nil {
+	if _, err := b.limiter.pause(ctx, b.key, limit, d); err != nil {
 		return fmt.Errorf("ratelimit: pause %s: %w", b.key, err)
 	}
 	return nil

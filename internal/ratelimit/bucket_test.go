@@ -68,17 +68,20 @@ func TestNoSecondHasMoreGrantsThanRateAndBurst(t *testing.T) {
 	tests := []struct {
 		limit     ratelimit.Limit
 		processes int
+		throttles bool // the rate adapts meanwhile
 	}{
-		{ratelimit.Limit{Rate: 5}, 1},
-		{ratelimit.Limit{Rate: 5}, 4},
-		{ratelimit.Limit{Rate: 3.3, Burst: 3}, 2},
-		{ratelimit.Limit{Rate: 50, Burst: 10}, 3},
-		{ratelimit.Limit{Rate: 200}, 4},
-		{ratelimit.Limit{Rate: 1000}, 4}, // which books spare slots
+		{ratelimit.Limit{Rate: 5}, 1, false},
+		{ratelimit.Limit{Rate: 5}, 4, false},
+		{ratelimit.Limit{Rate: 3.3, Burst: 3}, 2, false},
+		{ratelimit.Limit{Rate: 50, Burst: 10}, 3, false},
+		{ratelimit.Limit{Rate: 200}, 4, false},
+		{ratelimit.Limit{Rate: 5}, 2, true},
+		{ratelimit.Limit{Rate: 50, Burst: 10}, 3, true},
+		{ratelimit.Limit{Rate: 200}, 4, true},
 	}
 	for _, tt := range tests {
 		for seed := range uint64(2) {
-			t.Run(fmt.Sprintf("%v/%d processes/seed %d", tt.limit, tt.processes, seed), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%v/%d processes/throttled %v/seed %d", tt.limit, tt.processes, tt.throttles, seed), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					const span = 20 * time.Second
 					var g grants
@@ -90,13 +93,16 @@ func TestNoSecondHasMoreGrantsThanRateAndBurst(t *testing.T) {
 						b := process(t, m, tt.limit)
 						for w := range 8 {
 							rnd := rand.New(rand.NewPCG(seed, uint64(100*p+w)))
-							wg.Go(func() { caller(ctx, t, b, rnd, g.add) })
+							wg.Go(func() { caller(ctx, t, b, rnd, tt.throttles, g.add) })
 						}
 					}
 					wg.Wait()
 					allowed := int(tt.limit.Rate) + max(tt.limit.Burst, 1)
 					if n := g.most(time.Second); n > allowed {
 						t.Errorf("%d grants in one second, want at most %d", n, allowed)
+					}
+					if len(g.at) < int(span.Seconds()) {
+						t.Errorf("%d grants in %v: nothing was tested", len(g.at), span)
 					}
 				})
 			})
@@ -105,14 +111,19 @@ func TestNoSecondHasMoreGrantsThanRateAndBurst(t *testing.T) {
 }
 
 // caller uses the bucket until ctx ends: in a hurry, now and then impatient,
-// now and then away long enough for a burst to be earned.
-func caller(ctx context.Context, t *testing.T, b *ratelimit.Bucket, rnd *rand.Rand, grant func()) {
+// now and then urgent, now and then away long enough for a burst to be earned; and
+// throttled now and then, a few times in a row, if it is to be.
+func caller(ctx context.Context, t *testing.T, b *ratelimit.Bucket, rnd *rand.Rand, throttles bool, grant func()) {
 	for ctx.Err() == nil {
 		one, cancel := ctx, context.CancelFunc(func() {})
 		if rnd.IntN(10) == 0 {
 			one, cancel = context.WithTimeout(ctx, upTo(rnd, 300*time.Millisecond))
 		}
-		_, err := b.Wait(one)
+		wait := b.Wait
+		if rnd.IntN(10) == 0 {
+			wait = b.WaitUrgent
+		}
+		_, err := wait(one)
 		switch {
 		case err == nil:
 			grant()
@@ -122,6 +133,11 @@ func caller(ctx context.Context, t *testing.T, b *ratelimit.Bucket, rnd *rand.Ra
 			return
 		}
 		cancel()
+		for throttles && rnd.IntN(8) == 0 {
+			if err := b.Throttled(ctx, max(0, upTo(rnd, 2*time.Second)-time.Second)/4); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		}
 		switch rnd.IntN(8) {
 		case 0:
 			time.Sleep(upTo(rnd, 3*time.Second))
@@ -416,11 +432,13 @@ func TestWaitSurvivesAFlushedScriptCache(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		begin := time.Now()
 		if err := b.Pause(t.Context(), 20*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
-		if d := wait(t, b); d < 19*time.Millisecond {
-			t.Errorf("waited %v, want the pause of 20 ms", d)
+		wait(t, b)
+		if d := time.Since(begin); d < 20*time.Millisecond {
+			t.Errorf("the next slot came after %v, want the pause of 20 ms", d)
 		}
 	})
 }
@@ -462,7 +480,9 @@ func TestMisuseIsToldAtOnce(t *testing.T) {
 	_, c := redistest.Mini(t)
 	for name, f := range map[string]func(){
 		"horizon": func() { ratelimit.New(c, ratelimit.Config{Horizon: -1}) },
+		"wait":    func() { ratelimit.New(c, ratelimit.Config{MaxWait: -1}) },
 		"limit":   func() { ratelimit.New(c, ratelimit.Config{}).Bucket(key, ratelimit.Limit{}) },
+		"rate":    func() { ratelimit.New(c, ratelimit.Config{}).Bucket(key, ratelimit.Limit{Rate: 1}).SetRate(-1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

@@ -89,18 +89,18 @@ func TestTheChosenRule(t *testing.T) {
 		// scenario.
 		bounds [][2]float64
 	}{
-		{"100/s", place{100, 20 * ms, 50 * ms, 2, 8, apis{countsClockSeconds, holdsTokens}}, nil},
-		{"100/s, any second, 10 ms", place{100, 10 * ms, 50 * ms, 2, 8, apis{countsAnySecond}}, nil},
+		{"100/s", place{100, 20 * ms, 50 * ms, 2, 4, apis{countsClockSeconds, holdsTokens}}, nil},
+		{"100/s, any second, 10 ms", place{100, 10 * ms, 50 * ms, 2, 4, apis{countsAnySecond}}, nil},
 		// Calls that arrive up to 20 ms late fit into any second at 100/1.02 a second.
-		{"100/s, any second", place{100, 20 * ms, 50 * ms, 2, 8, apis{countsAnySecond}},
+		{"100/s, any second", place{100, 20 * ms, 50 * ms, 2, 4, apis{countsAnySecond}},
 			[][2]float64{{0.97, 0.002}, {0.94, 0.02}, {0.95, 0.02}, {0.95, 0.02}, {0.95, 0.02}}},
 		{"1000/s", place{1000, 20 * ms, 50 * ms, 2, 1, apis{countsClockSeconds, holdsTokens, countsAnySecond}}, nil},
 		// A third of this is three calls a second: one of them in ten seconds is 3 %.
-		{"10/s", place{10, 20 * ms, 50 * ms, 2, 8, apis{countsClockSeconds, holdsTokens}},
+		{"10/s", place{10, 20 * ms, 50 * ms, 2, 4, apis{countsClockSeconds, holdsTokens}},
 			[][2]float64{{0.965, 0.002}, {0.94, 0.035}, {0.93, 0.08}, {0.92, 0.09}, {0.95, 0.03}}},
-		{"100/s, eight processes", place{100, 20 * ms, 50 * ms, 8, 8, apis{countsClockSeconds, holdsTokens}},
+		{"100/s, eight processes", place{100, 20 * ms, 50 * ms, 8, 1, apis{countsClockSeconds, holdsTokens}},
 			[][2]float64{{1 / 1.02, 0.001}, {0.95, 0.02}, {0.95, 0.025}, {0.95, 0.025}, {0.95, 0.02}}},
-		{"100/s, answers after 200 ms", place{100, 20 * ms, 200 * ms, 2, 8, apis{countsClockSeconds, holdsTokens}},
+		{"100/s, answers after 200 ms", place{100, 20 * ms, 200 * ms, 2, 2, apis{countsClockSeconds, holdsTokens}},
 			[][2]float64{{0.975, 0.001}, {0.95, 0.02}, {0.95, 0.025}, {0.95, 0.025}, {0.95, 0.02}}},
 	}
 	for _, tt := range tests {
@@ -110,7 +110,7 @@ func TestTheChosenRule(t *testing.T) {
 				if tt.bounds != nil {
 					s.use, s.bad = tt.bounds[i][0], tt.bounds[i][1]
 				}
-				t.Logf("%-31s used %5.1f %%, turned away %4.2f %%", s.name, 100*use, 100*bad)
+				t.Logf("%s: %-31s used %5.1f %%, turned away %4.2f %%", tt.name, s.name, 100*use, 100*bad)
 				if use < s.use || bad > s.bad {
 					t.Errorf("%s: used %.2f %%, want %.2f %%; turned away %.2f %%, want at most %.2f %%", s.name, 100*use, 100*s.use, 100*bad, 100*s.bad)
 				}
@@ -145,16 +145,14 @@ func TestOtherRulesMissWhatTheChosenOneKeeps(t *testing.T) {
 			}
 		}},
 		{"seven tenths, CUBIC back in 4 s", func() bucket {
-			return &otherRule{
-				lower: func(r, _ float64) float64 { return 0.7 * r },
-				cubic: true,
-			}
+			return &otherRule{lower: func(r, _ float64) float64 { return 0.7 * r }, cubic: true}
 		}},
+		{"chosen, no gate after a few in a row", with(func(u *tuning) { u.gate = false })},
 		{"chosen, no patience", with(func(u *tuning) { u.patience = math.Inf(1) })},
 		{"chosen, twice the climb", with(func(u *tuning) { u.climb *= 2 })},
 		{"chosen, margin of 5 %", with(func(u *tuning) { u.margin = 0.95 })},
 	}
-	where := place{100, 20 * time.Millisecond, 50 * time.Millisecond, 2, 2,
+	where := place{100, 20 * time.Millisecond, 50 * time.Millisecond, 2, 4,
 		[]func(quota func(at int64) float64) api{countsClockSeconds, holdsTokens}}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

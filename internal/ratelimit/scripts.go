@@ -57,10 +57,10 @@ func (l *Limiter) reserve(ctx context.Context, key string, limit Limit, want int
 	return r, a.err
 }
 
-// slowdown is throttled.lua's answer.
+// slowdown is what throttled.lua and pause.lua answer.
 type slowdown struct {
-	now, blocked int64 // µs since 1970
-	rate         float64
+	now, blocked int64   // µs since 1970
+	rate         float64 // in force; 0 after a pause
 }
 
 func (l *Limiter) throttled(ctx context.Context, key string, limit Limit, retryAfter time.Duration) (slowdown, error) {
@@ -72,12 +72,13 @@ func (l *Limiter) throttled(ctx context.Context, key string, limit Limit, retryA
 	return s, a.err
 }
 
-func (l *Limiter) pause(ctx context.Context, key string, limit Limit, d time.Duration) (now, blocked int64, err error) {
+func (l *Limiter) pause(ctx context.Context, key string, limit Limit, d time.Duration) (slowdown, error) {
 	a, err := l.run(ctx, pauseScript, 2, key, limit, d.Microseconds())
 	if err != nil {
-		return 0, 0, err
+		return slowdown{}, err
 	}
-	return a.integer(0), a.integer(1), a.err
+	s := slowdown{now: a.integer(0), blocked: a.integer(1)}
+	return s, a.err
 }
 
 // release gives back the n slots up to last, and tells when, and whether nobody

@@ -48,12 +48,15 @@ func (w *twins) step(what [4]byte) {
 		s, err = w.l.throttled(ctx, w.key, w.limit, d)
 		got, want = s, w.model.throttled(s.now, w.limit, d)
 	case 13:
-		now, blocked, failed := w.l.pause(ctx, w.key, w.limit, time.Duration(arg)*time.Millisecond/10)
-		err, got, want = failed, blocked, w.model.pause(now, time.Duration(arg)*time.Millisecond/10)
+		var s slowdown
+		d := time.Duration(arg) * time.Millisecond / 10
+		s, err = w.l.pause(ctx, w.key, w.limit, d)
+		got, want = s, slowdown{now: s.now, blocked: w.model.pause(s.now, d)}
 	case 14:
 		n := 1 + arg%max(w.before.booked, 1)
-		now, done, failed := w.l.release(ctx, w.key, w.limit, w.before.last, n, w.before.interval)
-		err, got, want = failed, done, w.model.release(now, w.before.last, n, w.before.interval)
+		var now int64
+		now, got, err = w.l.release(ctx, w.key, w.limit, w.before.last, n, w.before.interval)
+		want = w.model.release(now, w.before.last, n, w.before.interval)
 	case 15:
 		if arg < 200 {
 			w.limit = limits[arg%len(limits)]
@@ -114,4 +117,64 @@ func FuzzScriptsDoWhatTheModelDoes(f *testing.F) {
 			w.step(what)
 		}
 	})
+}
+
+func TestAClockThatWentBackHoldsUpNobody(t *testing.T) {
+	m, c := redistest.Mini(t)
+	ctx, l, limit := t.Context(), New(c, Config{}), Limit{Rate: 100}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	m.SetTime(at)
+	if _, err := l.reserve(ctx, "k", limit, 20); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.throttled(ctx, "k", limit, 3*time.Second); err != nil {
+		t.Fatal(err)
+	}
+
+	at = at.Add(-time.Hour)
+	m.SetTime(at)
+	r, err := l.reserve(ctx, "k", limit, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.wait != 3*time.Second {
+		t.Errorf("the next slot is %v away, want the 3 s that the API asked for", r.wait)
+	}
+	if _, err := l.pause(ctx, "k", limit, time.Second); err != nil { // any that writes
+		t.Fatal(err)
+	}
+
+	m.SetTime(at.Add(time.Minute))
+	if r, err = l.reserve(ctx, "k", limit, 1); err != nil {
+		t.Fatal(err)
+	}
+	if r.wait != 0 || r.rate != limit.Rate {
+		t.Errorf("a minute later the next slot is %v away at a rate of %v; want 0, and the ceiling", r.wait, r.rate)
+	}
+}
+
+func TestABucketOutlivesItsSlotsAndPauses(t *testing.T) {
+	ctx := t.Context()
+	_, c := redistest.Mini(t)
+	l := New(c, Config{Keep: time.Minute})
+	limit := Limit{Rate: 0.001, Burst: 2} // 1000 s an interval
+	kept := func(want time.Duration) {
+		t.Helper()
+		if ttl := c.PTTL(ctx, "k").Val(); ttl > want || ttl < want-time.Minute {
+			t.Errorf("the bucket is kept %v, want %v", ttl, want)
+		}
+	}
+	if _, err := l.pause(ctx, "k", limit, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	kept(time.Hour + time.Minute + 2000*time.Second)
+	if _, err := l.reserve(ctx, "k", limit, 1); err != nil {
+		t.Fatal(err)
+	}
+	kept(time.Hour + time.Minute + 2000*time.Second)
+	// At half the rate the burst takes twice as long.
+	if _, err := l.throttled(ctx, "k", limit, 0); err != nil {
+		t.Fatal(err)
+	}
+	kept(time.Hour + time.Minute + 4000*time.Second)
 }
