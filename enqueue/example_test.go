@@ -125,6 +125,10 @@ func ExampleClient_CreateAll() {
 		return
 	}
 	fmt.Printf("%+v\n", summary)
+	// Once these have ended, the account's webhook is told that the batch is completed.
+	if err := client.CloseBatch(context.Background(), "march"); err != nil {
+		fmt.Println("Redis did not answer; close it again:", err)
+	}
 
 	// Output:
 	// north queued

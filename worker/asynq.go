@@ -285,31 +285,41 @@ func (w *Worker) stay(ctx context.Context, turn func() error) error {
 }
 
 func (w *Worker) callbackTask(ctx context.Context, t *asynq.Task) error {
+	if t.Type() == tasks.TypeDeliverBatch {
+		ref, err := tasks.ParseBatchRef(string(t.Payload()))
+		return w.carry(ctx, ref.String(), err, func(ctx context.Context) error { return w.DeliverBatch(ctx, ref) })
+	}
 	return w.run(ctx, t, tasks.TypeDeliverCallback, string(t.Payload()), w.Deliver)
 }
 
 // unreadablePause is how long a job waits whose record this process cannot read.
 const unreadablePause = 5 * time.Minute
 
-// run takes one task. One that names no job is parked in asynq's archive, which
-// holds nothing else: it is for bugs, and for what is not ours.
+// run takes the task of a job.
 func (w *Worker) run(ctx context.Context, t *asynq.Task, kind, name string, turn func(context.Context, tasks.Ref) error) error {
 	if t.Type() != kind {
 		return fmt.Errorf("worker: a task of type %.40q does not belong into this queue: %w", t.Type(), asynq.SkipRetry)
 	}
 	ref, err := tasks.ParseRef(name)
-	if err != nil {
+	return w.carry(ctx, ref.String(), err, func(ctx context.Context) error { return turn(ctx, ref) })
+}
+
+// carry takes a task that names a job, or a batch, unless it could not be read. One
+// that names nothing is parked in asynq's archive, which holds nothing else: it is
+// for bugs, and for what is not ours.
+func (w *Worker) carry(ctx context.Context, name string, unread error, turn func(context.Context) error) error {
+	if unread != nil {
 		// Not repeated: what somebody else has put there may be personal.
 		return fmt.Errorf("worker: the payload of a task does not name a job: %w", asynq.SkipRetry)
 	}
 	if w.draining.Err() != nil {
 		return &Later{0, errDraining.Error()}
 	}
-	switch err := turn(ctx, ref); {
+	switch err := turn(ctx); {
 	case errors.Is(err, tasks.ErrNotFound):
 		return fmt.Errorf("worker: %w: %w", err, asynq.SkipRetry)
 	case errors.Is(err, tasks.ErrUnreadable):
-		w.Log.Error("a job cannot be read; it waits", "job", ref.String(), "error", err)
+		w.Log.Error("a job cannot be read; it waits", "job", name, "error", err)
 		return &Later{unreadablePause, "its record cannot be read by this version with these keys"}
 	default:
 		return err

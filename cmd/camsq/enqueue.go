@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -140,11 +141,19 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 // takeAll reads the files one after the other. refused says that some rows were
 // not accepted.
 func (p *program) takeAll(ctx context.Context, in *importer, files []source, n *node) (refused bool, err error) {
+	ends := map[string]map[string]bool{} // the accounts in the files of each batch
 	for i, s := range files {
+		if ends[s.batch] == nil {
+			ends[s.batch] = map[string]bool{}
+		}
 		got, err := in.take(ctx, s)
 		if got.rows > 0 {
 			got.print(p.stdout, false)
 			fmt.Fprintln(p.stdout)
+		}
+		if err == nil {
+			maps.Copy(ends[s.batch], got.accounts)
+			err = n.closeBatch(ctx, s.batch, ends[s.batch], files[i+1:])
 		}
 		if err != nil {
 			return true, broken(err, n, got, i > 0, files[i+1:])

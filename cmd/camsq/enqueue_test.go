@@ -409,6 +409,9 @@ func TestWaitTellsAtOnceHowFinishedJobsEnded(t *testing.T) {
   1  failed
   1  cancelled
 
+Why jobs failed
+  1  InvalidParameter
+
 Without an instance
   f.csv:5: failed, job default/j3
       InvalidParameter: the name [31mis taken
@@ -474,7 +477,7 @@ func TestWaitEndsWhenTheLastJobHas(t *testing.T) {
 		d.succeed("default", "c", "i-3")
 	}}
 	code := run(t.Context(), []string{"enqueue", "--wait", "f.csv"}, d.env, strings.NewReader(""), &out, errs)
-	said(t, "output", code, 0, still(errs.String()+out.String()), `0 of 3 ended after N s: 3 queued
+	said(t, "output", code, 0, still(errs.String()+out.String()), `0 of 3 ended after N s: 3 queued; N s left at 4.95 a second
 3 of 3 ended after N s: 3 created
 f.csv (ASCII, commas), batch f
   3  rows

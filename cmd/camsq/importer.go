@@ -76,8 +76,9 @@ type imported struct {
 	found                               enqueue.Found
 	rows, queued, twice, conflicts, bad int64
 	known                               tally
-	// lanes counts the queued jobs by account.
-	lanes map[string]int64
+	// lanes counts the queued jobs by account; accounts are those of all accepted jobs.
+	lanes    map[string]int64
+	accounts map[string]bool
 	// open is the line of the first row whose fate is not known, or 0.
 	open int
 	// reasons counts the bad rows; listed are those that were listed one by one, and
@@ -98,7 +99,9 @@ type sentRow struct {
 // take reads one file. Its error is a [*enqueue.FileError], an [*exitError], or
 // what the client returned; what was imported until then holds.
 func (in *importer) take(ctx context.Context, s source) (*imported, error) {
-	got := &imported{source: s, known: tally{}, lanes: map[string]int64{}, reasons: reasons{}}
+	got := &imported{
+		source: s, known: tally{}, lanes: map[string]int64{}, accounts: map[string]bool{}, reasons: reasons{},
+	}
 	file, err := s.open(ctx, in.stdin)
 	if err != nil {
 		return got, err
@@ -207,6 +210,9 @@ func (in *importer) note(got *imported, line int, r enqueue.Result) (refused str
 	}
 	in.seen.add(ref, line, in.digest(r.Job))
 	in.accepted++
+	if !got.accounts[ref.Account] {
+		got.accounts[strings.Clone(ref.Account)] = true
+	}
 	if in.follow {
 		// The row's own text is let go of: these may be many.
 		ref = tasks.Ref{Account: strings.Clone(ref.Account), ID: strings.Clone(ref.ID)}

@@ -239,7 +239,7 @@ func TestAFileBecomesInstancesOnceInSeparateProcesses(t *testing.T) {
 			t.Errorf("%s: %d instances, want %d", name, got, want)
 		}
 	}
-	eventually(t, "every outcome is told", func() bool { n, _, _ := w.events.counts(); return n == len(rows) })
+	eventually(t, "every outcome and the batch are told", func() bool { n, _, _ := w.events.counts(); return n == len(rows)+1 })
 	if v := w.cloud.Violations(); len(v) > 0 {
 		t.Errorf("the cloud complains: %q", v)
 	}

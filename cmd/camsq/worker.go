@@ -30,6 +30,7 @@ import (
 // The joins: what the worker asks for and who gives it.
 var (
 	_ worker.Ledger    = (*ledger.Ledger)(nil)
+	_ worker.Batches   = (*ledger.Ledger)(nil)
 	_ worker.Books     = (*ledger.Ledger)(nil)
 	_ worker.Doubts    = (*ledger.Ledger)(nil)
 	_ worker.Callbacks = (*enqueue.Client)(nil)
@@ -102,7 +103,7 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 	turns := new(turnTimes)
 	m := metrics.New(registry, metrics.Config{Accounts: c.names(), Version: version(), Backlog: backlog{n, turns}})
 	wc := worker.Config{
-		Lanes: lanes, Ledger: n.ledger, Callbacks: n.client, Breaker: n.ledger, Lookout: lookout{n}, Log: o.log,
+		Lanes: lanes, Ledger: n.ledger, Batches: n.ledger, Callbacks: n.client, Breaker: n.ledger, Lookout: lookout{n}, Log: o.log,
 		Schedule: callback.Schedule{}.NextDelay,
 		Hooks: worker.Hooks{
 			Finish: m.Finish, Delivery: m.Delivery, Waited: m.LimiterWait, Look: m.Look,
