@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -146,9 +147,11 @@ func (c *crew) work(l *lane) {
 	if c.working[l.Account] || c.stopped {
 		return
 	}
-	if err := c.startLocked(c.worker.laneSettings(l), c.worker.provisionTask(l)); err != nil {
-		c.worker.Log.Error("starting a lane", "account", l.Account, "error", err)
-		return
+	for _, settings := range c.worker.laneSettings(l) {
+		if err := c.startLocked(settings, c.worker.provisionTask(l)); err != nil {
+			c.worker.Log.Error("starting a lane", "account", l.Account, "error", err)
+			return
+		}
 	}
 	c.working[l.Account] = true
 }
@@ -215,14 +218,27 @@ func (w *Worker) settings(queue string, concurrency int) asynq.Config {
 // both: an import goes on, however many urgent jobs come.
 const highShare = 4
 
-// laneSettings are those of a lane's server. It asks the gate before it looks into
-// a queue, and so may ask often.
-func (w *Worker) laneSettings(l *lane) asynq.Config {
-	c := w.settings(tasks.ProvisionQueue(l.Account), l.Concurrency)
-	c.Queues = map[string]int{tasks.ProvisionQueue(l.Account): 5 - highShare, tasks.HighQueue(l.Account): highShare}
-	c.TaskCheckInterval, c.DelayedTaskCheckInterval = 2*time.Millisecond, 250*time.Millisecond
-	c.JanitorInterval = time.Hour // it clears away what asynq retains, which is nothing here
-	return c
+// takenPerServer is how many tasks a second one asynq server can be relied upon to
+// take: it takes one in a round trip, one after another. mostServers is enough for
+// what a process of ours can do.
+const (
+	takenPerServer = 500
+	mostServers    = 4
+)
+
+// laneSettings are those of a lane's servers, of which all but very fast accounts
+// have one. They ask the gate before they look into a queue, and so may ask often.
+func (w *Worker) laneSettings(l *lane) []asynq.Config {
+	n := min(max(int(math.Ceil(l.Rate/takenPerServer)), 1), mostServers, l.Concurrency)
+	all := make([]asynq.Config, n)
+	for i := range all {
+		c := w.settings(tasks.ProvisionQueue(l.Account), (l.Concurrency+i)/n)
+		c.Queues = map[string]int{tasks.ProvisionQueue(l.Account): 5 - highShare, tasks.HighQueue(l.Account): highShare}
+		c.TaskCheckInterval, c.DelayedTaskCheckInterval = 2*time.Millisecond, 250*time.Millisecond
+		c.JanitorInterval = time.Hour // it clears away what asynq retains, which is nothing here
+		all[i] = c
+	}
+	return all
 }
 
 // retryDelay tells asynq when to bring a task back. asynq cuts the time to whole

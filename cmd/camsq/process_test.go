@@ -283,7 +283,7 @@ func tenantNames(t *testing.T) []string {
 	defer f.Close()
 	var names []string
 	seen := map[string]bool{}
-	for row, err := range enqueue.ReadCSV(f, enqueue.CSVOptions{File: "tenants.csv"}) {
+	for row, err := range enqueue.ReadRows(f, enqueue.ReadOptions{File: "tenants.csv"}) {
 		if err == nil && !seen[row.Job.ID] {
 			seen[row.Job.ID] = true
 			names = append(names, row.Job.Request.InstanceName)

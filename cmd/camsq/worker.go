@@ -42,6 +42,16 @@ var (
 	_ worker.Sender    = (*callback.Sender)(nil)
 )
 
+const (
+	// longestWait is how long a turn holds its slot for the quota. The gate lets in
+	// what waits half a second; this is for a pace that falls, and for many processes
+	// that share a slow account.
+	longestWait = 10 * time.Second
+	// limiterKept is how long Redis keeps the pace of an idle account. The first call
+	// after it has been forgotten waits a slot.
+	limiterKept = 30 * 24 * time.Hour
+)
+
 func (p *program) workerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "worker",
@@ -163,7 +173,7 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 func (n *node) lanes(ctx context.Context, o workOptions) ([]worker.Lane, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	limiter := ratelimit.New(n.rdb, ratelimit.Config{})
+	limiter := ratelimit.New(n.rdb, ratelimit.Config{MaxWait: longestWait, Keep: limiterKept})
 	var lanes []worker.Lane
 	var without []string
 	for _, a := range n.config.Accounts {
