@@ -170,3 +170,15 @@ func TestOtherRulesMissWhatTheChosenOneKeeps(t *testing.T) {
 		})
 	}
 }
+
+func TestAnAPIThatTakesNothingIsLeftAloneAndThenUsedAgain(t *testing.T) {
+	s := scenario{ceiling: 0.99, quota: cut(0, 1), calls: 50}
+	where := place{100, 20 * time.Millisecond, 50 * time.Millisecond, 2, 2,
+		[]func(quota func(at int64) float64) api{countsClockSeconds, holdsTokens, countsAnySecond}}
+	use, bad := s.worst(where, func() bucket { return &model{tuning: chosen} })
+	t.Logf("used %.1f %% of what there was before and after, turned away %.2f %%", 100*use, 100*bad)
+	// Of 5000: 40 until the rate is down, and then one a second for half a minute.
+	if use < 0.9 || bad > 0.02 {
+		t.Errorf("used %.2f %%, want 90 %%; turned away %.2f %%, want at most 2 %%", 100*use, 100*bad)
+	}
+}
