@@ -1,7 +1,7 @@
 # What a contributor runs. `make help` lists it.
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
-ORACLES     = cams/internal/oracle callback/internal/oracle
+ORACLES     = cams/internal/oracle callback/internal/oracle internal/sheet/oracle
 FUZZTIME    = 10s
 
 .PHONY: help
@@ -24,8 +24,8 @@ lint: ## gofmt, go vet, staticcheck, go mod tidy: nothing may be left to do
 	go mod tidy -diff
 
 .PHONY: oracles
-oracles: ## Compare signer and webhooks with the official libraries (Go modules of their own, and npm)
-	cd callback/internal/oracle/node && npm ci --no-audit --no-fund --silent
+oracles: ## Compare signer, webhooks and the reading of files with other people's (Go modules of their own, and npm)
+	for d in callback/internal/oracle internal/sheet/oracle; do (cd $$d/node && npm ci --no-audit --no-fund --silent) || exit 1; done
 	for m in $(ORACLES); do (cd $$m && go vet ./... && go test ./...) || exit 1; done
 
 .PHONY: fuzz
@@ -37,7 +37,11 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		done; done
 
 .PHONY: bench
-bench: ## Run the benchmarks, each six times
+bench: ## Measure camsq on this machine, beside plain asynq; takes 25 minutes, with BENCH=-quick 3
+	@go run ./internal/bench $(BENCH)
+
+.PHONY: microbench
+microbench: ## Run the Go benchmarks, each six times
 	go test -run '^$$' -bench . -benchmem -count 6 ./...
 
 .PHONY: model

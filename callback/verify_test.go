@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/callback"
+	"github.com/camsq/camsq/tasks"
 )
 
 func TestVerify(t *testing.T) {
@@ -143,6 +144,26 @@ func TestReadEvent(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a completed batch", func(t *testing.T) {
+		body, err := tasks.EncodeEvent(tasks.Completion{
+			BatchRef: tasks.BatchRef{Account: "eu", Batch: "march", Completion: 2},
+			Facts:    tasks.Batch{Jobs: map[tasks.State]int64{tasks.StateCreated: 3}, Completed: now},
+		}.Event())
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, err := callback.Sign("msg_1", now, body, keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodPost, "/hook", bytes.NewReader(body))
+		r.Header = header
+		_, event, err := callback.ReadEvent(r, now, keys)
+		if err != nil || event.Type != tasks.EventBatchCompleted || event.Data.Account != "eu" || event.Data.BatchID != "march" ||
+			event.Data.Batch == nil || event.Data.Batch.Completion != 2 || event.Data.Batch.Jobs.Created != 3 {
+			t.Errorf("event = %+v, %v", event, err)
+		}
+	})
 	t.Run("signed, but no event", func(t *testing.T) {
 		header, err := callback.Sign("msg_1", now, []byte("hello"), keys)
 		if err != nil {

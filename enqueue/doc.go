@@ -1,5 +1,5 @@
 // Package enqueue is the way in: a Go backend puts CreateInstance jobs into the
-// queue with a [Client], and a file's rows become jobs with [ReadCSV].
+// queue with a [Client], and a file's rows become jobs with [ReadRows].
 //
 // It promises that a job's record and its asynq task are written in one atomic
 // step, so an accepted job is never half there; that the same job sent again is
@@ -8,6 +8,9 @@
 //
 // A job of [tasks.PriorityHigh] goes before its account's others. Priority and batch
 // are no part of the request: a job that is there keeps those that it has.
+//
+// Jobs may name a batch. Whoever has sent the last job of it says so with
+// [Client.CloseBatch]; the account's webhook receiver is told when all have ended.
 //
 // It refuses to call the API, and to judge whether a job may run: asynq decides
 // when, the ledger decides whether.

@@ -43,6 +43,10 @@ type FileError struct {
 	// Line is where reading stopped, counted from 1.
 	Line   int
 	Reason string
+	// Unknown is the column of the header that is not known, where that is the reason.
+	Unknown string
+	// Encoding says that the encoding could not be told: it must be given.
+	Encoding bool
 	// Err is why reading broke off, where it was not for what the file holds.
 	Err error
 }

@@ -16,7 +16,7 @@ const (
 	EventInstanceCreated EventType = "instance.created" // the instance exists: Data.Instance is set
 	EventInstanceFailed  EventType = "instance.failed"  // there is no instance and no further try
 	EventInstanceHeld    EventType = "instance.held"    // nobody knows yet: a person has to decide
-	EventBatchCompleted  EventType = "batch.completed"  // no job of the batch is under way: Data.Batch is set
+	EventBatchCompleted  EventType = "batch.completed"  // the batch was closed and each of its jobs has ended: Data.Batch is set
 )
 
 // EventTypes lists every event type.
@@ -32,7 +32,7 @@ type Event struct {
 	Data      EventData `json:"data"`
 }
 
-// EventData tells how one job ended, or (only BatchID and Batch are set) how one batch did.
+// EventData tells how one job ended, or (only BatchID, Account and Batch are set) how one batch did.
 // It carries no contact data: of the request it repeats only what names the instance.
 type EventData struct {
 	JobID    string         `json:"job_id"`
@@ -40,7 +40,9 @@ type EventData struct {
 	Account  string         `json:"account"`
 	Request  EventRequest   `json:"request"`
 	Instance *EventInstance `json:"instance"` // null when there is none, or none is known
-	Batch    *EventBatch    `json:"batch,omitempty"`
+	// Batch is set in the events of batches. Its fields stand beside batch_id and
+	// account, and those of a job do not stand there then: see [Event.MarshalJSON].
+	Batch *EventBatch `json:"-"`
 	// Code and Message are the API's last answer; Code is "OK" after a success.
 	Code    string `json:"code"`
 	Message string `json:"message"`
@@ -68,13 +70,68 @@ type EventInstance struct {
 	SubmitTime       string `json:"submit_time"`
 }
 
-// EventBatch counts the jobs of a completed batch by where they stand.
+// EventBatch tells how a batch stood when it was completed.
 type EventBatch struct {
-	Jobs      int `json:"jobs"`
-	Created   int `json:"created"`
-	Failed    int `json:"failed"`
-	Held      int `json:"held"`
-	Cancelled int `json:"cancelled"`
+	// Completion counts how often the batch was completed: 2 and more after a person
+	// has put back jobs that had failed, or more jobs came under its name.
+	Completion int64          `json:"completion"`
+	Jobs       EventBatchJobs `json:"jobs"`
+	// Codes counts the failed jobs by their ten most frequent codes; the rest is "other".
+	Codes map[string]int64 `json:"codes"`
+	// StartedAt is when the first job was accepted, ClosedAt when the producer had sent
+	// the last, CompletedAt when every one had ended.
+	StartedAt   time.Time `json:"started_at"`
+	ClosedAt    time.Time `json:"closed_at"`
+	CompletedAt time.Time `json:"completed_at"`
+}
+
+// EventBatchJobs counts the jobs of a batch by how they ended.
+type EventBatchJobs struct {
+	Total     int64 `json:"total"`
+	Created   int64 `json:"created"`
+	Failed    int64 `json:"failed"`
+	Cancelled int64 `json:"cancelled"`
+}
+
+// MarshalJSON writes the event of a job or of a batch: each has only its own fields.
+func (e Event) MarshalJSON() ([]byte, error) {
+	type job Event
+	if e.Data.Batch == nil {
+		return encode(job(e))
+	}
+	type batch struct {
+		BatchID string `json:"batch_id"`
+		Account string `json:"account"`
+		*EventBatch
+	}
+	return encode(struct {
+		Type      EventType `json:"type"`
+		Timestamp time.Time `json:"timestamp"`
+		Data      batch     `json:"data"`
+	}{e.Type, e.Timestamp, batch{e.Data.BatchID, e.Data.Account, e.Data.Batch}})
+}
+
+// UnmarshalJSON reads what [Event.MarshalJSON] wrote.
+func (e *Event) UnmarshalJSON(body []byte) error {
+	type job Event
+	if err := json.Unmarshal(body, (*job)(e)); err != nil || e.Type != EventBatchCompleted {
+		return err
+	}
+	var batch struct{ Data EventBatch }
+	if err := json.Unmarshal(body, &batch); err != nil {
+		return err
+	}
+	e.Data.Batch = &batch.Data
+	return nil
+}
+
+// encode writes JSON with names as they are: no receiver puts it into a page unread.
+func encode(v any) ([]byte, error) {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(body.Bytes(), []byte("\n")), err
 }
 
 // EncodeEvent writes the webhook body. The same event gives the same bytes, always: a signature and [EventID] depend
@@ -86,19 +143,27 @@ func EncodeEvent(e Event) ([]byte, error) {
 	if e.Timestamp.IsZero() {
 		return nil, fmt.Errorf("tasks: encoding an event %s: it has no timestamp", e.Type)
 	}
-	// One instant has one spelling, also after a store that keeps milliseconds.
-	e.Timestamp = e.Timestamp.UTC().Truncate(time.Millisecond)
+	e.Timestamp = instant(e.Timestamp)
 	if e.Data.Metadata == nil {
 		e.Data.Metadata = map[string]string{}
 	}
-	var body bytes.Buffer
-	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(e); err != nil {
+	if e.Data.Batch != nil {
+		b := *e.Data.Batch
+		b.StartedAt, b.ClosedAt, b.CompletedAt = instant(b.StartedAt), instant(b.ClosedAt), instant(b.CompletedAt)
+		if b.Codes == nil {
+			b.Codes = map[string]int64{}
+		}
+		e.Data.Batch = &b
+	}
+	body, err := encode(e)
+	if err != nil {
 		return nil, fmt.Errorf("tasks: encoding an event %s: %w", e.Type, err)
 	}
-	return bytes.TrimSuffix(body.Bytes(), []byte("\n")), nil
+	return body, nil
 }
+
+// instant gives a time its one spelling, also after a store that keeps milliseconds.
+func instant(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // DecodeEvent reads a webhook body. Fields and types that it does not know are no error, so that an old receiver
 // survives a new sender; a body without type or timestamp is one.

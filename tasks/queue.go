@@ -5,13 +5,15 @@ import (
 	"time"
 )
 
-// The types of the asynq tasks. A task's payload names its job and holds nothing
-// else: the request stands once, in the record.
+// The types of the asynq tasks. A task's payload names its job, or its batch, and
+// holds nothing else: the request stands once, in the record.
 const (
 	// TypeCreateInstance is a turn of a job. Its payload is the job's ID; the queue names the account.
 	TypeCreateInstance = "instance:create"
 	// TypeDeliverCallback tells a job's outcome. Its payload is a [Ref].
 	TypeDeliverCallback = "callback:deliver"
+	// TypeDeliverBatch tells that a batch was completed. Its payload is a [BatchRef].
+	TypeDeliverBatch = "callback:batch"
 )
 
 // TurnTimeout is the time after which asynq takes a turn for lost and gives the

@@ -45,6 +45,9 @@ type Record struct {
 	Due time.Time
 	// Now is when the record was read.
 	Now time.Time
+	// Completes is the completion of its batch that a write of the record brought
+	// about; zero otherwise. Only the write's own answer tells it.
+	Completes int64
 	Progress
 }
 

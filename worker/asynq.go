@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -146,9 +147,11 @@ func (c *crew) work(l *lane) {
 	if c.working[l.Account] || c.stopped {
 		return
 	}
-	if err := c.startLocked(c.worker.laneSettings(l), c.worker.provisionTask(l)); err != nil {
-		c.worker.Log.Error("starting a lane", "account", l.Account, "error", err)
-		return
+	for _, settings := range c.worker.laneSettings(l) {
+		if err := c.startLocked(settings, c.worker.provisionTask(l)); err != nil {
+			c.worker.Log.Error("starting a lane", "account", l.Account, "error", err)
+			return
+		}
 	}
 	c.working[l.Account] = true
 }
@@ -215,14 +218,27 @@ func (w *Worker) settings(queue string, concurrency int) asynq.Config {
 // both: an import goes on, however many urgent jobs come.
 const highShare = 4
 
-// laneSettings are those of a lane's server. It asks the gate before it looks into
-// a queue, and so may ask often.
-func (w *Worker) laneSettings(l *lane) asynq.Config {
-	c := w.settings(tasks.ProvisionQueue(l.Account), l.Concurrency)
-	c.Queues = map[string]int{tasks.ProvisionQueue(l.Account): 5 - highShare, tasks.HighQueue(l.Account): highShare}
-	c.TaskCheckInterval, c.DelayedTaskCheckInterval = 2*time.Millisecond, 250*time.Millisecond
-	c.JanitorInterval = time.Hour // it clears away what asynq retains, which is nothing here
-	return c
+// takenPerServer is how many tasks a second one asynq server can be relied upon to
+// take: it takes one in a round trip, one after another. mostServers is enough for
+// what a process of ours can do.
+const (
+	takenPerServer = 500
+	mostServers    = 4
+)
+
+// laneSettings are those of a lane's servers, of which all but very fast accounts
+// have one. They ask the gate before they look into a queue, and so may ask often.
+func (w *Worker) laneSettings(l *lane) []asynq.Config {
+	n := min(max(int(math.Ceil(l.Rate/takenPerServer)), 1), mostServers, l.Concurrency)
+	all := make([]asynq.Config, n)
+	for i := range all {
+		c := w.settings(tasks.ProvisionQueue(l.Account), (l.Concurrency+i)/n)
+		c.Queues = map[string]int{tasks.ProvisionQueue(l.Account): 5 - highShare, tasks.HighQueue(l.Account): highShare}
+		c.TaskCheckInterval, c.DelayedTaskCheckInterval = 2*time.Millisecond, 250*time.Millisecond
+		c.JanitorInterval = time.Hour // it clears away what asynq retains, which is nothing here
+		all[i] = c
+	}
+	return all
 }
 
 // retryDelay tells asynq when to bring a task back. asynq cuts the time to whole
@@ -269,31 +285,41 @@ func (w *Worker) stay(ctx context.Context, turn func() error) error {
 }
 
 func (w *Worker) callbackTask(ctx context.Context, t *asynq.Task) error {
+	if t.Type() == tasks.TypeDeliverBatch {
+		ref, err := tasks.ParseBatchRef(string(t.Payload()))
+		return w.carry(ctx, ref.String(), err, func(ctx context.Context) error { return w.DeliverBatch(ctx, ref) })
+	}
 	return w.run(ctx, t, tasks.TypeDeliverCallback, string(t.Payload()), w.Deliver)
 }
 
 // unreadablePause is how long a job waits whose record this process cannot read.
 const unreadablePause = 5 * time.Minute
 
-// run takes one task. One that names no job is parked in asynq's archive, which
-// holds nothing else: it is for bugs, and for what is not ours.
+// run takes the task of a job.
 func (w *Worker) run(ctx context.Context, t *asynq.Task, kind, name string, turn func(context.Context, tasks.Ref) error) error {
 	if t.Type() != kind {
 		return fmt.Errorf("worker: a task of type %.40q does not belong into this queue: %w", t.Type(), asynq.SkipRetry)
 	}
 	ref, err := tasks.ParseRef(name)
-	if err != nil {
+	return w.carry(ctx, ref.String(), err, func(ctx context.Context) error { return turn(ctx, ref) })
+}
+
+// carry takes a task that names a job, or a batch, unless it could not be read. One
+// that names nothing is parked in asynq's archive, which holds nothing else: it is
+// for bugs, and for what is not ours.
+func (w *Worker) carry(ctx context.Context, name string, unread error, turn func(context.Context) error) error {
+	if unread != nil {
 		// Not repeated: what somebody else has put there may be personal.
 		return fmt.Errorf("worker: the payload of a task does not name a job: %w", asynq.SkipRetry)
 	}
 	if w.draining.Err() != nil {
 		return &Later{0, errDraining.Error()}
 	}
-	switch err := turn(ctx, ref); {
+	switch err := turn(ctx); {
 	case errors.Is(err, tasks.ErrNotFound):
 		return fmt.Errorf("worker: %w: %w", err, asynq.SkipRetry)
 	case errors.Is(err, tasks.ErrUnreadable):
-		w.Log.Error("a job cannot be read; it waits", "job", ref.String(), "error", err)
+		w.Log.Error("a job cannot be read; it waits", "job", name, "error", err)
 		return &Later{unreadablePause, "its record cannot be read by this version with these keys"}
 	default:
 		return err

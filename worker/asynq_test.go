@@ -261,7 +261,8 @@ func TestACallbackThatTheQueueLosesIsPutBack(t *testing.T) {
 // nobody loses every callback that it is told to queue.
 type nobody struct{}
 
-func (nobody) Callback(context.Context, tasks.Ref) error { return nil }
+func (nobody) Callback(context.Context, tasks.Ref) error           { return nil }
+func (nobody) BatchCallback(context.Context, tasks.BatchRef) error { return nil }
 
 func TestWhatIsNotOursIsParkedAndReported(t *testing.T) {
 	t.Parallel()

@@ -13,7 +13,7 @@ import (
 func TestAConfigurationThatBreaksThePromiseIsRefused(t *testing.T) {
 	good := func() worker.Config {
 		return worker.Config{
-			Ledger: newMemory(), Callbacks: new(outbox), Breaker: new(fuse),
+			Ledger: newMemory(), Batches: newMemory(), Callbacks: new(outbox), Breaker: new(fuse),
 			Lanes: []worker.Lane{{Account: "acme", API: new(shelf), Create: new(turnstile), List: new(turnstile)}},
 		}
 	}
@@ -25,6 +25,7 @@ func TestAConfigurationThatBreaksThePromiseIsRefused(t *testing.T) {
 		want   string
 	}{
 		"no ledger":                      {func(c *worker.Config) { c.Ledger = nil }, "Ledger"},
+		"no batches":                     {func(c *worker.Config) { c.Batches = nil }, "Batches"},
 		"no lane":                        {func(c *worker.Config) { c.Lanes = nil }, "Lanes"},
 		"a lane twice":                   {func(c *worker.Config) { c.Lanes = append(c.Lanes, c.Lanes[0]) }, "twice"},
 		"a lane without a limiter":       {func(c *worker.Config) { c.Lanes[0].List = nil }, "List"},

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -24,45 +25,105 @@ func (w *Worker) Deliver(ctx context.Context, ref tasks.Ref) error {
 	if l := w.lanes[ref.Account]; url == "" && l != nil {
 		url = l.CallbackURL
 	}
-	if url == "" || w.Sender == nil {
+	return w.try(ctx, delivery{
+		about: slog.String("job", ref.String()), url: url, event: event, callback: r.Callback,
+		note: func(ctx context.Context, to tasks.CallbackProgress) error {
+			r.Callback = to
+			_, err := w.Ledger.Note(ctx, r, 0)
+			return err
+		},
+	})
+}
+
+// Batches keeps the completions of batches.
+type Batches interface {
+	// Completion wraps tasks.ErrNotFound, also for one that was told and had another
+	// after it, and tasks.ErrUnreadable.
+	Completion(ctx context.Context, ref tasks.BatchRef) (tasks.Completion, error)
+	// NoteCompletion writes how far telling it got. It wraps tasks.ErrConflict if
+	// somebody has written since it was read: then nothing was written.
+	NoteCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error
+}
+
+// DeliverBatch is one try to tell the account's receiver that a batch was completed:
+// see [Worker.Deliver]. Whoever notes a completion may not know the receivers, so it
+// is here that one without a receiver is done with.
+func (w *Worker) DeliverBatch(ctx context.Context, ref tasks.BatchRef) error {
+	c, err := w.Batches.Completion(ctx, ref)
+	switch {
+	case errors.Is(err, tasks.ErrNotFound):
+		return nil // told long ago
+	case err != nil:
+		return err
+	case c.Callback.State != tasks.CallbackOwed:
+		return nil
+	}
+	note := func(ctx context.Context, to tasks.CallbackProgress) error {
+		return w.Batches.NoteCompletion(ctx, c, to)
+	}
+	url := ""
+	if l := w.lanes[ref.Account]; l != nil {
+		if url = l.CallbackURL; url == "" {
+			return again(note(ctx, tasks.CallbackProgress{}))
+		}
+	}
+	return w.try(ctx, delivery{
+		about: slog.String("batch", ref.String()), url: url, event: c.Event(), callback: c.Callback, note: note,
+	})
+}
+
+// delivery is a callback that is owed.
+type delivery struct {
+	about    slog.Attr
+	url      string
+	event    tasks.Event
+	callback tasks.CallbackProgress
+	// note writes how far telling it got, unless somebody else has.
+	note func(context.Context, tasks.CallbackProgress) error
+}
+
+// try sends a callback once, and notes what came of it.
+func (w *Worker) try(ctx context.Context, owed delivery) error {
+	if owed.url == "" || w.Sender == nil {
 		return &Later{time.Hour, "this worker has no receiver or no secret for the callback"}
 	}
-	body, err := tasks.EncodeEvent(event)
+	body, err := tasks.EncodeEvent(owed.event)
 	if err != nil {
 		return err
 	}
 
 	// Dies from here until the note: the callback is owed and is sent again.
-	d := w.Sender.Send(ctx, url, tasks.EventID(body), body)
+	d := w.Sender.Send(ctx, owed.url, tasks.EventID(body), body)
 	if w.Hooks.Delivery != nil {
 		w.Hooks.Delivery(d)
 	}
 	if d.Result != tasks.DeliveryDelivered {
-		w.Log.LogAttrs(ctx, slog.LevelWarn, "callback", slog.String("job", ref.String()), slog.Any("delivery", d))
+		w.Log.LogAttrs(ctx, slog.LevelWarn, "callback", owed.about, slog.Any("delivery", d))
 	}
 	if d.Result == tasks.DeliveryRetry && !d.CostsTry() {
 		return &Later{max(d.RetryAfter, time.Second), "its receiver asked for a pause"}
 	}
-	r.Callback.Tries++
-	r.Callback.Reason = d.Reason
+	to := owed.callback
+	to.Tries++
+	to.Reason = d.Reason
 	delay := time.Duration(0)
 	switch d.Result {
 	case tasks.DeliveryDelivered:
-		r.Callback.State = tasks.CallbackDelivered
+		to.State = tasks.CallbackDelivered
 	case tasks.DeliveryGone:
-		r.Callback.State = tasks.CallbackGone
+		to.State = tasks.CallbackGone
 	case tasks.DeliveryRefused:
-		r.Callback.State = tasks.CallbackDead
+		to.State = tasks.CallbackDead
 	case tasks.DeliveryRetry:
 		var more bool
-		if delay, more = w.Schedule(r.Callback.Tries, d.RetryAfter); !more {
-			r.Callback.State = tasks.CallbackDead
+		if delay, more = w.Schedule(to.Tries, d.RetryAfter); !more {
+			to.State = tasks.CallbackDead
 		}
 	}
-	if _, err := w.Ledger.Note(context.WithoutCancel(ctx), r, 0); err != nil {
+	if err := owed.note(context.WithoutCancel(ctx), to); err != nil {
 		return again(err)
 	}
-	if r.Callback.State == tasks.CallbackOwed {
+	if to.State == tasks.CallbackOwed {
 		return &Later{delay, "its receiver did not take the callback: " + d.Reason}
 	}
 	return nil

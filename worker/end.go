@@ -38,6 +38,7 @@ func (e ending) end(ctx context.Context, r tasks.Record, by tasks.Step, receiver
 	if r, err = e.steps.Step(ctx, r, by, 0); err != nil {
 		return tasks.Record{}, err
 	}
+	e.tellBatch(ctx, r)
 	if e.finish != nil {
 		e.finish(tasks.Finish{
 			Account: r.Account, State: r.State, Code: r.Code, Adopted: r.Adopted, Age: r.Now.Sub(r.EnqueuedAt),
@@ -46,6 +47,19 @@ func (e ending) end(ctx context.Context, r tasks.Record, by tasks.Step, receiver
 	e.log.LogAttrs(ctx, slog.LevelInfo, "job "+string(r.State), slog.String("account", r.Account),
 		slog.String("job", r.ID), slog.String("code", r.Code), slog.Bool("adopted", r.Adopted))
 	return r, nil
+}
+
+// tellBatch queues the telling of a batch that a job has just completed. After an
+// error the sweeper does.
+func (e ending) tellBatch(ctx context.Context, r tasks.Record) {
+	if r.Completes == 0 {
+		return
+	}
+	ref := tasks.BatchRef{Account: r.Account, Batch: r.Batch, Completion: r.Completes}
+	e.log.Info("batch completed", "batch", ref.String())
+	if err := e.callbacks.BatchCallback(ctx, ref); err != nil {
+		e.log.Warn("queueing a callback", "batch", ref.String(), "error", err)
+	}
 }
 
 // tell queues the callback that a job owes, if it owes one. After an error the

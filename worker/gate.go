@@ -58,8 +58,11 @@ func (g *gate) Enter(queue string) bool {
 		open, again := g.open(time.Now())
 		enter := open && g.work[queue]
 		if enter {
+			if g.taking == 0 {
+				g.asked = g.rings // for all that look at once: their first
+			}
 			g.taking++
-			g.took, g.asked = time.Now(), g.rings
+			g.took = time.Now()
 		}
 		elsewhere := open && len(g.work) > 0
 		changed := g.changed

@@ -198,7 +198,7 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 			Create: limits.Bucket(ledger.LimitKey(account, "CreateInstance"), ratelimit.Limit{Rate: 50, Burst: 10}),
 			List:   limits.Bucket(ledger.LimitKey(account, "ListInstance"), ratelimit.Limit{Rate: 50, Burst: 10}),
 		}},
-		Ledger: books, Callbacks: client, Breaker: books, Sender: w.post, Schedule: threeTries,
+		Ledger: books, Batches: books, Callbacks: client, Breaker: books, Sender: w.post, Schedule: threeTries,
 		Lookout:   lookout{books, client, queue},
 		LookEvery: 2 * time.Second, // each look is real time
 		Log:       slog.New(slog.NewTextHandler(w.log, nil)),
@@ -237,9 +237,13 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 			w.t.Errorf("Run: %v", err)
 		}
 	})
-	sweeper := worker.Sweeper{Accounts: []string{account}, Books: books, Tasks: client, Log: s.Log, Every: s.sweep}
+	var accounts []string
+	for _, l := range s.Lanes {
+		accounts = append(accounts, l.Account)
+	}
+	sweeper := worker.Sweeper{Accounts: accounts, Books: books, Tasks: client, Log: s.Log, Every: s.sweep}
 	running.Go(func() { sweeper.Run(ctx) })
-	reconciler := worker.Reconciler{Accounts: []string{account}, Doubts: books, Turn: p.Turn, Log: s.Log, Every: s.reconcile}
+	reconciler := worker.Reconciler{Accounts: accounts, Doubts: books, Turn: p.Turn, Log: s.Log, Every: s.reconcile}
 	running.Go(func() { reconciler.Run(ctx) })
 	go func() {
 		running.Wait()
@@ -349,6 +353,15 @@ type postbox struct {
 	mu   sync.Mutex
 	jobs map[string]int
 	ids  map[string]map[string]bool
+	// batches are the events of batches, as they came.
+	batches []batchPost
+	// fails is how many of those are refused first.
+	fails int
+}
+
+type batchPost struct {
+	id, body string
+	event    tasks.Event
 }
 
 func newPostbox() *postbox {
@@ -362,6 +375,13 @@ func (p *postbox) Send(_ context.Context, _, id string, body []byte) tasks.Deliv
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if e.Type == tasks.EventBatchCompleted {
+		p.batches = append(p.batches, batchPost{id, string(body), e})
+		if len(p.batches) <= p.fails {
+			return tasks.Delivery{Status: 503, Reason: tasks.ReasonServerError}
+		}
+		return tasks.Delivery{Result: tasks.DeliveryDelivered, Status: 200, Reason: tasks.ReasonOK}
+	}
 	p.jobs[e.Data.JobID]++
 	if p.ids[e.Data.JobID] == nil {
 		p.ids[e.Data.JobID] = map[string]bool{}

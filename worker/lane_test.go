@@ -345,3 +345,28 @@ func TestATaskThatIsNoneDoesNotShutTheGate(t *testing.T) {
 		w.wantCreated("shop")
 	})
 }
+
+// A fast account's tasks are taken by several servers at one gate, and none of them
+// misses one.
+func TestAFastLaneIsServedBySeveralServers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, camstest.Config{Calm: true})
+		var servers atomic.Int64
+		w.start(func(_ *process, s *setup) {
+			s.LookEvery = time.Hour // a task that is missed stays where it is
+			s.Lanes[0].Rate = 2000
+			s.asynq = func(c *asynqConfig) {
+				if c.Queues[tasks.ProvisionQueue(account)] > 0 {
+					servers.Add(1)
+				}
+			}
+		})
+		for round := range 20 {
+			jobs := names(fmt.Sprint("round-", round), 5)
+			w.enqueue(jobs...)
+			w.awaitEnd(time.Minute, jobs...)
+		}
+		want(t, "servers of the lane", servers.Load(), 4)
+	})
+}

@@ -19,11 +19,12 @@ type memory struct {
 	mu               sync.Mutex
 	jobs             map[tasks.Ref]tasks.Record
 	names, instances map[string]string
+	completions      map[tasks.BatchRef]tasks.Completion
 	revisions        int
 }
 
 func newMemory() *memory {
-	return &memory{jobs: map[tasks.Ref]tasks.Record{}, names: map[string]string{}, instances: map[string]string{}}
+	return &memory{jobs: map[tasks.Ref]tasks.Record{}, names: map[string]string{}, instances: map[string]string{}, completions: map[tasks.BatchRef]tasks.Completion{}}
 }
 
 // put writes a record as it is.
@@ -120,6 +121,38 @@ func (m *memory) Claimed(_ context.Context, r tasks.Record, ids []string) (map[s
 		claimed[id] = m.instances[id] != "" && m.instances[id] != r.ID
 	}
 	return claimed, nil
+}
+
+// complete writes a completion that is owed.
+func (m *memory) complete(c tasks.Completion) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.completions[c.BatchRef] = c
+}
+
+func (m *memory) Completion(ctx context.Context, ref tasks.BatchRef) (tasks.Completion, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, there := m.completions[ref]
+	if !there {
+		return c, fmt.Errorf("memory: %s: %w", ref, tasks.ErrNotFound)
+	}
+	return c, ctx.Err()
+}
+
+func (m *memory) NoteCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if m.completions[c.BatchRef].Rev != c.Rev {
+		return tasks.ErrConflict
+	}
+	m.revisions++
+	c.Rev, c.Callback = strconv.Itoa(m.revisions), to
+	m.completions[c.BatchRef] = c
+	return nil
 }
 
 // shelf is a cloud in a list, without the wire: names are not unique, and a call
@@ -296,8 +329,16 @@ func (f *fuse) Unprobe(_ context.Context, ref tasks.Ref, next time.Duration) err
 type outbox struct {
 	err error
 
-	mu     sync.Mutex
-	queued map[tasks.Ref]int
+	mu      sync.Mutex
+	queued  map[tasks.Ref]int
+	batches []tasks.BatchRef
+}
+
+func (o *outbox) BatchCallback(_ context.Context, ref tasks.BatchRef) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.batches = append(o.batches, ref)
+	return o.err
 }
 
 func (o *outbox) Callback(_ context.Context, ref tasks.Ref) error {

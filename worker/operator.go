@@ -17,6 +17,7 @@ type OperatorLedger interface {
 	Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error)
 	Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error)
 	Note(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error)
+	Batches
 	// Owner returns the ID of the account's job that has the instance, or "".
 	Owner(ctx context.Context, account, instanceID string) (string, error)
 }
@@ -43,14 +44,21 @@ type Operator struct {
 	Log *slog.Logger
 }
 
-// RefusedError says that a decision does not apply to where the job stands.
-// Nothing was changed.
+// RefusedError says that a decision does not apply to where the job, or the batch,
+// stands. Nothing was changed.
 type RefusedError struct {
-	Ref tasks.Ref
-	Why string
+	// Ref is the job; Batch is set instead if it is about a batch.
+	Ref   tasks.Ref
+	Batch tasks.BatchRef
+	Why   string
 }
 
-func (e *RefusedError) Error() string { return "job " + e.Ref.String() + " " + e.Why }
+func (e *RefusedError) Error() string {
+	if e.Batch != (tasks.BatchRef{}) {
+		return "batch " + e.Batch.String() + " " + e.Why
+	}
+	return "job " + e.Ref.String() + " " + e.Why
+}
 
 // Retry gives failed jobs another budget and puts them back into the queue. One
 // that ever had a call without an answer is looked up before it calls again.
@@ -61,7 +69,7 @@ func (o Operator) Retry(ctx context.Context, refs ...tasks.Ref) []error {
 	errs := each(refs, func(ref tasks.Ref) error {
 		_, err := o.change(ctx, ref, func(r tasks.Record) (tasks.Record, error) {
 			if r.State != tasks.StateFailed {
-				return r, &RefusedError{ref, fmt.Sprintf("is %s; only a failed job can be retried", r.State)}
+				return r, &RefusedError{Ref: ref, Why: fmt.Sprintf("is %s; only a failed job can be retried", r.State)}
 			}
 			r.Renew(tasks.CodeResolved, "an operator gave it another budget after "+orElse(r.Code, "it had failed"))
 			return o.Ledger.Step(ctx, r, tasks.StepRetried, 0)
@@ -85,7 +93,7 @@ func (o Operator) Cancel(ctx context.Context, refs ...tasks.Ref) []error {
 	return each(refs, func(ref tasks.Ref) error {
 		_, err := o.change(ctx, ref, func(r tasks.Record) (tasks.Record, error) {
 			if why := staysUncancelled(r.State); why != "" {
-				return r, &RefusedError{ref, why}
+				return r, &RefusedError{Ref: ref, Why: why}
 			}
 			r.Code, r.Message = tasks.CodeCancelled, "an operator withdrew it"
 			if r.Doubted {
@@ -136,7 +144,7 @@ func (o Operator) Resolve(ctx context.Context, ref tasks.Ref, d Decision) (tasks
 	}
 	r, err := o.change(ctx, ref, func(r tasks.Record) (tasks.Record, error) {
 		if r.State != tasks.StateHeld {
-			return r, &RefusedError{ref, fmt.Sprintf("is %s; only a held job can be resolved", r.State)}
+			return r, &RefusedError{Ref: ref, Why: fmt.Sprintf("is %s; only a held job can be resolved", r.State)}
 		}
 		switch {
 		case d.By == tasks.StepResolveCreated && d.InstanceID != "":
@@ -188,7 +196,7 @@ func (o Operator) Replay(ctx context.Context, refs ...tasks.Ref) []error {
 	return each(refs, func(ref tasks.Ref) error {
 		r, err := o.change(ctx, ref, func(r tasks.Record) (tasks.Record, error) {
 			if r.Callback.State != tasks.CallbackDead {
-				return r, &RefusedError{ref, "has no callback that was given up; it is " + orElse(string(r.Callback.State), "none")}
+				return r, &RefusedError{Ref: ref, Why: notDead(r.Callback)}
 			}
 			r.Callback = tasks.CallbackProgress{State: tasks.CallbackOwed}
 			return o.Ledger.Note(ctx, r, 0)
@@ -198,6 +206,31 @@ func (o Operator) Replay(ctx context.Context, refs ...tasks.Ref) []error {
 		}
 		return err
 	})
+}
+
+// ReplayBatches does the same for the callbacks of completed batches.
+func (o Operator) ReplayBatches(ctx context.Context, refs ...tasks.BatchRef) []error {
+	return each(refs, func(ref tasks.BatchRef) error {
+		c, err := o.Ledger.Completion(ctx, ref)
+		switch {
+		case err != nil:
+			return err
+		case c.Callback.State != tasks.CallbackDead:
+			return &RefusedError{Batch: ref, Why: notDead(c.Callback)}
+		}
+		err = o.Ledger.NoteCompletion(ctx, c, tasks.CallbackProgress{State: tasks.CallbackOwed})
+		if err != nil && !errors.Is(err, tasks.ErrConflict) { // then somebody else replays it
+			return err
+		}
+		if err := o.Queue.BatchCallback(ctx, ref); err != nil {
+			o.log().Warn("queueing a callback; a sweep will do it", "batch", ref.String(), "error", err)
+		}
+		return nil
+	})
+}
+
+func notDead(p tasks.CallbackProgress) string {
+	return "has no callback that was given up; it is " + orElse(string(p.State), "none")
 }
 
 // change reads a record and lets a decision write it, once more if another
@@ -214,8 +247,8 @@ func (o Operator) change(ctx context.Context, ref tasks.Ref, decide func(tasks.R
 	}
 }
 
-// each decides about many jobs, some at a time, since each waits for Redis.
-func each(refs []tasks.Ref, decide func(tasks.Ref) error) []error {
+// each decides about many, some at a time, since each waits for Redis.
+func each[Ref any](refs []Ref, decide func(Ref) error) []error {
 	errs := make([]error, len(refs))
 	slots := make(chan struct{}, 16)
 	var deciding sync.WaitGroup

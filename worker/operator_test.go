@@ -320,8 +320,9 @@ func TestADecisionOutlastsOtherWritersButNotForever(t *testing.T) {
 // broken is a queue that takes nothing.
 type broken struct{}
 
-func (broken) Callback(context.Context, tasks.Ref) error         { return errors.New("no queue") }
-func (broken) Provision(context.Context, string, []string) error { return errors.New("no queue") }
+func (broken) Callback(context.Context, tasks.Ref) error           { return errors.New("no queue") }
+func (broken) BatchCallback(context.Context, tasks.BatchRef) error { return errors.New("no queue") }
+func (broken) Provision(context.Context, string, []string) error   { return errors.New("no queue") }
 
 func TestADecisionWhoseTaskIsNotQueuedHoldsAndASweepQueuesIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -22,7 +22,9 @@ type Books interface {
 	CountUnfinished(ctx context.Context, account string) (int64, error)
 	Unfinished(ctx context.Context, account string, age time.Duration) iter.Seq2[[]string, error]
 	// Owed pages through the jobs whose callback has been owed for at least age.
+	// OwedBatches does it for the completions of batches, as [tasks.BatchRef.Key] names them.
 	Owed(ctx context.Context, account string, age time.Duration) iter.Seq2[[]string, error]
+	OwedBatches(ctx context.Context, account string, age time.Duration) iter.Seq2[[]string, error]
 	// Trim drops what points at records that have expired.
 	Trim(ctx context.Context, account string) error
 }
@@ -32,10 +34,11 @@ type Tasks interface {
 	// Survey counts the tasks that are on their way to a worker, and returns the
 	// IDs of those that the queue will not run again by itself.
 	Survey(ctx context.Context, account string) (live int64, archived, unleased []string, err error)
-	// Requeue and RequeueCallbacks make sure that each job of the pages has a task
-	// on its way, and return how many had none.
+	// Requeue, RequeueCallbacks and RequeueBatches make sure that each job, or
+	// completion, of the pages has a task on its way, and return how many had none.
 	Requeue(ctx context.Context, account string, pages iter.Seq2[[]string, error]) (int, error)
 	RequeueCallbacks(ctx context.Context, account string, pages iter.Seq2[[]string, error]) (int, error)
+	RequeueBatches(ctx context.Context, account string, pages iter.Seq2[[]string, error]) (int, error)
 }
 
 // Sweeper puts back what the queue has lost: it may lose any task, and the job
@@ -130,6 +133,9 @@ func (s Sweeper) Sweep(ctx context.Context, account string, whole bool) error {
 		errs = append(errs, back("task_lost", s.Books.Unfinished(ctx, account, grace)))
 	}
 	n, err := s.Tasks.RequeueCallbacks(ctx, account, s.Books.Owed(ctx, account, grace))
+	s.swept(account, "callback_owed", n)
+	errs = append(errs, err)
+	n, err = s.Tasks.RequeueBatches(ctx, account, s.Books.OwedBatches(ctx, account, grace))
 	s.swept(account, "callback_owed", n)
 	errs = append(errs, err, s.Books.Trim(ctx, account))
 	if err := errors.Join(errs...); err != nil {

@@ -18,6 +18,7 @@ type shop struct {
 	jobs, live         int64
 	archived, unleased []string
 	unfinished, owed   []string
+	batches            []string
 	known              []string
 	unreadable         []string
 	lead               func() (bool, error)
@@ -66,6 +67,13 @@ func (s *shop) Owed(_ context.Context, _ string, age time.Duration) iter.Seq2[[]
 	return pages(s.owed)
 }
 
+func (s *shop) OwedBatches(_ context.Context, _ string, age time.Duration) iter.Seq2[[]string, error] {
+	if age < time.Minute {
+		return pages(nil)
+	}
+	return pages(s.batches)
+}
+
 func (s *shop) Trim(context.Context, string) error {
 	s.trims++
 	return nil
@@ -81,6 +89,10 @@ func (s *shop) Requeue(_ context.Context, _ string, p iter.Seq2[[]string, error]
 }
 
 func (s *shop) RequeueCallbacks(_ context.Context, _ string, p iter.Seq2[[]string, error]) (int, error) {
+	return collect(&s.told, p)
+}
+
+func (s *shop) RequeueBatches(_ context.Context, _ string, p iter.Seq2[[]string, error]) (int, error) {
 	return collect(&s.told, p)
 }
 
@@ -102,14 +114,14 @@ func TestASweepPutsBackWhatHasAJob(t *testing.T) {
 	s := &shop{
 		jobs: 5, live: 2,
 		archived: []string{"a", "foreign", "sealed"}, unleased: []string{"b", "foreign"}, known: []string{"a", "b"},
-		unreadable: []string{"sealed"}, unfinished: []string{"c"}, owed: []string{"d"},
+		unreadable: []string{"sealed"}, unfinished: []string{"c"}, owed: []string{"d"}, batches: []string{"march#1"},
 	}
 	swept := map[string]int{}
 	w := worker.Sweeper{Accounts: []string{"acme"}, Books: s, Tasks: s, Swept: func(kind string, n int) { swept[kind] += n }}
 	noError(t, w.Sweep(t.Context(), "acme", false))
 	want(t, "requeued", s.requeued, [][]string{{"a", "sealed"}, {"b"}, {"c"}})
-	want(t, "callbacks", s.told, [][]string{{"d"}})
-	want(t, "reported", swept, map[string]int{"archived": 2, "no_lease": 1, "task_lost": 1, "callback_owed": 1})
+	want(t, "callbacks", s.told, [][]string{{"d"}, {"march#1"}})
+	want(t, "reported", swept, map[string]int{"archived": 2, "no_lease": 1, "task_lost": 1, "callback_owed": 2})
 	want(t, "trims", s.trims, 1)
 }
 

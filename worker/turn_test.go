@@ -77,7 +77,7 @@ func newDesk(t *testing.T, changes ...func(*desk, *worker.Config)) *desk {
 		Lanes: []worker.Lane{{
 			Account: "acme", API: d.cloud, Create: d.create, List: d.list, CallbackURL: "https://example.com/hook",
 		}},
-		Ledger: d.ledger, Callbacks: d.callbacks, Breaker: d.breaker,
+		Ledger: d.ledger, Batches: d.ledger, Callbacks: d.callbacks, Breaker: d.breaker,
 		Log: slog.New(slog.NewTextHandler(d.log, nil)),
 		Hooks: worker.Hooks{
 			Attempt: func(a tasks.Attempt) { d.note(func() { d.attempts = append(d.attempts, a) }) },

@@ -222,13 +222,20 @@ func (f faulty) Callback(ctx context.Context, ref tasks.Ref) error {
 	return nil
 }
 
+func (f faulty) BatchCallback(ctx context.Context, ref tasks.BatchRef) error {
+	if !f.meet("callback of the batch", func() { _ = f.callbacks.BatchCallback(ctx, ref) }) {
+		return errLost
+	}
+	return nil
+}
+
 // process returns a worker, and whether its mishaps are to be met.
 func (x *trial) process(first bool) (w *worker.Worker, dead func() bool) {
 	c := worker.Config{
 		Lanes: []worker.Lane{{
 			Account: "acme", API: x.cloud, Create: new(turnstile), List: new(turnstile), CallbackURL: "https://example.com/hook",
 		}},
-		Ledger: x.ledger, Callbacks: x.callbacks, Breaker: x.breaker, Existing: x.existing,
+		Ledger: x.ledger, Batches: x.ledger, Callbacks: x.callbacks, Breaker: x.breaker, Existing: x.existing,
 	}
 	if first {
 		f := faulty{x}

@@ -84,9 +84,11 @@ type Lookout interface {
 	Listen(ctx context.Context, heard func(message string))
 }
 
-// Callbacks queues the telling of a job's outcome. Queueing it twice is harmless.
+// Callbacks queues the telling of a job's outcome, and of a batch's completion.
+// Queueing it twice is harmless.
 type Callbacks interface {
 	Callback(ctx context.Context, ref tasks.Ref) error
+	BatchCallback(ctx context.Context, ref tasks.BatchRef) error
 }
 
 // Sender makes one try to deliver a webhook.
@@ -124,7 +126,8 @@ type Lane struct {
 	// Renew drops credentials that the API refused, so that the next call fetches
 	// new ones. Nil if there is nothing to drop.
 	Renew func()
-	// CallbackURL is told of the jobs that name nobody themselves. It may be empty.
+	// CallbackURL is told of the batches, and of the jobs that name nobody
+	// themselves. It may be empty.
 	CallbackURL string
 	// Concurrency is how many turns may run at once. Defaults to 32.
 	Concurrency int
@@ -145,6 +148,7 @@ type Hooks struct {
 type Config struct {
 	Lanes     []Lane
 	Ledger    Ledger
+	Batches   Batches
 	Callbacks Callbacks
 	Breaker   Breaker
 	// Lookout is required by [Worker.Run].
@@ -228,8 +232,8 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.Ledger == nil || c.Callbacks == nil || c.Breaker == nil {
-		bad("Config.Ledger, Config.Callbacks and Config.Breaker are required")
+	if c.Ledger == nil || c.Batches == nil || c.Callbacks == nil || c.Breaker == nil {
+		bad("Config.Ledger, Config.Batches, Config.Callbacks and Config.Breaker are required")
 	}
 	if c.Sender != nil && c.Schedule == nil {
 		bad("Config.Schedule is required with Config.Sender")

@@ -20,22 +20,44 @@ const (
 
 var credential = regexp.MustCompile(`^ACS3-HMAC-SHA256 Credential=([^,]+),`)
 
-// admit checks all that the gateway checks before the operation. It returns the account,
-// or else the refusal.
-func (s *Server) admit(r *http.Request) (account string, params url.Values, refusal *reply) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
-	hash := sha256.Sum256(body)
-
+// admit checks all that the gateway checks before the operation, and completes the
+// call. It returns the refusal, if it is one.
+func (s *Server) admit(r *http.Request, c *call) *reply {
+	no := s.examine(r, c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	deny := func(status int, code, message string) (string, url.Values, *reply) {
-		answer := s.refuse(status, code, message)
-		return "", nil, &answer
+	if no == nil {
+		no = s.nonces.use(r.Header.Get("x-acs-signature-nonce"), s.config.Clock())
 	}
-	violate := func(status int, code, message string) (string, url.Values, *reply) {
-		s.violations = append(s.violations, r.Method+" "+r.Header.Get("x-acs-action")+": "+code+": "+message)
-		return deny(status, code, message)
+	if no == nil {
+		return nil
 	}
+	if no.violation {
+		s.violations = append(s.violations, r.Method+" "+c.op+": "+no.code+": "+no.message)
+	}
+	out := s.refuse(no.status, no.code, no.message)
+	return &out
+}
+
+// denial is why a request is not admitted. A violation is what no client should send.
+type denial struct {
+	status        int
+	code, message string
+	violation     bool
+}
+
+func deny(status int, code, message string) *denial {
+	return &denial{status, code, message, false}
+}
+
+func violate(status int, code, message string) *denial {
+	return &denial{status, code, message, true}
+}
+
+// examine checks what can be checked without knowing other requests.
+func (s *Server) examine(r *http.Request, c *call) *denial {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	hash := sha256.Sum256(body)
 
 	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
 		if _, ok := r.Header[name]; ok {
@@ -70,12 +92,11 @@ func (s *Server) admit(r *http.Request) (account string, params url.Values, refu
 		return deny(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
 	}
 
-	now := s.config.Clock()
 	date, err := time.Parse("2006-01-02T15:04:05Z", r.Header.Get("x-acs-date"))
 	if err != nil {
 		return violate(400, "InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted.")
 	}
-	if now.Sub(date).Abs() > dateWindow {
+	if c.arrived.Sub(date).Abs() > dateWindow {
 		return deny(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
 	}
 	want := cams.Authorization(r, cams.Credentials{AccessKeyID: key, AccessKeySecret: secret})
@@ -83,25 +104,32 @@ func (s *Server) admit(r *http.Request) (account string, params url.Values, refu
 		// As the real gateway does, repeat what came: a client must not log it as it is.
 		return violate(400, "SignatureDoesNotMatch", "Specified signature does not match our calculation. The query was: "+r.URL.RawQuery+" token: "+token)
 	}
-	params, err = url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
+	c.account = key
+	if c.params, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		return violate(400, "InvalidParameter", "The query is not well formed.")
 	}
+	return nil
+}
 
-	nonce := r.Header.Get("x-acs-signature-nonce")
+// nonces remembers the nonces that were used, in two ages: when the younger one has
+// lasted for a nonce's time, nothing in the older one matters any more.
+type nonces struct {
+	young, old map[string]time.Time
+	born       time.Time // of the younger age
+}
+
+func (n *nonces) use(nonce string, now time.Time) *denial {
 	if nonce == "" {
 		return violate(400, "MissingParameter", "x-acs-signature-nonce is mandatory.")
 	}
-	if used, ok := s.nonces[nonce]; ok && now.Sub(used) < nonceWindow {
-		return violate(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
+	if n.young == nil || now.Sub(n.born) >= nonceWindow {
+		n.young, n.old, n.born = map[string]time.Time{}, n.young, now
 	}
-	if len(s.nonces) > 1<<16 {
-		for old, used := range s.nonces {
-			if now.Sub(used) >= nonceWindow {
-				delete(s.nonces, old)
-			}
+	for _, age := range []map[string]time.Time{n.young, n.old} {
+		if used, ok := age[nonce]; ok && now.Sub(used) < nonceWindow {
+			return violate(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
 		}
 	}
-	s.nonces[nonce] = now
-	return key, params, nil
+	n.young[nonce] = now
+	return nil
 }

@@ -19,6 +19,8 @@ type reply struct {
 	header map[string]string
 	body   []byte
 	end    ending
+	// throttled says that it is a refusal by flow control.
+	throttled bool
 }
 
 type ending uint8
@@ -153,9 +155,11 @@ func (s *Server) refuse(status int, code, message string) reply {
 }
 
 func (s *Server) throttle(wait time.Duration) reply {
-	s.throttled++
 	r := s.refuse(http.StatusBadRequest, "Throttling.User", "Request was denied due to user flow control.")
-	r.header = retryHeader(wait)
+	r.throttled = true
+	if !s.config.NoRetryAfter {
+		r.header = retryHeader(wait)
+	}
 	return r
 }
 
@@ -230,10 +234,9 @@ func (s *Server) spoil(f Fault, usual reply, i cams.Instance) reply {
 		if f.Status == http.StatusOK {
 			return s.business(f.Code, f.Message, "")
 		}
-		if strings.Contains(f.Code, "Throttling") {
-			s.throttled++
-		}
-		return s.refuse(f.Status, f.Code, f.Message)
+		r := s.refuse(f.Status, f.Code, f.Message)
+		r.throttled = strings.Contains(f.Code, "Throttling")
+		return r
 	}
 	panic("camstest: a Fault has the unknown reply " + f.Reply.String())
 }

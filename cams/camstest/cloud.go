@@ -12,11 +12,34 @@ import (
 	"github.com/camsq/camsq/cams"
 )
 
-// record is an instance, whose it is, and since when.
+// record is an instance, and the call that made it. For one that no call has made it
+// has no times.
 type record struct {
 	cams.Instance
 	account string
 	since   time.Time
+	arrived time.Time
+}
+
+// Create is a call that has made an instance.
+type Create struct {
+	cams.Instance
+	KeyID string
+	// Arrived is when the request came in, on Config.Clock.
+	Arrived time.Time
+}
+
+// Creates returns the calls that have made instances, in the order in which they did.
+func (s *Server) Creates() []Create {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []Create
+	for _, r := range s.instances {
+		if !r.since.IsZero() {
+			list = append(list, Create{r.Instance, r.account, r.arrived})
+		}
+	}
+	return list
 }
 
 // Add puts an instance there that no call has made; lists show it at once. InstanceID
@@ -24,10 +47,11 @@ type record struct {
 func (s *Server) Add(keyID string, i cams.Instance) cams.Instance {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.store(s.keyOr(keyID), i, time.Time{})
+	return s.store(record{Instance: i, account: s.keyOr(keyID)})
 }
 
-func (s *Server) store(account string, i cams.Instance, since time.Time) cams.Instance {
+func (s *Server) store(r record) cams.Instance {
+	i := &r.Instance
 	if i.InstanceID == "" {
 		// Longer than a float64 is exact, so that a client who reads it as a number is found out.
 		i.InstanceID = strconv.FormatUint(1<<60+s.config.Seed%(1<<20)<<32+uint64(len(s.instances)+1), 10)
@@ -38,8 +62,11 @@ func (s *Server) store(account string, i cams.Instance, since time.Time) cams.In
 	if i.ResourceRegionID == "" {
 		i.ResourceRegionID = cams.DefaultRegion
 	}
-	s.instances = append(s.instances, record{Instance: i, account: account, since: since})
-	return i
+	at := len(s.instances)
+	s.instances = append(s.instances, r)
+	s.byID[i.InstanceID] = at
+	s.byName.add(r.account, i.InstanceName, at)
+	return *i
 }
 
 var (
@@ -53,17 +80,17 @@ var (
 	}
 )
 
-func (s *Server) createInstance(account string, params url.Values, f *Fault) reply {
-	if invalid := s.invalid(params); invalid != nil {
+func (s *Server) createInstance(c call, f *Fault) reply {
+	if invalid := s.invalid(c.params); invalid != nil {
 		return *invalid
 	}
 	instance := cams.Instance{
-		InstanceName:        params.Get("InstanceName"),
-		InstanceDescription: params.Get("InstanceDescription"),
-		ChannelType:         params.Get("ChannelType"),
+		InstanceName:        c.params.Get("InstanceName"),
+		InstanceDescription: c.params.Get("InstanceDescription"),
+		ChannelType:         c.params.Get("ChannelType"),
 	}
 	if f == nil || f.Created || f.Reply == ReplyOK {
-		instance = s.store(account, instance, s.config.Clock())
+		instance = s.store(record{Instance: instance, account: c.account, since: s.config.Clock(), arrived: c.arrived})
 	}
 	if f == nil {
 		return s.created(instance)
@@ -99,15 +126,16 @@ func (s *Server) invalid(params url.Values) *reply {
 
 // listInstance finds names that contain the one asked for, and channel types in the lower
 // case that the list's page shows: neither is documented, and both catch a client that trusts.
-func (s *Server) listInstance(account string, params url.Values, f *Fault) reply {
+func (s *Server) listInstance(c call, f *Fault) reply {
+	params, now := c.params, s.config.Clock()
+	name, channel := params.Get("InstanceName"), params.Get("ChannelType")
 	var found []record
-	for _, r := range slices.Backward(s.instances) {
-		channel := params.Get("ChannelType")
-		if s.visible(r, account) && strings.Contains(r.InstanceName, params.Get("InstanceName")) &&
-			(channel == "" || channel == strings.ToLower(r.ChannelType)) {
+	s.byName.find(c.account, name, func(at int) {
+		r := s.instances[at]
+		if s.visible(r, now) && strings.Contains(r.InstanceName, name) && (channel == "" || channel == strings.ToLower(r.ChannelType)) {
 			found = append(found, r)
 		}
-	}
+	})
 	size, index := number(params, "PageSize", 10), number(params, "PageIndex", 1)
 	if size < 1 || index < 1 {
 		return s.refuse(http.StatusBadRequest, "InvalidParameter.PageInvalid", "PageIndex and PageSize start at 1.")
@@ -123,14 +151,14 @@ func (s *Server) listInstance(account string, params url.Values, f *Fault) reply
 	return s.failing(*f, usual, cams.Instance{})
 }
 
-func (s *Server) queryInstance(account string, params url.Values, f *Fault) reply {
-	id := params.Get("InstanceId")
+func (s *Server) queryInstance(c call, f *Fault) reply {
+	id := c.params.Get("InstanceId")
 	if id == "" {
 		return s.refuse(http.StatusBadRequest, "MissingParameter", "The input parameter InstanceId that is mandatory for processing this request is not supplied.")
 	}
 	usual := s.business("QueryError.InstanceNotExist", "The instance does not exist.", "")
-	for _, r := range s.instances {
-		if s.visible(r, account) && r.InstanceID == id {
+	if at, ok := s.byID[id]; ok {
+		if r := s.instances[at]; r.account == c.account && s.visible(r, s.config.Clock()) {
 			usual = s.queried(r)
 		}
 	}
@@ -140,8 +168,8 @@ func (s *Server) queryInstance(account string, params url.Values, f *Fault) repl
 	return s.failing(*f, usual, cams.Instance{})
 }
 
-func (s *Server) visible(r record, account string) bool {
-	return r.account == account && s.config.Clock().Sub(r.since) >= s.config.ListLag
+func (s *Server) visible(r record, now time.Time) bool {
+	return now.Sub(r.since) >= s.config.ListLag
 }
 
 func number(params url.Values, name string, fallback int) int {

@@ -31,13 +31,28 @@ type Config struct {
 	// Seed decides everything that is random. Defaults to a random seed.
 	Seed uint64
 
-	// Quota is how many CreateInstance calls an account has in each second of the
-	// clock, and ListQuota how many of each other operation. 0 is no limit.
+	// Quota is how many CreateInstance calls an account has a second, and ListQuota how
+	// many of each other operation. 0 is no limit.
 	Quota     int
 	ListQuota int
 
-	// Latency is the longest that a request waits before anything happens; each waits
-	// a random part of it. Defaults to 3 ms. Negative: none.
+	// QuotaModel says how they are counted. Defaults to QuotaWindow; New panics if there
+	// is no such model.
+	QuotaModel QuotaModel
+
+	// Burst is how many calls the bucket of QuotaBucket holds. Defaults to a tenth of a
+	// second's worth, and at least one.
+	Burst int
+
+	// NoRetryAfter leaves x-acs-retry-after out of answers that say Throttling.
+	NoRetryAfter bool
+
+	// Jitter is the longest that a request is on its way in, before it counts against the
+	// quota; each takes a random part of it. Defaults to none.
+	Jitter time.Duration
+
+	// Latency is the longest that a request within its quota waits before anything
+	// happens; each waits a random part of it. Defaults to 3 ms. Negative: none.
 	Latency time.Duration
 
 	// ListLag is how long a new instance is not found by ListInstance and QueryInstance.
@@ -65,14 +80,16 @@ type Server struct {
 
 	mu         sync.Mutex
 	random     *rand.Rand
-	nonces     map[string]time.Time
-	windows    map[string]window
-	instances  []record
+	nonces     nonces
+	meters     map[string]meter // by account and operation
+	instances  []record         // the oldest first
+	byID       map[string]int   // positions in instances
+	byName     nameIndex
 	queued     map[string][]Fault // by operation
 	named      map[string][]Fault // by instance name
 	always     map[string]*Fault  // by operation
-	calls      map[string]int
-	throttled  int
+	calls      map[string]int     // by operation
+	throttled  map[string]int     // by operation
 	violations []string
 
 	listening listening
@@ -94,15 +111,24 @@ func New(c Config) *Server {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
+	if c.QuotaModel == "" {
+		c.QuotaModel = QuotaWindow
+	}
+	if !c.QuotaModel.Known() {
+		panic("camstest: there is no QuotaModel " + string(c.QuotaModel))
+	}
 	return &Server{
 		config:    c,
 		random:    rand.New(rand.NewPCG(c.Seed, 0)),
-		nonces:    map[string]time.Time{},
-		windows:   map[string]window{},
+		nonces:    nonces{},
+		meters:    map[string]meter{},
+		byID:      map[string]int{},
+		byName:    nameIndex{},
 		queued:    map[string][]Fault{},
 		named:     map[string][]Fault{},
 		always:    map[string]*Fault{},
 		calls:     map[string]int{},
+		throttled: map[string]int{},
 		listening: listening{closed: make(chan struct{})},
 	}
 }
@@ -145,7 +171,18 @@ func (s *Server) Calls(op string) int {
 func (s *Server) Throttled() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.throttled
+	n := 0
+	for _, of := range s.throttled {
+		n += of
+	}
+	return n
+}
+
+// ThrottledCalls returns how many of an operation's requests were answered so.
+func (s *Server) ThrottledCalls(op string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.throttled[op]
 }
 
 // Violations returns what clients did that none should: bad signatures, used nonces,
@@ -156,62 +193,104 @@ func (s *Server) Violations() []string {
 	return slices.Clone(s.violations)
 }
 
-// SetQuota changes Config.Quota while the server runs.
+// SetQuota changes Config.Quota while the server runs. Calls that count already stay
+// counted.
 func (s *Server) SetQuota(perSecond int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.config.Quota = perSecond
 }
 
+// Quota returns the Config.Quota that is in force.
+func (s *Server) Quota() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.config.Quota
+}
+
+// call is a request that has been admitted.
+type call struct {
+	op, account string
+	params      url.Values
+	arrived     time.Time
+}
+
 // ServeHTTP answers one request. A reply that is a lost connection panics with
 // http.ErrAbortHandler if the ResponseWriter cannot be hijacked.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	op := r.Header.Get("x-acs-action")
+	c := call{op: r.Header.Get("x-acs-action"), arrived: s.config.Clock()}
 	s.mu.Lock()
-	s.calls[op]++
+	s.calls[c.op]++
 	s.mu.Unlock()
 
-	account, params, refusal := s.admit(r)
-	if refusal != nil {
+	if refusal := s.admit(r, &c); refusal != nil {
 		s.write(w, r, *refusal)
 		return
 	}
 	if s.config.OnRequest != nil {
-		s.config.OnRequest(op, params)
+		s.config.OnRequest(c.op, c.params)
 	}
-	if !s.pause() {
+	out, closed := s.answer(c)
+	if closed {
 		hangUp(w)
 		return
 	}
-	s.write(w, r, s.act(account, op, params))
+	s.write(w, r, out)
 }
 
-// act does what the request asks, as the quota and the faults allow.
-func (s *Server) act(account, op string, params url.Values) reply {
+// operations are what the server knows to do. Each is called with mu held.
+var operations = map[string]func(*Server, call, *Fault) reply{
+	"CreateInstance": (*Server).createInstance,
+	"ListInstance":   (*Server).listInstance,
+	"QueryInstance":  (*Server).queryInstance,
+}
+
+// answer takes the request in, counts it, and does what it asks, as the quota and the
+// faults allow. closed means that the server was closed meanwhile.
+func (s *Server) answer(c call) (out reply, closed bool) {
+	if !s.pause(s.config.Jitter) {
+		return reply{}, true
+	}
+	if refusal := s.count(c); refusal != nil {
+		return *refusal, false
+	}
+	if !s.pause(s.config.Latency) {
+		return reply{}, true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	operation, ok := map[string]func(string, url.Values, *Fault) reply{
-		"CreateInstance": s.createInstance,
-		"ListInstance":   s.listInstance,
-		"QueryInstance":  s.queryInstance,
-	}[op]
-	if !ok {
-		return s.refuse(http.StatusNotFound, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
+	out = operations[c.op](s, c, s.fault(c.op, c.params.Get("InstanceName")))
+	if out.throttled {
+		s.throttled[c.op]++
 	}
-	if wait := s.overQuota(account, op); wait > 0 {
-		return s.throttle(wait)
-	}
-	return operation(account, params, s.fault(op, params.Get("InstanceName")))
+	return out, false
 }
 
-// pause waits a random part of the latency. It is not cut short by a client that goes
+// count counts the call against its quota, or refuses it.
+func (s *Server) count(c call) *reply {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if operations[c.op] == nil {
+		out := s.refuse(http.StatusNotFound, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
+		return &out
+	}
+	wait := s.overQuota(c.account, c.op)
+	if wait <= 0 {
+		return nil
+	}
+	s.throttled[c.op]++
+	out := s.throttle(wait)
+	return &out
+}
+
+// pause waits a random part of the time. It is not cut short by a client that goes
 // away, since the cloud would not notice either. It returns false if the server closes.
-func (s *Server) pause() bool {
-	if s.config.Latency <= 0 {
+func (s *Server) pause(longest time.Duration) bool {
+	if longest <= 0 {
 		return true
 	}
 	s.mu.Lock()
-	d := time.Duration(s.random.Int64N(int64(s.config.Latency) + 1))
+	d := time.Duration(s.random.Int64N(int64(longest) + 1))
 	s.mu.Unlock()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -221,32 +300,4 @@ func (s *Server) pause() bool {
 	case <-s.listening.closed:
 		return false
 	}
-}
-
-type window struct {
-	second int64
-	used   int
-}
-
-// overQuota books the call, or returns how long the account must wait. Limits are per
-// account and operation, in windows of one second of the clock.
-func (s *Server) overQuota(account, op string) time.Duration {
-	limit := s.config.ListQuota
-	if op == "CreateInstance" {
-		limit = s.config.Quota
-	}
-	if limit <= 0 {
-		return 0
-	}
-	now := s.config.Clock()
-	w := s.windows[account+" "+op]
-	if w.second != now.Unix() {
-		w = window{second: now.Unix()}
-	}
-	if w.used >= limit {
-		return time.Unix(w.second+1, 0).Sub(now)
-	}
-	w.used++
-	s.windows[account+" "+op] = w
-	return 0
 }

@@ -56,6 +56,22 @@ func runCheck(t *testing.T, env map[string]string, args ...string) (code int, te
 	return code, o.String(), e.String()
 }
 
+// A user who may not say that there is work loses a second for each idle account,
+// and is told.
+func TestCheckWarnsOfAUserWhoCannotWakeWorkers(t *testing.T) {
+	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	err := server.Client().Do(t.Context(), "ACL", "SETUSER", "ops", "on", ">pw", "~*", "resetchannels", "+@all").Err()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := checkEnv(t, strings.Replace(server.URL(), "redis://", "redis://ops:pw@", 1), startCloud(t, camstest.Config{}))
+	code, text, errs := runCheck(t, env)
+	if code != 0 || errs != "" || strings.Contains(text, levelFail) {
+		t.Errorf("exit code %d, stderr %q:\n%s", code, errs, text)
+	}
+	wantLines(t, text, `warn  redis wake              this user may not PUBLISH on camsq:wake, .*`)
+}
+
 func TestCheckOnARedisThatKeepsItsWrites(t *testing.T) {
 	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	env := checkEnv(t, server.URL(), startCloud(t, camstest.Config{}))

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/tasks"
 )
 
 // oldestRedis is the first that has ZRANGE by score, which the ledger uses.
@@ -40,6 +42,11 @@ func (k *checkup) checkRedis(ctx context.Context, n *node) {
 			where = s.addr
 		}
 		k.checkServer(s, where, latency)
+	}
+	// A message that names no queue and no lane makes workers look, which they do anyhow.
+	if err := n.rdb.Publish(ctx, tasks.WakeChannel, "").Err(); redis.IsPermissionError(err) {
+		k.warn("redis wake", "", "this user may not PUBLISH on "+tasks.WakeChannel+", so the job of an idle account starts up to a second later",
+			"give it PUBLISH, SUBSCRIBE and the channel (&"+tasks.WakeChannel+")")
 	}
 	k.checkDataKey(ctx, n)
 }

@@ -33,7 +33,7 @@ func TestAFileBecomesInstancesOnARedisCluster(t *testing.T) {
 	if code := run.exit(time.Minute); code != exitSomeFailed {
 		t.Fatalf("enqueue --wait: exit code %d\n%s", code, run.output())
 	}
-	eventually(t, "every outcome is told", func() bool { n, _, _ := w.events.counts(); return n == len(ids) })
+	eventually(t, "every outcome and the batch are told", func() bool { n, _, _ := w.events.counts(); return n == len(ids)+1 })
 	for i, o := range w.stands(t, ids) {
 		want := tasks.StateCreated
 		if i == "job-2" {
@@ -43,12 +43,13 @@ func TestAFileBecomesInstancesOnARedisCluster(t *testing.T) {
 			t.Errorf("%s: %+v", i, o)
 		}
 	}
-	for _, args := range [][]string{{"status"}, {"failed"}, {"retry", "job-2"}, {"check"}} {
+	for _, args := range [][]string{{"status"}, {"status", "shops"}, {"failed"}, {"retry", "job-2"}, {"check"}} {
 		if o := camsq(t, w.env, args...); o.exit(time.Minute) != exitOK {
 			t.Errorf("camsq %q:\n%s", args, o.output())
 		}
 	}
 	eventually(t, "the job that was put back is created", func() bool { return w.stands(t, ids)["job-2"].State == tasks.StateCreated })
+	eventually(t, "its outcome, and the batch again, are told", func() bool { n, _, _ := w.events.counts(); return n == len(ids)+3 })
 	p.terminate()
 	if code := p.exit(time.Minute); code != exitOK || strings.Contains(p.output(), "CROSSSLOT") {
 		t.Errorf("worker: exit code %d\n%s", code, p.output())

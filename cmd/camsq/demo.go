@@ -173,7 +173,7 @@ func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n",
 // read takes the file's rows into memory, up to demoMost jobs.
 func (d *demo) read(raw []byte) error {
 	jobs := 0
-	for row, err := range enqueue.ReadCSV(bytes.NewReader(raw), enqueue.CSVOptions{File: d.file, Batch: "demo"}) {
+	for row, err := range enqueue.ReadRows(bytes.NewReader(raw), enqueue.ReadOptions{File: d.file, Batch: "demo"}) {
 		if fatal, ok := errors.AsType[*enqueue.FileError](err); ok {
 			return usage("%w", fatal)
 		}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,46 +19,75 @@ func (p *program) enqueueCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "enqueue FILE...",
 		Short: "Put the rows of files into the queue; - is standard input",
-		Long: `enqueue makes a job of each row of a CSV file (UTF-8, commas) and puts it into the queue.
-The first row names the columns: ChannelType and InstanceName are required; the other
+		Long: `enqueue makes a job of each row of a table and puts it into the queue. A table is text with
+separators (CSV), or a workbook (.xlsx: its first visible sheet), also packed (.gz, .zst).
+Its first row names the columns: ChannelType and InstanceName are required; the other
 parameters of CreateInstance, job_id, account, priority, callback_url and metadata.KEY may
-be there.
+be there. --template writes an empty one.
 
 priority is high or normal. Jobs of high priority go before the others of their account: they
 get most of its quota while there are any, and never all of it. A job that is in the queue
 already keeps the priority that it has.
 
+What the file is, is detected and told: UTF-8 or UTF-16 with or without a mark, GB18030 (GBK);
+commas, semicolons, tabs or vertical bars. An encoding that is in doubt is not guessed.
+What a spreadsheet has spoiled (3.9E+08 in an ID, a date in a name, #REF!) makes a bad row.
+
 Sending a file again is safe: a row is the same job however often it comes. A job is known
-by its job_id, or else by account, ChannelType and InstanceName together. Bad rows are
-listed and do not stop the others.
+by its job_id, or else by account, ChannelType and InstanceName together. Bad rows do not
+stop the others. They are listed, and written to FILE.rejected.csv with what is wrong with
+each: correct them there and enqueue that file. Its first column, camsq_rejected, is left out
+when it is read, and so is the apostrophe in front of cells that a spreadsheet would take
+for a formula.
 
 Exit codes: 0 all well; 1 some rows were refused, or, with --wait, some rows have no
 instance in the end, or the wait was stopped with Ctrl-C; 2 wrong usage, or a file that
 cannot be understood; 3 Redis did not answer.`,
-		Example: `  camsq enqueue --dry-run tenants.csv
-  camsq enqueue --wait tenants.csv
+		Example: `  camsq enqueue --template -o tenants.xlsx
+  camsq enqueue --dry-run tenants.csv
+  camsq enqueue --map "Company=InstanceName" --set ChannelType=VIBER customers.xlsx
+  camsq enqueue --wait tenants.csv more.csv.gz
   camsq enqueue --priority high today.csv
   make-rows | camsq enqueue --batch march -`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
+			switch {
+			case o.template && len(args) > 0:
+				return usage("--template reads no file; -o names the one to write")
+			case !o.template && len(args) == 0:
 				return usage("enqueue needs a file, or - for standard input; see camsq enqueue --help")
+			case o.rejected != "" && len(args) > 1:
+				return usage("--rejected is for one file; with several, each gets its own FILE.rejected.csv")
+			case o.output != "" && !o.template:
+				return usage("-o is where --template writes; camsq results writes outcomes")
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return p.enqueue(cmd, args, o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.template {
+				return p.template(o.output)
+			}
+			return p.enqueue(cmd, args, o)
+		},
 	}
 	f := cmd.Flags()
+	f.SortFlags = false
 	f.BoolVar(&o.wait, "wait", false, "follow the jobs until each has ended; Ctrl-C stops following, not the jobs")
 	f.BoolVar(&o.dryRun, "dry-run", false, "check every row and send nothing; needs no Redis")
 	f.StringVar(&o.batch, "batch", "", "`name` of the batch (default: the file's name without its ending)")
-	f.StringVar(&o.account, "account", "", "`name` of the account of rows that name none (default \"default\")")
+	o.reading.addFlags(f)
 	f.StringVar(&o.priority, "priority", "", "priority of rows that name none: `high` or normal")
+	f.StringVar(&o.rejected, "rejected", "", "`file` for the rows that are refused (default: FILE.rejected.csv)")
+	f.BoolVar(&o.listAll, "list-all", false, "list every bad row and every one that comes twice, not just the first 20 of a file")
+	f.BoolVar(&o.template, "template", false, "write a table with a header and one example row, and do nothing else")
+	f.StringVarP(&o.output, "output", "o", "", "`file` for --template: .csv or .xlsx (default: standard output)")
 	return cmd
 }
 
 type enqueueOptions struct {
-	wait, dryRun             bool
-	batch, account, priority string
+	wait, dryRun, listAll, template bool
+	batch, priority                 string
+	rejected, output                string
+	reading                         reading
 }
 
 func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) error {
@@ -73,15 +102,16 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 	if err != nil {
 		return err
 	}
-	files, err := sources(paths, o.batch, o.account, c)
+	defer spareMemory()()
+	files, err := sources(paths, o.batch, o.reading, c)
 	if err != nil {
 		return err
 	}
 	for i := range files {
-		files[i].priority = priority
+		files[i].options.Priority = priority
 	}
 	if o.dryRun {
-		return p.rehearse(cmd.Context(), files, c)
+		return p.rehearse(cmd.Context(), files, o, c)
 	}
 	n, err := newNode(c)
 	if err != nil {
@@ -93,13 +123,14 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 	}
 	n.waiting = tellRoom(p.stderr)
 	in := newImporter(p.stdin, p.stderr, n.client.CreateAll)
+	in.follow, in.all, in.rejected = o.wait, o.listAll, o.rejected
 	refused, err := p.takeAll(cmd.Context(), in, files, n)
 	if err != nil {
 		return err
 	}
-	if o.wait && len(in.jobs) > 0 {
+	if o.wait && in.accepted > 0 {
 		err = p.wait(cmd.Context(), n, in.jobs, files)
-	} else if len(in.jobs) > 0 {
+	} else if in.accepted > 0 {
 		p.printHints(files)
 	}
 	if err == nil && refused {
@@ -108,72 +139,27 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 	return err
 }
 
-// rehearse is a dry run: everything but the sending.
-func (p *program) rehearse(ctx context.Context, files []source, c config) error {
-	in := newImporter(p.stdin, p.stderr, rehearse())
-	lanes, refused := map[string]int64{}, false
-	for _, s := range files {
-		got, err := in.take(ctx, s)
-		if errors.Is(err, context.Canceled) {
-			return &exitError{exitSomeFailed, fmt.Errorf("stopped in %s; nothing was sent", s.name)}
-		}
-		if _, ends := errors.AsType[*enqueue.FileError](err); ends {
-			err = usage("%w", err)
-		}
-		if err != nil {
-			return err
-		}
-		got.print(p.stdout, true)
-		fmt.Fprintln(p.stdout)
-		for account, n := range got.lanes {
-			lanes[account] += n
-		}
-		refused = refused || got.bad+got.conflicts > 0
-	}
-	fmt.Fprintln(p.stdout, estimate(lanes, c))
-	fmt.Fprintln(p.stdout, "Nothing was sent. Whether a job is in the queue already was not looked up; if so, it is not made twice.")
-	if refused {
-		return errSomeFailed
-	}
-	return nil
-}
-
-// estimate says how long the creates of new jobs take at best.
-func estimate(lanes map[string]int64, c config) string {
-	var longest time.Duration
-	var slowest account
-	for _, a := range c.Accounts {
-		if took := time.Duration(float64(lanes[a.Name]) / a.Rate * float64(time.Second)); took > longest {
-			longest, slowest = took, a
-		}
-	}
-	if longest == 0 {
-		return "There is nothing to create."
-	}
-	text := fmt.Sprintf("At %g a second for account %s, %s need ", slowest.Rate, slowest.Name, plural(lanes[slowest.Name], "create"))
-	if longest >= time.Second {
-		text += "at least "
-	}
-	text += span(longest)
-	if len(lanes) > 1 {
-		text += "; the other accounts are done before"
-	}
-	return text + "."
-}
-
 // takeAll reads the files one after the other. refused says that some rows were
 // not accepted.
 func (p *program) takeAll(ctx context.Context, in *importer, files []source, n *node) (refused bool, err error) {
+	ends := map[string]map[string]bool{} // the accounts in the files of each batch
 	for i, s := range files {
+		if ends[s.batch] == nil {
+			ends[s.batch] = map[string]bool{}
+		}
 		got, err := in.take(ctx, s)
 		if got.rows > 0 {
 			got.print(p.stdout, false)
 			fmt.Fprintln(p.stdout)
 		}
+		if err == nil {
+			maps.Copy(ends[s.batch], got.accounts)
+			err = n.closeBatch(ctx, s.batch, ends[s.batch], files[i+1:])
+		}
 		if err != nil {
 			return true, broken(err, n, got, i > 0, files[i+1:])
 		}
-		refused = refused || got.bad+got.conflicts > 0
+		refused = refused || got.refused()
 	}
 	return refused, nil
 }
@@ -183,7 +169,7 @@ func (p *program) takeAll(ctx context.Context, in *importer, files []source, n *
 func broken(err error, n *node, got *imported, before bool, after []source) error {
 	holds := "nothing was queued"
 	switch {
-	case got.accepted():
+	case got.somethingAccepted():
 		holds = "what is counted above is queued; send the file again, no job is made twice"
 	case before:
 		holds = "the files before it are queued"
@@ -196,7 +182,7 @@ func broken(err error, n *node, got *imported, before bool, after []source) erro
 		holds += "; not read: " + strings.Join(names, ", ")
 	}
 	if _, ends := errors.AsType[*enqueue.FileError](err); ends && !errors.Is(err, context.Canceled) {
-		return usage("%w; %s", err, holds)
+		return usage("%w; %s", fileFault(err), holds)
 	}
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return &exitError{e.code, fmt.Errorf("%w; %s", err, holds)}
@@ -225,10 +211,7 @@ func (p *program) printHints(files []source) {
 
 // resultArgs are the arguments with which results finds the same jobs.
 func (s source) resultArgs() string {
-	if s.account == "" {
-		return word(s.path)
-	}
-	return word(s.path) + " --account " + s.account
+	return strings.TrimSpace(word(s.path) + " " + s.reading.args())
 }
 
 func batchNames(files []source) []string {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func TestTheSameFileAgainQueuesNothing(t *testing.T) {
 	d := newDesk(t)
 	d.write("march.csv", threeShops)
 	code, out, errs := d.run("enqueue", "march.csv")
-	said(t, "first", code, 0, out+errs, `march.csv, batch march
+	said(t, "first", code, 0, out+errs, `march.csv (ASCII, commas), batch march
   3  rows
   3  queued
 
@@ -51,7 +52,7 @@ Row by row:           camsq results march.csv
 	d.succeed("default", "a", "i-1")
 	d.begin("default", "b")
 	code, out, errs = d.run("enqueue", "march.csv")
-	said(t, "again", code, 0, out+errs, `march.csv, batch march
+	said(t, "again", code, 0, out+errs, `march.csv (ASCII, commas), batch march
   3  rows
   1  already queued
   1  already being created
@@ -69,11 +70,13 @@ func TestBadRowsAreListedAndTheOthersAreQueued(t *testing.T) {
 	d := newDesk(t)
 	d.write("tenants.csv", string(examples.Tenants))
 	code, out, errs := d.run("enqueue", "tenants.csv")
-	said(t, "output", code, 1, out, `tenants.csv, batch tenants
+	said(t, "output", code, 1, out, `tenants.csv (UTF-8, commas), batch tenants
   28  rows
   24  queued
    1  the same as a row before (noted above)
    3  not queued: bad (listed above)
+  The rows that were refused are in tenants.csv.rejected.csv, each with why. Correct them there,
+  and enqueue that file: camsq enqueue tenants.csv.rejected.csv
 
 To follow the batch:  camsq status tenants
 Row by row:           camsq results tenants.csv
@@ -95,15 +98,19 @@ func TestAConflictNamesTheRowOrTheJobThatWasThereBefore(t *testing.T) {
 	d.write("new.csv", "ChannelType,InstanceName,job_id,CountryId\nVIBER,one,a,49\nVIBER,two,b,49\nVIBER,two,b,50\n")
 	d.write("newer.csv", "ChannelType,InstanceName,job_id,CountryId\nVIBER,two,b,51\nVIBER,two,b,49\n")
 	code, out, errs := d.run("enqueue", "new.csv", "newer.csv")
-	said(t, "output", code, 1, out, `new.csv, batch new
+	said(t, "output", code, 1, out, `new.csv (ASCII, commas), batch new
   3  rows
   1  queued
   2  not queued: another request under the same job ID (listed above)
+  The rows that were refused are in new.csv.rejected.csv, each with why. Correct them there,
+  and enqueue that file: camsq enqueue new.csv.rejected.csv
 
-newer.csv, batch newer
+newer.csv (ASCII, commas), batch newer
   2  rows
   1  the same as a row before (noted above)
   1  not queued: another request under the same job ID (listed above)
+  The rows that were refused are in newer.csv.rejected.csv, each with why. Correct them there,
+  and enqueue that file: camsq enqueue newer.csv.rejected.csv
 
 To follow the batch:  camsq status new
 To follow the batch:  camsq status newer
@@ -124,7 +131,7 @@ func TestWhatCannotBeTakenIsRefusedInOneLineAndNothingIsQueued(t *testing.T) {
 		args          []string
 		want          string
 	}{
-		{"unknown column", "ChannelType,InstanceName,Salesperson\nVIBER,a,b\n", nil, `f.csv:1: column 3 "Salesperson" is not known; remove it, or name it metadata.KEY to get it back with the result; nothing was queued`},
+		{"unknown column", "ChannelType,InstanceName,Salesperson\nVIBER,a,b\n", nil, `f.csv:1: column 3 "Salesperson" is not known; remove it, or name it metadata.KEY to get it back with the result (or give it a known name: --map Salesperson=NAME; or leave out what is not known: --ignore-unknown); nothing was queued`},
 		{"missing columns", "ContactMail\na@example.com\n", nil, "f.csv:1: the header has no column ChannelType and no column InstanceName; nothing was queued"},
 		{"empty", "", nil, "f.csv:1: the file is empty; its first row must name the columns; nothing was queued"},
 		{"header only", "ChannelType,InstanceName\n", nil, "f.csv:1: the file has a header but no rows; nothing was queued"},
@@ -194,7 +201,7 @@ func TestRowsOfHighPriorityGoFirst(t *testing.T) {
 
 	// The same rows with another priority are the same jobs, and nothing is said.
 	code, out, errs := d.run("enqueue", "--priority", "high", "f.csv")
-	said(t, "again", code, 0, out+errs, `f.csv, batch f
+	said(t, "again", code, 0, out+errs, `f.csv (ASCII, commas), batch f
   3  rows
   3  already queued
 
@@ -211,7 +218,7 @@ func TestAnotherPriorityMakesNoConflictInADryRun(t *testing.T) {
 	if want := "f.csv:3: note: same row as line 2; it is one job\nf.csv:4: priority: must be high or normal; leave it out for normal\n"; errs != want || code != 1 {
 		t.Errorf("exit %d, %q, want %q", code, errs, want)
 	}
-	if !strings.HasPrefix(out, "f.csv, batch f\n  3  rows\n  1  good\n  1  the same as a row before") {
+	if !strings.HasPrefix(out, "f.csv (ASCII, commas), batch f\n  3  rows\n  1  valid\n  1  the same as a row before") {
 		t.Errorf("printed:\n%s", out)
 	}
 }
@@ -224,7 +231,7 @@ func TestAFileThatBreaksOffLeavesWhatWasReadAndSaysSo(t *testing.T) {
 	code, out, errs := d.run("enqueue", "--wait", "one.csv", "two.csv", "three.csv")
 	said(t, "complaint", code, 2, errs, "camsq: two.csv:3: the row has a stray quotation mark, or one that is not closed; from here to its end the file was not read; "+
 		"what is counted above is queued; send the file again, no job is made twice; not read: three.csv\n")
-	said(t, "output", code, 2, out, "one.csv, batch one\n  1  row\n  1  queued\n\ntwo.csv, batch two\n  1  row\n  1  queued\n\n")
+	said(t, "output", code, 2, out, "one.csv (ASCII, commas), batch one\n  1  row\n  1  queued\n\ntwo.csv (ASCII, commas), batch two\n  1  row\n  1  queued\n\n")
 
 	d.write("bad.csv", "Channel,Name\n")
 	code, _, errs = d.run("enqueue", "three.csv", "bad.csv")
@@ -235,12 +242,12 @@ func TestStandardInputIsAFileToo(t *testing.T) {
 	d := newDesk(t)
 	in := "\ufeff" + threeShops
 	code, out, errs := d.runWith(t.Context(), iotest.OneByteReader(strings.NewReader(in)), "enqueue", "-", "--batch", "a b")
-	said(t, "output", code, 0, out+errs, "stdin, batch a b\n  3  rows\n  3  queued\n\nTo follow the batch:  camsq status 'a b'\n")
+	said(t, "output", code, 0, out+errs, "stdin (UTF-8, commas), batch a b\n  3  rows\n  3  queued\n\nTo follow the batch:  camsq status 'a b'\n")
 	if got := d.get("default", "a").Batch; got != "a b" {
 		t.Errorf("the batch is %q", got)
 	}
 	_, out, _ = d.runWith(t.Context(), strings.NewReader(in), "enqueue", "-")
-	if !strings.Contains(out, "stdin, batch stdin\n") {
+	if !strings.Contains(out, "stdin (UTF-8, commas), batch stdin\n") {
 		t.Errorf("without --batch: %s", out)
 	}
 }
@@ -254,12 +261,16 @@ func TestADryRunTellsTheSameAndTouchesNothing(t *testing.T) {
 	d.write("f.csv", "ChannelType,InstanceName,account,CountryId\n"+
 		"VIBER,one,,\nVIBER,one,,\nVIBER,one,,49\nSMS,two,,\nVIBER,three,eu,\nVIBER,four,eu,\nVIBER,five,eu,\n")
 	code, out, errs := d.run("enqueue", "--dry-run", "f.csv")
-	said(t, "output", code, 1, out, `f.csv, batch f
+	said(t, "output", code, 1, out, `f.csv (ASCII, commas), batch f
   7  rows
-  4  good
+  4  valid
   1  the same as a row before (noted above)
-  1  not queued: another request under the same job ID (listed above)
-  1  not queued: bad (listed above)
+  1  another request under the same job ID (listed above)
+  1  bad (listed above)
+  Bad rows by reason, and where each is first:
+    1  line 5: ChannelType: … is not one of WHATSAPP, MESSENGER, INSTAGRAM, VIBER
+  The rows that were refused are in f.csv.rejected.csv, each with why. Correct them there,
+  and enqueue that file: camsq enqueue f.csv.rejected.csv
 
 At 2 a second for account eu, 3 creates need at least 2 s; the other accounts are done before.
 Nothing was sent. Whether a job is in the queue already was not looked up; if so, it is not made twice.
@@ -310,6 +321,16 @@ func many(n int) string {
 	return b.String()
 }
 
+// closeAfter closes Redis once it has so many jobs: whoever enqueues waits for more rows then.
+func (d *desk) closeAfter(jobs int) func() {
+	return func() {
+		for len(d.jobs()) < jobs {
+			runtime.Gosched()
+		}
+		d.mini.Close()
+	}
+}
+
 // then is a reader that does something once what came before it has been taken.
 type then func()
 
@@ -319,18 +340,18 @@ func TestARedisThatGoesAwayLosesNoRowAndTheFileCanBeSentAgain(t *testing.T) {
 	d := newDesk(t)
 	addr, rows := d.mini.Addr(), many(1200)
 	cut := strings.Index(rows, "VIBER,shop 800,")
-	in := io.MultiReader(strings.NewReader(rows[:cut]), then(d.mini.Close), strings.NewReader(rows[cut:]))
+	in := io.MultiReader(strings.NewReader(rows[:cut]), then(d.closeAfter(500)), strings.NewReader(rows[cut:]))
 	code, out, errs := d.runWith(t.Context(), in, "enqueue", "-")
 	if !strings.HasPrefix(errs, "camsq: Redis at "+addr+" did not take the rows from stdin:502 on; what is counted above is queued; send the file again, no job is made twice: ") {
 		t.Errorf("complaint: %s", errs)
 	}
-	said(t, "output", code, 3, out, "stdin, batch stdin\n  500  rows\n  500  queued\n\n")
+	said(t, "output", code, 3, out, "stdin (ASCII, commas), batch stdin\n  500  rows\n  500  queued\n\n")
 
 	if err := d.mini.Restart(); err != nil {
 		t.Fatal(err)
 	}
 	code, out, errs = d.runWith(t.Context(), strings.NewReader(rows), "enqueue", "-")
-	said(t, "again", code, 0, out+errs, "stdin, batch stdin\n  1,200  rows\n    700  queued\n    500  already queued\n\nTo follow the batch:  camsq status stdin\n")
+	said(t, "again", code, 0, out+errs, "stdin (ASCII, commas), batch stdin\n  1,200  rows\n    700  queued\n    500  already queued\n\nTo follow the batch:  camsq status stdin\n")
 	if n := len(d.jobs()); n != 1200 {
 		t.Errorf("%d jobs, want 1200", n)
 	}
@@ -372,19 +393,24 @@ func TestWaitTellsAtOnceHowFinishedJobsEnded(t *testing.T) {
 
 	code, out, errs := d.run("enqueue", "--wait", "f.csv")
 	said(t, "complaint", code, 1, errs, "f.csv:8: ChannelType: \"SMS\" is not one of WHATSAPP, MESSENGER, INSTAGRAM, VIBER\n")
-	said(t, "output", code, 1, still(out), `f.csv, batch f
+	said(t, "output", code, 1, still(out), `f.csv (ASCII, commas), batch f
   7  rows
   1  already held for a person to decide
   3  already created
   1  already failed; not tried again by themselves (camsq retry)
   1  already cancelled; not queued again by themselves
   1  not queued: bad (listed above)
+  The rows that were refused are in f.csv.rejected.csv, each with why. Correct them there,
+  and enqueue that file: camsq enqueue f.csv.rejected.csv
 
 6 jobs, followed for N s
   1  held: a person must decide (camsq held)
   3  created
   1  failed
   1  cancelled
+
+Why jobs failed
+  1  InvalidParameter
 
 Without an instance
   f.csv:5: failed, job default/j3
@@ -399,7 +425,7 @@ Callbacks: 1 delivered, 1 still owed, 1 given up
 
 	d.write("g.csv", many(3))
 	code, out, errs = d.run("enqueue", "--wait", "g.csv")
-	said(t, "all well", code, 0, still(out)+errs, `g.csv, batch g
+	said(t, "all well", code, 0, still(out)+errs, `g.csv (ASCII, commas), batch g
   3  rows
   3  already created
 
@@ -451,9 +477,9 @@ func TestWaitEndsWhenTheLastJobHas(t *testing.T) {
 		d.succeed("default", "c", "i-3")
 	}}
 	code := run(t.Context(), []string{"enqueue", "--wait", "f.csv"}, d.env, strings.NewReader(""), &out, errs)
-	said(t, "output", code, 0, still(errs.String()+out.String()), `0 of 3 ended after N s: 3 queued
+	said(t, "output", code, 0, still(errs.String()+out.String()), `0 of 3 ended after N s: 3 queued; N s left at 4.95 a second
 3 of 3 ended after N s: 3 created
-f.csv, batch f
+f.csv (ASCII, commas), batch f
   3  rows
   3  queued
 
@@ -469,7 +495,7 @@ func TestCtrlCStopsTheWaitAndNotTheJobs(t *testing.T) {
 	var out bytes.Buffer
 	errs := &trigger{on: "0 of 3 ended", act: cancel}
 	code := run(ctx, []string{"enqueue", "--wait", "f.csv"}, d.env, strings.NewReader(""), &out, errs)
-	said(t, "output", code, 1, still(out.String()), `f.csv, batch f
+	said(t, "output", code, 1, still(out.String()), `f.csv (ASCII, commas), batch f
   3  rows
   3  queued
 

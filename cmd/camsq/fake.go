@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,9 +25,11 @@ import (
 type fakeOptions struct {
 	addr, receiver           string
 	public                   bool
-	quota                    int
+	quota, burst             int
+	quotaModel               string
+	noRetryAfter, calm       bool
 	faultRate, receiverFails float64
-	listLag                  time.Duration
+	jitter, latency, listLag time.Duration
 	seed                     uint64
 	keyID, keySecret         string
 }
@@ -39,7 +42,8 @@ func (p *program) fakeCommand() *cobra.Command {
 		Long: `fake is a CAMS stand-in: it checks signatures, has a quota, answers in odd shapes, and
 misbehaves as often as you ask. It keeps what it is told in memory alone. It prints what a
 worker must be told to use it, and what happened when it is stopped.
-GET /_fake/instances, /_fake/stats and /_fake/webhooks tell scripts the same, as JSON.`,
+GET /_fake/instances, /_fake/stats and /_fake/webhooks tell scripts the same, as JSON, and
+PUT /_fake/quota?creates=N changes the quota while it runs.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := onlyOwnFlags(cmd, configFile); err != nil {
@@ -55,6 +59,12 @@ GET /_fake/instances, /_fake/stats and /_fake/webhooks tell scripts the same, as
 	f := cmd.Flags()
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
 	f.IntVar(&o.quota, "quota", 0, "`creates` a second that an account may make (default no limit)")
+	f.StringVar(&o.quotaModel, "quota-model", string(camstest.QuotaWindow), "how they are counted: window (in each second of the clock), bucket (that fills steadily) or sliding (in any second)")
+	f.IntVar(&o.burst, "burst", 0, "`calls` that the bucket of --quota-model bucket holds (default a tenth of a second's worth)")
+	f.BoolVar(&o.noRetryAfter, "no-retry-after", false, "do not say how long to wait when the quota is used up")
+	f.DurationVar(&o.jitter, "jitter", 0, "longest `time` that a call is on its way, before it counts; each takes a random part of it")
+	f.DurationVar(&o.latency, "latency", 0, "longest `time` that a call takes, once it counts; each takes a random part of it (default 3ms, or none with --calm)")
+	f.BoolVar(&o.calm, "calm", false, "plain answers, and at once")
 	f.Float64Var(&o.faultRate, "fault-rate", 0, "`share` of calls that go wrong, from 0 to 1")
 	f.DurationVar(&o.listLag, "list-lag", 0, "`time` for which a new instance is not listed")
 	f.Uint64Var(&o.seed, "seed", 0, "`number` that decides all that is random (default random)")
@@ -94,8 +104,18 @@ func (o fakeOptions) check() error {
 	switch {
 	case o.quota < 0:
 		return usage("--quota %d: want 0 or more", o.quota)
+	case !camstest.QuotaModel(o.quotaModel).Known():
+		return usage("--quota-model %s: want window, bucket or sliding", o.quotaModel)
+	case o.burst < 0:
+		return usage("--burst %d: want 0 or more", o.burst)
+	case o.burst > 0 && o.quotaModel != string(camstest.QuotaBucket):
+		return usage("--burst is for --quota-model bucket, which is not given")
 	case o.listLag < 0:
 		return usage("--list-lag %v: want 0 or more", o.listLag)
+	case o.jitter < 0:
+		return usage("--jitter %v: want 0 or more", o.jitter)
+	case o.latency < 0:
+		return usage("--latency %v: want 0 or more", o.latency)
 	case (o.keyID == "") != (o.keySecret == ""):
 		return usage("--key-id and --key-secret go together")
 	case o.receiver == "" && o.receiverFails > 0:
@@ -125,6 +145,7 @@ func (o fakeOptions) key(env func(string) string) (key cams.Credentials, users b
 type fake struct {
 	out      *printer
 	cloud    *camstest.Server
+	model    camstest.QuotaModel
 	receiver *receiver // nil if nobody asked for one
 }
 
@@ -138,12 +159,13 @@ func runFake(ctx context.Context, p *program, c config, o fakeOptions) error {
 	}
 	server := camstest.Config{
 		Keys: map[string]string{key.AccessKeyID: key.AccessKeySecret},
-		Seed: o.seed, Quota: o.quota, FaultRate: o.faultRate, ListLag: o.listLag,
+		Seed: o.seed, Quota: o.quota, QuotaModel: camstest.QuotaModel(o.quotaModel), Burst: o.burst, NoRetryAfter: o.noRetryAfter,
+		Jitter: o.jitter, Latency: o.latency, Calm: o.calm, FaultRate: o.faultRate, ListLag: o.listLag,
 	}
 	if key.SecurityToken != "" {
 		server.Tokens = map[string]string{key.AccessKeyID: key.SecurityToken}
 	}
-	f := &fake{out: &printer{w: p.stdout}, cloud: camstest.New(server)}
+	f := &fake{out: &printer{w: p.stdout}, cloud: camstest.New(server), model: server.QuotaModel}
 	defer f.cloud.Close()
 	paste := []string{}
 	l, err := listen("--addr", o.addr)
@@ -206,7 +228,7 @@ func (f *fake) receive(c config, o fakeOptions) (net.Listener, []string, error) 
 func (f *fake) introduce(addr string, users bool, o fakeOptions, paste []string) {
 	quota := "no limit"
 	if o.quota > 0 {
-		quota = fmt.Sprintf("%d creates a second", o.quota)
+		quota = fmt.Sprintf("%d creates a second (%s)", o.quota, o.quotaModel)
 	}
 	f.out.say("A CAMS stand-in: http://%s   seed %d, quota %s, fault rate %g, list lag %v",
 		addr, f.cloud.Seed(), quota, o.faultRate, o.listLag)
@@ -231,13 +253,17 @@ func (f *fake) handler() http.Handler {
 			InstanceName string `json:"instance_name"`
 			ChannelType  string `json:"channel_type"`
 			SubmitTime   string `json:"submit_time"`
+			// Arrived is when the call that made it came in.
+			Arrived time.Time `json:"arrived"`
 		}
 		list := []instance{}
-		for _, i := range f.cloud.Instances() {
-			list = append(list, instance{i.InstanceID, i.InstanceName, i.ChannelType, i.SubmitTime})
+		for _, i := range f.cloud.Creates() {
+			list = append(list, instance{i.InstanceID, i.InstanceName, i.ChannelType, i.SubmitTime, i.Arrived})
 		}
 		writeJSON(w, list)
 	})
+	mux.HandleFunc("GET /_fake/quota", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, f.quota()) })
+	mux.HandleFunc("PUT /_fake/quota", f.setQuota)
 	mux.HandleFunc("GET /_fake/stats", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, f.stats()) })
 	mux.HandleFunc("GET /_fake/webhooks", func(w http.ResponseWriter, _ *http.Request) {
 		if f.receiver == nil {
@@ -247,6 +273,26 @@ func (f *fake) handler() http.Handler {
 		writeJSON(w, f.receiver.counted())
 	})
 	return mux
+}
+
+// fakeQuota is the quota that is in force.
+type fakeQuota struct {
+	// Creates is how many an account may make a second; 0 is no limit.
+	Creates int                 `json:"creates"`
+	Model   camstest.QuotaModel `json:"model"`
+}
+
+func (f *fake) quota() fakeQuota { return fakeQuota{f.cloud.Quota(), f.model} }
+
+func (f *fake) setQuota(w http.ResponseWriter, r *http.Request) {
+	text := r.URL.Query().Get("creates")
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		http.Error(w, fmt.Sprintf("creates=%s: want a whole number of creates a second; 0 is no limit", plain(text)), http.StatusBadRequest)
+		return
+	}
+	f.cloud.SetQuota(n)
+	writeJSON(w, f.quota())
 }
 
 func writeJSON(w http.ResponseWriter, v any) {
@@ -259,7 +305,13 @@ type fakeStats struct {
 	Seed      uint64         `json:"seed"`
 	Calls     map[string]int `json:"calls"`
 	Throttled int            `json:"throttled"`
-	Instances int            `json:"instances"`
+	// ThrottledCalls is the same by operation.
+	ThrottledCalls map[string]int `json:"throttled_calls"`
+	Instances      int            `json:"instances"`
+	// FirstCreate and LastCreate are when the first and the last call arrived that
+	// made an instance.
+	FirstCreate time.Time `json:"first_create,omitzero"`
+	LastCreate  time.Time `json:"last_create,omitzero"`
 	// Duplicates holds the names, "CHANNEL NAME", of which there is more than one instance.
 	Duplicates map[string]int `json:"duplicates"`
 	Violations []string       `json:"violations"`
@@ -267,15 +319,21 @@ type fakeStats struct {
 
 func (f *fake) stats() fakeStats {
 	s := fakeStats{
-		Seed: f.cloud.Seed(), Calls: map[string]int{}, Throttled: f.cloud.Throttled(),
+		Seed: f.cloud.Seed(), Calls: map[string]int{}, Throttled: f.cloud.Throttled(), ThrottledCalls: map[string]int{},
 		Duplicates: map[string]int{}, Violations: append([]string{}, f.cloud.Violations()...),
 	}
 	for _, op := range []string{"CreateInstance", "ListInstance", "QueryInstance"} {
-		s.Calls[op] = f.cloud.Calls(op)
+		s.Calls[op], s.ThrottledCalls[op] = f.cloud.Calls(op), f.cloud.ThrottledCalls(op)
 	}
 	names := map[string]int{}
-	for _, i := range f.cloud.Instances() {
+	for _, i := range f.cloud.Creates() {
 		s.Instances++
+		if s.FirstCreate.IsZero() || i.Arrived.Before(s.FirstCreate) {
+			s.FirstCreate = i.Arrived
+		}
+		if i.Arrived.After(s.LastCreate) {
+			s.LastCreate = i.Arrived
+		}
 		names[strings.ToUpper(i.ChannelType)+" "+i.InstanceName]++
 	}
 	for name, n := range names {

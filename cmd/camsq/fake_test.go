@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -105,9 +107,14 @@ func TestTheFakeTakesCallsFromWhoeverPastesItsLines(t *testing.T) {
 	r.get("/_fake/stats", &stats)
 	violations := stats.Violations
 	stats.Violations = nil
+	if d := stats.LastCreate.Sub(stats.FirstCreate); d <= 0 || time.Since(stats.LastCreate) > time.Minute {
+		t.Errorf("the first create arrived at %v, the last at %v", stats.FirstCreate, stats.LastCreate)
+	}
+	stats.FirstCreate, stats.LastCreate = time.Time{}, time.Time{}
 	want := fakeStats{
 		Seed: 7, Calls: map[string]int{"CreateInstance": 3, "ListInstance": 0, "QueryInstance": 0},
-		Instances: 3, Duplicates: map[string]int{"VIBER two": 2},
+		ThrottledCalls: map[string]int{"CreateInstance": 0, "ListInstance": 0, "QueryInstance": 0},
+		Instances:      3, Duplicates: map[string]int{"VIBER two": 2},
 	}
 	if diff := cmp.Diff(want, stats); diff != "" {
 		t.Errorf("stats, -want +got:\n%s", diff)
@@ -117,7 +124,7 @@ func TestTheFakeTakesCallsFromWhoeverPastesItsLines(t *testing.T) {
 	}
 	var instances []map[string]string
 	r.get("/_fake/instances", &instances)
-	if len(instances) != 3 || instances[0]["instance_name"] != "one" || instances[0]["instance_id"] == "" {
+	if len(instances) != 3 || instances[0]["instance_name"] != "one" || instances[0]["instance_id"] == "" || instances[0]["arrived"] == "" {
 		t.Errorf("instances: %v", instances)
 	}
 
@@ -207,12 +214,60 @@ func TestTheFakeHasAQuotaAndAKeyOfOnesOwn(t *testing.T) {
 	}
 	var stats fakeStats
 	r.get("/_fake/stats", &stats)
-	if stats.Throttled == 0 || stats.Throttled+stats.Instances != 5 {
+	if stats.Throttled == 0 || stats.Throttled+stats.Instances != 5 || stats.ThrottledCalls["CreateInstance"] != stats.Throttled {
 		t.Errorf("stats: %+v", stats)
 	}
 	if code := r.get("/_fake/webhooks", &webhookCount{}); code != http.StatusOK {
 		t.Errorf("/_fake/webhooks: %d", code)
 	}
+}
+
+func TestAnotherQuotaCanBeSetWhileTheFakeRuns(t *testing.T) {
+	t.Parallel()
+	r := startFake(t, nil, "--quota", "1", "--quota-model", "bucket", "--burst", "2", "--calm", "--no-retry-after", "--jitter", "1ms", "--latency", "1ms", "--receiver", "127.0.0.1:0")
+	put := func(query string) (int, string) {
+		t.Helper()
+		q, err := http.NewRequestWithContext(t.Context(), http.MethodPut, r.env["CAMSQ_ENDPOINT"]+"/_fake/quota"+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
+	c := r.client()
+	create(t, c, "shop")
+	create(t, c, "shop")
+	_, err := c.CreateInstance(t.Context(), cams.CreateInstanceRequest{ChannelType: "VIBER", InstanceName: "shop"})
+	if e, ok := errors.AsType[*cams.Error](err); !ok || e.Code != "Throttling.User" || e.RetryAfter != 0 {
+		t.Errorf("over the quota: got %v", err)
+	}
+	for _, query := range []string{"", "?creates=many", "?creates=-1"} {
+		if status, body := put(query); status != http.StatusBadRequest || !strings.Contains(body, "whole number") {
+			t.Errorf("%s: got %d %s", query, status, body)
+		}
+	}
+	if status, body := put("?creates=0"); status != http.StatusOK || !strings.Contains(body, `"creates": 0`) {
+		t.Errorf("got %d %s", status, body)
+	}
+	for range 5 {
+		create(t, c, "shop")
+	}
+	put("?creates=33")
+	var got fakeQuota
+	r.get("/_fake/quota", &got)
+	if diff := cmp.Diff(fakeQuota{Creates: 33, Model: camstest.QuotaBucket}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	r.stop()
+	wantLines(t, r.out.String(), `A CAMS stand-in: .*quota 1 creates a second \(bucket\).*`)
 }
 
 func TestTheFakeRefusesInOneLine(t *testing.T) {
@@ -226,6 +281,11 @@ func TestTheFakeRefusesInOneLine(t *testing.T) {
 		"no address":              {[]string{"--addr", "127.0.0.1"}, nil, "HOST:PORT"},
 		"a share above 1":         {[]string{"--fault-rate", "2"}, nil, "--fault-rate"},
 		"a negative quota":        {[]string{"--quota", "-1"}, nil, "--quota"},
+		"no such quota model":     {[]string{"--quota-model", "leaky"}, nil, "--quota-model"},
+		"a negative burst":        {[]string{"--quota-model", "bucket", "--burst", "-1"}, nil, "--burst"},
+		"a burst of no bucket":    {[]string{"--burst", "5"}, nil, "--quota-model"},
+		"a negative jitter":       {[]string{"--jitter", "-1s"}, nil, "--jitter"},
+		"a negative latency":      {[]string{"--latency", "-1s"}, nil, "--latency"},
 		"half a key":              {[]string{"--key-id", "x"}, nil, "--key-secret"},
 		"half a key in the env":   {nil, []string{"ALIBABA_CLOUD_ACCESS_KEY_ID=x"}, "ALIBABA_CLOUD_ACCESS_KEY_SECRET"},
 		"failures of no receiver": {[]string{"--receiver-fail", "0.5"}, nil, "--receiver"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/tasks"
 )
 
 // filter says which jobs of a list are meant.
@@ -89,6 +91,45 @@ func (n *node) read(ctx context.Context, list jobList, s filter) iter.Seq2[[]led
 					}
 				}
 			}
+			found, err := n.completions(ctx, account, list)
+			if err != nil {
+				yield(nil, n.noAnswer(ctx, err))
+				return
+			}
+			found = slices.DeleteFunc(found, func(f ledger.Found) bool { return !s.takes(list, f) })
+			if len(found) > 0 && !yield(found, nil) {
+				return
+			}
 		}
 	}
+}
+
+// completions reads the batches that belong into a list of jobs. They are few.
+func (n *node) completions(ctx context.Context, account string, list jobList) ([]ledger.Found, error) {
+	var out []ledger.Found
+	if list.batches == "" {
+		return nil, nil
+	}
+	for keys, err := range n.ledger.Listed(ctx, account, list.batches) {
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range keys {
+			ref, err := tasks.ParseBatchRef(account + "/" + key)
+			if err != nil {
+				continue // of a newer camsq
+			}
+			c, err := n.ledger.Completion(ctx, ref)
+			switch {
+			case err == nil:
+				out = append(out, ledger.Found{Record: asJob(c)})
+			case isNotFound(err):
+			case errors.Is(err, tasks.ErrUnreadable):
+				out = append(out, ledger.Found{Record: asJob(tasks.Completion{BatchRef: ref}), Err: err})
+			default:
+				return nil, err
+			}
+		}
+	}
+	return out, nil
 }

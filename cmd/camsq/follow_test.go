@@ -39,13 +39,13 @@ func (b *book) GetMany(_ context.Context, account string, ids []string) ([]ledge
 }
 
 func newFollower(b *book, n int, w *bytes.Buffer) *follower {
-	f := &follower{ledger: b, count: tally{}, progress: newProgress(w, n)}
+	var jobs []followed
 	for i := range n {
-		f.jobs = append(f.jobs, followed{
+		jobs = append(jobs, followed{
 			ref: tasks.Ref{Account: []string{"default", "eu"}[i%2], ID: fmt.Sprint(i)}, at: place{"f.csv", i + 2}, state: tasks.StateQueued,
 		})
 	}
-	return f
+	return &follower{crowd: newJobCrowd(b, jobs), progress: newProgress(w, n)}
 }
 
 func TestALogGetsALineForEachTenthAndOneAMinute(t *testing.T) {
@@ -205,7 +205,7 @@ func TestAJobWithoutAReadableRecordEndsTheWaitForIt(t *testing.T) {
 		if err := f.follow(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		end, err := f.ending(t.Context())
+		end, err := f.crowd.(*jobCrowd).ending(t.Context(), f.ask)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +229,7 @@ func TestTheBarFitsTheTerminalAndGoesAway(t *testing.T) {
 	for _, width := range []int{120, 80, 50, 10} {
 		var out bytes.Buffer
 		b := newBar(&out, 30, func() int { return width })
-		b.show(tally{tasks.StateQueued: 10, tasks.StateCalling: 5, tasks.StateUncertain: 3, tasks.StateHeld: 2, tasks.StateCreated: 7, tasks.StateFailed: 3})
+		b.show(tally{tasks.StateQueued: 10, tasks.StateCalling: 5, tasks.StateUncertain: 3, tasks.StateHeld: 2, tasks.StateCreated: 7, tasks.StateFailed: 3}, nil)
 		last := out.String()[strings.LastIndex(out.String(), "\r"):]
 		if full := strings.Contains(last, "7 created, 3 failed, 2 held, 3 uncertain, 5 calling, 10 queued"); full != (width >= 120) {
 			t.Errorf("at width %d: %q", width, last)

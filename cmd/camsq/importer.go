@@ -2,124 +2,16 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
+	"sync"
 
 	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/tasks"
 )
-
-// source is one file to be read.
-type source struct {
-	path string // "-" is standard input
-	name string // in messages
-	// batch is the batch of its rows, account and priority are those of rows which
-	// name none.
-	batch, account string
-	priority       tasks.Priority
-	rules          tasks.Rules
-}
-
-const standardInput = "-"
-
-// sources looks at every file before the first is read: a name that is wrong
-// stops the command while nothing has happened.
-func sources(paths []string, batch, account string, c config) ([]source, error) {
-	if account != "" && !slices.Contains(c.names(), account) {
-		return nil, usage("--account %s: there is no such account; there is %s", account, strings.Join(c.names(), ", "))
-	}
-	out := make([]source, len(paths))
-	for i, path := range paths {
-		s := source{path: path, name: path, account: account, rules: c.rules()}
-		base := filepath.Base(path)
-		s.batch = strings.TrimSuffix(base, filepath.Ext(base))
-		if path == standardInput {
-			s.name, s.batch = "stdin", "stdin"
-		} else if err := checkFile(path); err != nil {
-			return nil, err
-		}
-		if slices.Contains(paths[:i], path) {
-			return nil, usage("%s is given twice", path)
-		}
-		if batch != "" {
-			s.batch = batch
-		}
-		if reason := wrongBatch(s.batch); reason != "" {
-			return nil, usage("%s: the batch name %q %s; give another with --batch", s.name, plain(s.batch), reason)
-		}
-		out[i] = s
-	}
-	return out, nil
-}
-
-func checkFile(path string) error {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return usage("%s: there is no such file", path)
-	case err != nil:
-		return usage("%w", err)
-	case info.IsDir():
-		return usage("%s is a folder; name the files in it", path)
-	}
-	return nil
-}
-
-// wrongBatch returns why a name cannot be that of a batch, or "".
-func wrongBatch(name string) string {
-	if name == "" {
-		return "is empty"
-	}
-	return faultOf("batch", tasks.Job{Batch: name})
-}
-
-// faultOf returns what is wrong with one field of a job, or "".
-func faultOf(field string, j tasks.Job) string {
-	invalid, ok := errors.AsType[*tasks.InvalidError](j.Normalize().Validate(tasks.Rules{}))
-	if !ok {
-		return ""
-	}
-	for _, f := range invalid.Fields {
-		if f.Field == field {
-			return f.Reason
-		}
-	}
-	return ""
-}
-
-// open opens the file so that reading ends with ctx: a pipe or a terminal may
-// not give anything for a long time.
-func (s source) open(ctx context.Context, stdin io.Reader) (io.ReadCloser, error) {
-	file := io.NopCloser(stdin)
-	if s.path != standardInput {
-		var err error
-		if file, err = os.Open(s.path); err != nil {
-			return nil, usage("%w", err)
-		}
-	}
-	r, w := io.Pipe()
-	stop := context.AfterFunc(ctx, func() { _ = w.CloseWithError(ctx.Err()) })
-	go func() {
-		_, err := io.Copy(w, file)
-		_ = w.CloseWithError(err)
-		_ = file.Close()
-		stop()
-	}()
-	return r, nil
-}
-
-func (s source) rows(r io.Reader) iter.Seq2[enqueue.Row, error] {
-	return enqueue.ReadCSV(r, enqueue.CSVOptions{File: s.name, Account: s.account, Batch: s.batch, Priority: s.priority, Rules: s.rules})
-}
 
 // place is where a row stands.
 type place struct {
@@ -147,38 +39,10 @@ type followed struct {
 // createAll is [enqueue.Client.CreateAll], or what stands in for it.
 type createAll func(ctx context.Context, jobs iter.Seq2[tasks.Job, error], each func(enqueue.Result)) (enqueue.Summary, error)
 
-// rehearse stands in for the client: it sends nothing, and knows only the jobs
-// of this run.
-func rehearse() createAll {
-	known := map[tasks.Ref][sha256.Size]byte{}
-	return func(ctx context.Context, jobs iter.Seq2[tasks.Job, error], each func(enqueue.Result)) (enqueue.Summary, error) {
-		for job, err := range jobs {
-			if ctx.Err() != nil {
-				return enqueue.Summary{}, ctx.Err()
-			}
-			r := enqueue.Result{Job: job, Status: enqueue.StatusQueued, State: tasks.StateQueued, Err: err}
-			if err != nil {
-				r.Status = enqueue.StatusInvalid
-				each(r)
-				continue
-			}
-			request := job
-			request.Batch, request.Priority = "", "" // the same request may come with two of each
-			text, _ := json.Marshal(request)
-			sum := sha256.Sum256(text)
-			switch first, twin := known[job.Ref()]; {
-			case twin && first == sum:
-				r.Status = enqueue.StatusKnown
-			case twin:
-				r.Status, r.Err = enqueue.StatusConflict, &enqueue.ConflictError{Ref: job.Ref(), State: r.State}
-			default:
-				known[job.Ref()] = sum
-			}
-			each(r)
-		}
-		return enqueue.Summary{}, nil
-	}
-}
+// maxSeen is how many jobs of a run are kept to tell of rows that come twice: as
+// many as a spreadsheet has rows. Behind them such a row is told as a job that is
+// there already, which it is.
+const maxSeen = 1 << 20
 
 // importer takes files in, and keeps what became of each row. It tells of bad rows
 // as it meets them.
@@ -186,56 +50,106 @@ type importer struct {
 	stdin  io.Reader
 	stderr io.Writer
 	create createAll
-	// jobs are those that were accepted, each once, in the order of the rows;
-	// index is where each stands in it.
-	jobs  []followed
-	index map[tasks.Ref]int
+	// all lists every row that needs a person, instead of the first ones of a file.
+	all bool
+	// rejected is where bad rows go, instead of beside their file.
+	rejected string
+	// follow keeps the jobs.
+	follow bool
+	// digest tells requests apart, where the client does not.
+	digest func(tasks.Job) uint32
+
+	seen *seen
+	// accepted counts the jobs that were accepted, each once; jobs are they, in the
+	// order of the rows, if they are to be followed.
+	accepted int64
+	jobs     []followed
 }
 
 func newImporter(stdin io.Reader, stderr io.Writer, create createAll) *importer {
-	return &importer{stdin: stdin, stderr: stderr, create: create, index: map[tasks.Ref]int{}}
+	return &importer{stdin: stdin, stderr: stderr, create: create, seen: newSeen(maxSeen), digest: func(tasks.Job) uint32 { return 0 }}
 }
 
 // imported is what became of one file's rows.
 type imported struct {
 	source
+	found                               enqueue.Found
 	rows, queued, twice, conflicts, bad int64
 	known                               tally
-	// lanes counts the queued jobs by account.
-	lanes map[string]int64
+	// lanes counts the queued jobs by account; accounts are those of all accepted jobs.
+	lanes    map[string]int64
+	accounts map[string]bool
 	// open is the line of the first row whose fate is not known, or 0.
 	open int
+	// reasons counts the bad rows; listed are those that were listed one by one, and
+	// noted the rows that came twice.
+	reasons       reasons
+	listed, noted int
+	// rejected is the file of the bad rows, or "".
+	rejected string
+}
+
+// sentRow is a row whose result is still to come.
+type sentRow struct {
+	line          int
+	header, cells []string
+	raw           string
 }
 
 // take reads one file. Its error is a [*enqueue.FileError], an [*exitError], or
 // what the client returned; what was imported until then holds.
 func (in *importer) take(ctx context.Context, s source) (*imported, error) {
-	got := &imported{source: s, known: tally{}, lanes: map[string]int64{}}
+	got := &imported{
+		source: s, known: tally{}, lanes: map[string]int64{}, accounts: map[string]bool{}, reasons: reasons{},
+	}
 	file, err := s.open(ctx, in.stdin)
 	if err != nil {
 		return got, err
 	}
 	defer file.Close()
-	var sent []int // the lines of rows whose result is still to come
+	bad := &rejectedRows{path: in.rejectedPath(s), input: s.path}
+	in.seen.begin(s.name)
+	var mu sync.Mutex // rows may be read while others are being noted
+	var sent []sentRow
 	var broken error
+	found := func(f enqueue.Found) {
+		mu.Lock()
+		defer mu.Unlock()
+		got.found, bad.delimiter = f, f.Delimiter
+	}
 	jobs := func(yield func(tasks.Job, error) bool) {
-		for row, err := range s.rows(file) {
+		for row, err := range s.rows(file, found) {
 			if _, ends := errors.AsType[*enqueue.FileError](err); ends {
 				broken = err
 				return
 			}
-			sent = append(sent, row.Line)
-			if !yield(row.Job, err) {
+			mu.Lock()
+			sent = append(sent, sentRow{row.Line, row.Header, row.Cells, row.Raw})
+			mu.Unlock()
+			if ctx.Err() != nil || !yield(row.Job, err) {
 				return
 			}
 		}
 	}
 	_, err = in.create(ctx, jobs, func(r enqueue.Result) {
-		in.note(got, place{s.name, sent[0]}, r)
+		mu.Lock()
+		defer mu.Unlock()
+		if why := in.note(got, sent[0].line, r); why != "" {
+			bad.add(sent[0].header, sent[0].cells, sent[0].raw, why)
+		}
+		sent[0] = sentRow{} // let go of its text
 		sent = sent[1:]
 	})
 	if len(sent) > 0 {
-		got.open = sent[0]
+		got.open = sent[0].line
+	}
+	if written, saveErr := bad.save(); saveErr != nil {
+		fmt.Fprintf(in.stderr, "the bad rows of %s are not in a file of their own; name one that can be written: %v\n", s.name, saveErr)
+	} else if written {
+		got.rejected = bad.path
+	}
+	if err == nil && broken == nil {
+		err = ctx.Err()
 	}
 	if err != nil {
 		return got, err
@@ -243,65 +157,143 @@ func (in *importer) take(ctx context.Context, s source) (*imported, error) {
 	return got, broken
 }
 
-// note keeps what became of a row, and tells of it if it needs a person.
-func (in *importer) note(got *imported, at place, r enqueue.Result) {
+func (in *importer) rejectedPath(s source) string {
+	if in.rejected != "" {
+		return in.rejected
+	}
+	if s.path == standardInput {
+		return s.name + rejectedEnding
+	}
+	return s.path + rejectedEnding
+}
+
+// mostListed is how many rows of a file are listed one by one; more would hide
+// what is said after them.
+const mostListed = 20
+
+// list prints a line about a row that needs a person, and counts it.
+func (in *importer) list(count *int, what string, format string, args ...any) {
+	*count++
+	if in.all || *count <= mostListed {
+		fmt.Fprintf(in.stderr, format+"\n", args...)
+	} else if *count == mostListed+1 {
+		fmt.Fprintf(in.stderr, "… more %s; --list-all lists them all\n", what)
+	}
+}
+
+// note keeps what became of a row, and tells of it if it needs a person. It returns
+// why the row was refused, or "".
+func (in *importer) note(got *imported, line int, r enqueue.Result) (refused string) {
 	got.rows++
-	ref := r.Job.Ref()
-	first, twin := in.index[ref]
+	at, ref := place{got.name, line}, r.Job.Ref()
 	switch r.Status {
 	case enqueue.StatusInvalid:
 		got.bad++
-		fmt.Fprintln(in.stderr, r.Err)
-		return
+		got.reasons.count(at, r.Err)
+		in.list(&got.listed, "bad rows", "%v", r.Err)
+		return whyRefused(r.Err)
 	case enqueue.StatusConflict:
 		got.conflicts++
-		switch conflict, _ := errors.AsType[*enqueue.ConflictError](r.Err); {
-		case twin:
-			fmt.Fprintf(in.stderr, "%s: same job as %s (%s), but another request; correct one of the two, or give it a job_id of its own\n", at, in.jobs[first].at.from(at.file), ref)
-		case conflict != nil && conflict.Err != nil:
-			fmt.Fprintf(in.stderr, "%s: job %s is there already, and cannot be compared: %v\n", at, ref, conflict.Err)
-		default:
-			fmt.Fprintf(in.stderr, "%s: job %s is there already (%s) with another request; correct the row, or give it a job_id of its own\n", at, ref, r.State)
+		why := in.conflict(at, r)
+		in.list(&got.listed, "bad rows", "%s: %s", at, why)
+		return fmt.Sprintf("line %d: %s", line, why)
+	case enqueue.StatusKnown:
+		if first, _, twin := in.seen.find(ref); twin {
+			got.twice++
+			in.list(&got.noted, "rows that are the same as one before", "%s: note: same row as %s; it is one job", at, first.from(at.file))
+			return ""
 		}
-		return
+		got.known[r.State]++
 	case enqueue.StatusQueued:
 		got.queued++
 		got.lanes[ref.Account]++
-	case enqueue.StatusKnown:
-		if twin {
-			got.twice++
-			fmt.Fprintf(in.stderr, "%s: note: same row as %s; it is one job\n", at, in.jobs[first].at.from(at.file))
-			return
-		}
-		got.known[r.State]++
 	}
-	// The row's own text is let go of: these may be many.
-	ref = tasks.Ref{Account: strings.Clone(ref.Account), ID: strings.Clone(ref.ID)}
-	in.index[ref] = len(in.jobs)
-	in.jobs = append(in.jobs, followed{ref: ref, at: at, state: r.State})
+	in.seen.add(ref, line, in.digest(r.Job))
+	in.accepted++
+	if !got.accounts[ref.Account] {
+		got.accounts[strings.Clone(ref.Account)] = true
+	}
+	if in.follow {
+		// The row's own text is let go of: these may be many.
+		ref = tasks.Ref{Account: strings.Clone(ref.Account), ID: strings.Clone(ref.ID)}
+		in.jobs = append(in.jobs, followed{ref: ref, at: at, state: r.State})
+	}
+	return ""
 }
 
-func (r *imported) accepted() bool { return r.queued+r.known.sum() > 0 }
+// conflict says whose job ID a row has.
+func (in *importer) conflict(at place, r enqueue.Result) string {
+	ref := r.Job.Ref()
+	first, _, twin := in.seen.find(ref)
+	switch conflict, _ := errors.AsType[*enqueue.ConflictError](r.Err); {
+	case twin:
+		return fmt.Sprintf("same job as %s (%s), but another request; correct one of the two, or give it a job_id of its own", first.from(at.file), ref)
+	case conflict != nil && conflict.Err != nil:
+		return fmt.Sprintf("job %s is there already, and cannot be compared: %v", ref, conflict.Err)
+	}
+	return fmt.Sprintf("job %s is there already (%s) with another request; correct the row, or give it a job_id of its own", ref, r.State)
+}
+
+// whyRefused is a row's error without the file's name, which is the reader's own.
+func whyRefused(err error) string {
+	if bad, ok := errors.AsType[*enqueue.RowError](err); ok {
+		return (&enqueue.RowError{Line: bad.Line, Problems: bad.Problems}).Error()
+	}
+	return err.Error()
+}
+
+// somethingAccepted says whether a row of the file is a job now.
+func (r *imported) somethingAccepted() bool { return r.queued+r.known.sum() > 0 }
+
+// refused says whether a row of the file is not.
+func (r *imported) refused() bool { return r.bad+r.conflicts > 0 }
+
+// giveBack are the arguments with which the refused rows are enqueued once they are
+// corrected.
+func (r *imported) giveBack() string {
+	args := word(r.rejected)
+	if more := r.reading.rowArgs(); more != "" {
+		args += " " + more
+	}
+	if r.options.Priority != "" {
+		args += " --priority " + string(r.options.Priority)
+	}
+	return args
+}
 
 // print tells what became of a file's rows.
 func (r *imported) print(w io.Writer, dry bool) {
-	fmt.Fprintf(w, "%s, batch %s\n", plain(r.name), plain(r.batch))
+	fmt.Fprint(w, plain(r.name))
+	if r.found.Format != "" {
+		fmt.Fprintf(w, " (%s)", plain(r.found.Format))
+	}
+	fmt.Fprintf(w, ", batch %s\n", plain(r.batch))
+	if len(r.found.Ignored) > 0 {
+		fmt.Fprintf(w, "  left out: %s\n", plain(strings.Join(r.found.Ignored, ", ")))
+	}
 	lines := []countLine{{r.rows, "rows"}, {r.queued, "queued"}}
 	if r.rows == 1 {
 		lines[0].text = "row"
 	}
+	not := "not queued: "
 	if dry {
-		lines[1].text = "good"
+		lines[1].text, not = "valid", ""
 	}
 	for _, s := range tasks.States() {
 		lines = append(lines, countLine{r.known[s], already(s)})
 	}
 	lines = append(lines,
 		countLine{r.twice, "the same as a row before (noted above)"},
-		countLine{r.conflicts, "not queued: another request under the same job ID (listed above)"},
-		countLine{r.bad, "not queued: bad (listed above)"},
+		countLine{r.conflicts, not + "another request under the same job ID (listed above)"},
+		countLine{r.bad, not + "bad (listed above)"},
 	)
 	printCounts(w, lines)
+	if r.bad > 0 && (dry || r.bad > mostListed) {
+		r.reasons.print(w)
+	}
+	if r.rejected != "" {
+		fmt.Fprintf(w, "  The rows that were refused are in %s, each with why. Correct them there,\n  and enqueue that file: camsq enqueue %s\n", plain(r.rejected), r.giveBack())
+	}
 }
 
 // already says of jobs that were sent before where they stand.

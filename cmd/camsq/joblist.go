@@ -44,7 +44,7 @@ func (p *program) failedCommand() *cobra.Command {
 		Long: `failed counts the jobs that ended without an instance, and lists the newest. None is ever
 left out: they are there for as long as records are kept (CAMSQ_KEEP). camsq retry puts
 them back. With --callbacks it lists the callbacks that were given up; their code is the
-reason why the last try failed.
+reason why the last try failed. Those of completed batches stand there as ACCOUNT/BATCH#NUMBER.
 
 ` + listHelp,
 		Example: `  camsq failed --code camsq.TriesSpent --all
@@ -176,6 +176,8 @@ func (p *program) printJobs(ctx context.Context, n *node, list jobList, o listOp
 // jobList is a list of jobs that wait for a person, and what is told of each.
 type jobList struct {
 	list ledger.List
+	// batches is the list of completions that belongs to it, or "": see [asJob].
+	batches ledger.List
 	// one is what the list holds, as in "3 failed jobs".
 	one string
 	// there says whether a job still belongs into the list.
@@ -195,13 +197,25 @@ func listOfState(s tasks.State) jobList {
 
 func listOfDeadCallbacks() jobList {
 	return jobList{
-		list: ledger.DeadCallbacks, one: "dead callback",
+		list: ledger.DeadCallbacks, batches: ledger.DeadBatches, one: "dead callback",
 		there: func(r tasks.Record) bool { return r.Callback.State == tasks.CallbackDead },
 		code:  func(r tasks.Record) string { return r.Callback.Reason },
 		message: func(r tasks.Record) string {
-			return string(r.State.EventType()) + ", not taken in " + tries(r.Callback.Tries)
+			event := r.State.EventType()
+			if r.State == batchCompleted {
+				event = tasks.EventBatchCompleted
+			}
+			return string(event) + ", not taken in " + tries(r.Callback.Tries)
 		},
 	}
+}
+
+// asJob makes a job of a completed batch, so that a list can hold both. Its ID is
+// "batch#completion", which no job's is.
+func asJob(c tasks.Completion) tasks.Record {
+	r := tasks.Record{State: batchCompleted, Since: c.Facts.Completed, Now: c.Facts.Completed}
+	r.Account, r.ID, r.Batch, r.Callback = c.Account, c.Key(), c.Batch, c.Callback
+	return r
 }
 
 func tries(n int) string {

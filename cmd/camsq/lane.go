@@ -188,6 +188,15 @@ func (f laneFacts) status() laneStatus {
 
 // notes are what a person should know of the lane.
 func (f laneFacts) notes() []string {
+	out := f.holds()
+	if f.lowered() || f.Limit > 0 {
+		out = append(out, "goes at "+f.pace())
+	}
+	return out
+}
+
+// holds are why the lane makes no new call, if it does not.
+func (f laneFacts) holds() []string {
 	var out []string
 	if p := f.Pause; p != nil {
 		why := ""
@@ -199,9 +208,6 @@ func (f laneFacts) notes() []string {
 	if t := f.Trip; t != nil {
 		out = append(out, fmt.Sprintf("the API has refused %s for %s (%s: %s), %s; %s; camsq resume %s tries it at once",
 			t.Action, span(f.Now.Sub(t.Since)), plain(t.Code), clip(plain(t.Message), 160), plural(int64(t.Probes), "call"), f.nextProbe(), f.Account))
-	}
-	if f.lowered() || f.Limit > 0 {
-		out = append(out, "goes at "+f.pace())
 	}
 	return out
 }

@@ -32,8 +32,8 @@ those that are named (ID or ACCOUNT/ID), or all that match. A job of which a cal
 without an answer is looked up first: an instance that turned up late is taken, not made twice.
 The new outcome is told to the webhook as an event of its own.
 
-With --callbacks it replays callbacks that were given up instead; --code is then the reason
-that camsq failed --callbacks shows.
+With --callbacks it replays callbacks that were given up instead, as camsq failed --callbacks
+lists them, those of batches too; --code is then the reason that is shown there.
 
 Exit codes: 0 all were put back; 1 some could not be, and stderr says why; 2 wrong usage;
 3 Redis did not answer.`,
@@ -69,7 +69,7 @@ func (p *program) retry(cmd *cobra.Command, names []string, o retryOptions) erro
 	defer n.close()
 	w := &work{program: p, node: n, list: listOfState(tasks.StateFailed), do: n.operator(p).Retry, done: "put back into the queue"}
 	if o.callbacks {
-		w.list, w.do, w.done = listOfDeadCallbacks(), n.operator(p).Replay, "to be told again"
+		w.list, w.do, w.done = listOfDeadCallbacks(), n.replay(p), "to be told again"
 	}
 	if many {
 		return w.all(cmd.Context(), o.filter)
@@ -159,6 +159,10 @@ func (w *work) cancelBatch(ctx context.Context, s filter) error {
 	if counts == nil {
 		return &exitError{exitSomeFailed, fmt.Errorf("there is no batch %q%s", s.batch, filter{account: s.account})}
 	}
+	if unsettled(counts) == 0 {
+		fmt.Fprintf(w.stdout, "There is nothing left to withdraw%s: %s.\n", s, counts)
+		return nil
+	}
 	if err := w.all(ctx, s); err != nil {
 		return err
 	}
@@ -192,10 +196,13 @@ func (n *node) batch(ctx context.Context, s filter) (tally, error) {
 		if err != nil {
 			return nil, n.noAnswer(ctx, err)
 		}
-		for state, count := range counts {
-			if sum == nil {
-				sum = tally{}
-			}
+		if counts == nil {
+			continue
+		}
+		if sum == nil {
+			sum = tally{}
+		}
+		for state, count := range counts.Jobs {
 			sum[state] += count
 		}
 	}
@@ -289,6 +296,32 @@ func (p *program) resolve(cmd *cobra.Command, name string, o resolveOptions) err
 	return nil
 }
 
+// replay replays the callbacks of jobs and of batches.
+func (n *node) replay(p *program) func(context.Context, ...tasks.Ref) []error {
+	o := n.operator(p)
+	return func(ctx context.Context, refs ...tasks.Ref) []error {
+		var batches []tasks.BatchRef
+		var jobs []tasks.Ref
+		for _, ref := range refs {
+			if batch, err := tasks.ParseBatchRef(ref.String()); err == nil {
+				batches = append(batches, batch)
+			} else {
+				jobs = append(jobs, ref)
+			}
+		}
+		ofBatches, ofJobs := o.ReplayBatches(ctx, batches...), o.Replay(ctx, jobs...)
+		errs := make([]error, len(refs))
+		for i, ref := range refs {
+			from := &ofJobs
+			if _, err := tasks.ParseBatchRef(ref.String()); err == nil {
+				from = &ofBatches
+			}
+			errs[i], *from = (*from)[0], (*from)[1:]
+		}
+		return errs
+	}
+}
+
 func (n *node) operator(p *program) worker.Operator {
 	return worker.Operator{
 		Ledger: n.ledger, Queue: n.client,
@@ -352,7 +385,7 @@ func (w *work) named(ctx context.Context, names []string) error {
 	var refs []tasks.Ref
 	failed := false
 	for _, name := range names {
-		job, err := w.node.oneJob(ctx, name, w.orBatch)
+		ref, err := w.find(ctx, name)
 		if ends(ctx, err) {
 			return err
 		}
@@ -361,7 +394,7 @@ func (w *work) named(ctx context.Context, names []string) error {
 			fmt.Fprintln(w.stderr, "camsq:", err)
 			continue
 		}
-		if ref := (tasks.Ref{Account: job.Account, ID: job.ID}); !slices.Contains(refs, ref) {
+		if !slices.Contains(refs, ref) {
 			refs = append(refs, ref)
 		}
 	}
@@ -380,6 +413,21 @@ func (w *work) named(ctx context.Context, names []string) error {
 		return errSomeFailed
 	}
 	return nil
+}
+
+// find finds the one job of a name, or the completed batch if the list has such.
+func (w *work) find(ctx context.Context, name string) (tasks.Ref, error) {
+	if batch, err := tasks.ParseBatchRef(name); err == nil && w.list.batches != "" {
+		switch _, err := w.node.ledger.Completion(ctx, batch); {
+		case isNotFound(err):
+			return tasks.Ref{}, &exitError{exitSomeFailed, fmt.Errorf("there is no completed batch %q", name)}
+		case err != nil:
+			return tasks.Ref{}, w.node.refusal(ctx, err)
+		}
+		return tasks.Ref{Account: batch.Account, ID: batch.Key()}, nil
+	}
+	job, err := w.node.oneJob(ctx, name, w.orBatch)
+	return tasks.Ref{Account: job.Account, ID: job.ID}, err
 }
 
 // ends says whether an error is not about one job.

@@ -239,7 +239,7 @@ func TestAFileBecomesInstancesOnceInSeparateProcesses(t *testing.T) {
 			t.Errorf("%s: %d instances, want %d", name, got, want)
 		}
 	}
-	eventually(t, "every outcome is told", func() bool { n, _, _ := w.events.counts(); return n == len(rows) })
+	eventually(t, "every outcome and the batch are told", func() bool { n, _, _ := w.events.counts(); return n == len(rows)+1 })
 	if v := w.cloud.Violations(); len(v) > 0 {
 		t.Errorf("the cloud complains: %q", v)
 	}
@@ -283,7 +283,7 @@ func tenantNames(t *testing.T) []string {
 	defer f.Close()
 	var names []string
 	seen := map[string]bool{}
-	for row, err := range enqueue.ReadCSV(f, enqueue.CSVOptions{File: "tenants.csv"}) {
+	for row, err := range enqueue.ReadRows(f, enqueue.ReadOptions{File: "tenants.csv"}) {
 		if err == nil && !seen[row.Job.ID] {
 			seen[row.Job.ID] = true
 			names = append(names, row.Job.Request.InstanceName)

@@ -16,7 +16,7 @@ import (
 // progress shows how far the followed jobs are: a bar on a terminal, a line now
 // and then elsewhere.
 type progress interface {
-	show(tally)
+	show(tally, *outlook)
 	// say puts a line beside it.
 	say(string)
 	// close takes away what should not stay.
@@ -59,14 +59,14 @@ type lines struct {
 	shown       int64 // the tenth that was printed last
 }
 
-func (l *lines) show(t tally) {
-	done, total := t.done(), t.sum()
+func (l *lines) show(t tally, o *outlook) {
+	done, total := t.done(), max(t.sum(), 1)
 	tenth, since := done*10/total, time.Since(l.last)
 	if done < total && since < lineEvery || tenth == l.shown && since < lineLeast {
 		return
 	}
 	l.shown, l.last = tenth, time.Now()
-	fmt.Fprintf(l.w, "%s of %s ended after %s: %s\n", thousands(done), thousands(total), span(time.Since(l.begin)), t)
+	fmt.Fprintf(l.w, "%s of %s ended after %s: %s%s\n", thousands(done), thousands(total), span(time.Since(l.begin)), t, o)
 }
 
 func (l *lines) say(text string) { fmt.Fprintln(l.w, text) }
@@ -95,7 +95,7 @@ func newBar(w io.Writer, total int, width func() int) *bar {
 
 // show puts first what matters most: a narrow terminal cuts the rest off, since
 // a line that wraps could not be taken back.
-func (b *bar) show(t tally) {
+func (b *bar) show(t tally, o *outlook) {
 	var parts []string
 	for _, s := range []tasks.State{
 		tasks.StateCreated, tasks.StateFailed, tasks.StateHeld, tasks.StateCancelled,
@@ -105,10 +105,13 @@ func (b *bar) show(t tally) {
 			parts = append(parts, thousands(t[s])+" "+string(s))
 		}
 	}
-	text := strings.Join(parts, ", ")
+	text := o.short() + strings.Join(parts, ", ")
 	// The bar itself gives way to the text, but not its count and its clock.
 	room := b.width() - len(fmt.Sprintf("100%% || (%d/%[1]d) [99h59m59s]   ", t.sum()))
 	b.Describe(text[:min(len(text), max(0, room))])
+	if sum := t.sum(); sum != b.GetMax64() {
+		b.ChangeMax64(sum) // more jobs of a batch have come
+	}
 	_ = b.Set64(t.done())
 }
 

@@ -125,7 +125,8 @@ func (w *world) stands(t *testing.T, ids []string) map[string]stand {
 	return out
 }
 
-// told lists the types of each job's events, and whether the instance was adopted.
+// told lists the types of each job's events, and whether the instance was adopted;
+// those of batches under no job.
 func (r *hookReceiver) told(t *testing.T) map[string][]string {
 	t.Helper()
 	r.mu.Lock()
@@ -188,7 +189,7 @@ func TestTheSameFileAgainHealsARedisThatForgotEverything(t *testing.T) {
 			}
 			before := w.stands(t, ids)
 			calls := w.cloud.Calls("CreateInstance")
-			eventually(t, "every outcome is told", func() bool { n, _, _ := w.events.counts(); return n == len(ids) })
+			eventually(t, "every outcome and the batch are told", func() bool { n, _, _ := w.events.counts(); return n == len(ids)+1 })
 
 			w.redis.Restart()
 			if lost := w.stands(t, ids); len(lost) > 0 {
@@ -198,7 +199,7 @@ func TestTheSameFileAgainHealsARedisThatForgotEverything(t *testing.T) {
 			if code := again.exit(time.Minute); code != tt.code {
 				t.Errorf("the same file again: exit code %d, want %d\n%s", code, tt.code, again.output())
 			}
-			want, events := map[string]stand{}, map[string][]string{}
+			want, events := map[string]stand{}, map[string][]string{"": {"batch.completed", "batch.completed"}}
 			for _, id := range ids {
 				o := tt.want
 				if o.Adopted {
@@ -209,7 +210,7 @@ func TestTheSameFileAgainHealsARedisThatForgotEverything(t *testing.T) {
 			if diff := cmp.Diff(want, w.stands(t, ids)); diff != "" {
 				t.Errorf("outcomes (-want +got):\n%s", diff)
 			}
-			eventually(t, "every new outcome is told", func() bool { n, _, _ := w.events.counts(); return n == 2*len(ids) })
+			eventually(t, "every new outcome and the batch are told", func() bool { n, _, _ := w.events.counts(); return n == 2*len(ids)+2 })
 			if diff := cmp.Diff(events, w.events.told(t)); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
 			}

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -25,8 +25,8 @@ func (p *program) resultsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "results FILE",
 		Short: "Write a file's rows again, each with its outcome",
-		Long: `results writes the rows of a CSV file that was enqueued, in their order and with all their
-columns, and adds: job, state, instance_id, code, message, request_id, tries, finished_at, callback.
+		Long: `results writes the rows of a file that was enqueued, in their order and with all their columns,
+and adds: job, state, instance_id, code, message, request_id, tries, finished_at, callback.
 finished_at is in UTC. state is one of
 
   created, failed, held, cancelled, queued, calling, uncertain   as in camsq status --help
@@ -35,13 +35,17 @@ finished_at is in UTC. state is one of
   unknown     there is no such job: the row was never enqueued, or ended longer ago than records are kept
   unreadable  there is a record, and this camsq or its data key cannot read it
 
-The file begins with a UTF-8 mark, so that Excel reads it right. A cell that begins with
-= + - @ or a tab gets an apostrophe in front, so that no spreadsheet takes it for a formula.
+It reads whatever enqueue reads; give it the same --map, --set and so on. The name behind -o says
+what is written: .csv, .xlsx, or .jsonl (a line of JSON for each row, with the row as it was under
+"row"). CSV begins with a UTF-8 mark and has the separators of the file that was read, so that Excel
+opens it right; a cell that begins with = + - @, a tab or a line end gets an apostrophe in front, so
+that no spreadsheet takes it for a formula. The cells of a workbook are texts and need none.
 With -o the file is there once it is complete, and only its owner may read it.
 
 Exit codes: 0 it was written, whatever the outcomes; 1 stopped with Ctrl-C; 2 wrong usage, or a
 file that cannot be understood (the rows before that place are written); 3 Redis did not answer.`,
 		Example: `  camsq results tenants.csv -o outcomes.csv
+  camsq results customers.xlsx -o outcomes.xlsx --only failed,unfinished
   camsq results tenants.csv --only failed,rejected`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -52,15 +56,17 @@ file that cannot be understood (the rows before that place are written); 3 Redis
 		RunE: func(cmd *cobra.Command, args []string) error { return p.results(cmd, args[0], o) },
 	}
 	f := cmd.Flags()
+	f.SortFlags = false
 	f.StringVarP(&o.output, "output", "o", "", "`file` to write (default: standard output)")
 	f.StringSliceVar(&o.only, "only", nil, "`states` of the rows to write, separated by commas; unfinished stands for queued,calling,uncertain,held")
-	f.StringVar(&o.account, "account", "", "`name` of the account of rows that name none, as it was for enqueue")
+	o.reading.addFlags(f)
 	return cmd
 }
 
 type resultsOptions struct {
-	output, account string
-	only            []string
+	output  string
+	only    []string
+	reading reading
 }
 
 func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) error {
@@ -72,8 +78,9 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 	if err != nil {
 		return err
 	}
+	defer spareMemory()()
 	// The batch plays no part in what a row's job is.
-	files, err := sources([]string{path}, "results", o.account, c)
+	files, err := sources([]string{path}, "results", o.reading, c)
 	if err != nil {
 		return err
 	}
@@ -85,23 +92,31 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 	if err := n.reach(cmd.Context()); err != nil {
 		return err
 	}
-	out, err := openOutput(o.output, path, p.stdout)
+	out, err := openOutput("-o", o.output, path, p.stdout)
 	if err != nil {
 		return err
 	}
-	w := &resultsWriter{ledger: n.ledger, csv: csv.NewWriter(out), raw: out, wanted: wanted}
+	w := &resultsWriter{ledger: n.ledger, wanted: wanted}
+	if w.out, err = newRowWriter(o.output, out, func() rune { return w.found.Delimiter }); err != nil {
+		out.discard()
+		return err
+	}
 	err = w.file(cmd.Context(), files[0], p.stdin)
 	_, ends := errors.AsType[*enqueue.FileError](err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		err = &exitError{exitSomeFailed, errors.New("stopped; the results are not complete")}
 	case ends:
-		err = usage("%w", err)
+		err = usage("%w", fileFault(err))
 	}
 	// The rows before a broken place are worth having; a file without any is not.
 	if err != nil && !(ends && w.began) {
 		out.discard()
 		return err
+	}
+	if endErr := w.out.end(); endErr != nil {
+		out.discard()
+		return writeError(endErr)
 	}
 	if saveErr := out.save(); saveErr != nil {
 		return usage("writing the results: %w", saveErr)
@@ -145,76 +160,133 @@ func joinStates(states []tasks.State) string {
 // resultsWriter writes rows with their outcomes.
 type resultsWriter struct {
 	ledger records
-	csv    *csv.Writer
-	raw    io.Writer
+	out    rowWriter
 	wanted map[tasks.State]bool
+	found  enqueue.Found
 	began  bool
 }
 
-type inputRow struct {
-	enqueue.Row
-	err error
+// resultPage is some rows in order, whose outcomes are looked up beside the
+// reading of those after them.
+type resultPage struct {
+	rows     []enqueue.Row
+	outcomes []outcome
+	err      error
+	done     chan struct{}
 }
 
-// file goes through a file in pages.
+// pagesAhead is how many pages are looked up at once.
+const pagesAhead = 4
+
+// file goes through a file: one goroutine reads it, some look its jobs up, and the
+// rows are written here, in their order. Its error may be the [*enqueue.FileError]
+// that ended the file.
 func (w *resultsWriter) file(ctx context.Context, s source, stdin io.Reader) error {
+	ctx, stop := context.WithCancel(ctx) // which ends the reading too
+	defer stop()
 	in, err := s.open(ctx, stdin)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	var page []inputRow
-	for row, err := range s.rows(in) {
-		if _, ends := errors.AsType[*enqueue.FileError](err); ends {
-			if pageErr := w.page(ctx, page); pageErr != nil {
-				return pageErr
+	pages := make(chan *resultPage, pagesAhead)
+	var ended error // of the reading; it may be looked at once pages is closed
+	go func() {
+		defer close(pages)
+		ended = w.read(ctx, s, in, pages)
+	}()
+	defer func() {
+		stop()
+		for range pages { // the reader has let go of the file once this is over
+		}
+	}()
+	for page := range pages {
+		<-page.done
+		if page.err != nil {
+			return page.err
+		}
+		for i, r := range page.rows {
+			if err := w.row(r, page.outcomes[i]); err != nil {
+				return writeError(err)
 			}
-			return err
 		}
-		if page = append(page, inputRow{row, err}); len(page) < pageSize {
-			continue
+		if err := w.out.flush(); err != nil {
+			return writeError(err)
 		}
-		if err := w.page(ctx, page); err != nil {
-			return err
-		}
-		page = page[:0]
 	}
-	return w.page(ctx, page)
+	return ended
 }
 
-// page looks up the jobs of some rows, account by account, and writes the rows.
-func (w *resultsWriter) page(ctx context.Context, rows []inputRow) error {
-	ids := map[string][]string{}
-	for _, r := range rows {
-		if r.err == nil {
-			ids[r.Job.Account] = append(ids[r.Job.Account], r.Job.ID)
+// read sends the rows of a file on in pages, each with a goroutine that looks its
+// jobs up.
+func (w *resultsWriter) read(ctx context.Context, s source, in io.Reader, pages chan<- *resultPage) error {
+	page := &resultPage{done: make(chan struct{})}
+	send := func() bool {
+		go func(page *resultPage) {
+			defer close(page.done)
+			page.err = w.look(ctx, page)
+		}(page)
+		select {
+		case pages <- page:
+		case <-ctx.Done():
+			return false
+		}
+		page = &resultPage{done: make(chan struct{})}
+		return true
+	}
+	for row, err := range s.rows(in, w.once) {
+		if _, ends := errors.AsType[*enqueue.FileError](err); ends {
+			send()
+			return cmp.Or(ctx.Err(), err)
+		}
+		page.rows = append(page.rows, row)
+		page.outcomes = append(page.outcomes, rejection(err))
+		if len(page.rows) == pageSize && !send() {
+			return ctx.Err()
 		}
 	}
-	found := map[string][]ledger.Found{}
+	send()
+	return ctx.Err()
+}
+
+// once keeps what the file was found to be when its header was read: later the rows
+// are being written, and nobody may change it.
+func (w *resultsWriter) once(f enqueue.Found) {
+	if w.found.Format == "" {
+		w.found = f
+	}
+}
+
+// rejection is the outcome of a row that is no job.
+func rejection(err error) outcome {
+	o := outcome{state: rowRejected}
+	if bad, ok := errors.AsType[*enqueue.RowError](err); ok {
+		o.message = (&enqueue.RowError{Line: bad.Line, Problems: bad.Problems}).Error()
+	}
+	return o
+}
+
+// look finds the outcomes of a page's jobs, account by account.
+func (w *resultsWriter) look(ctx context.Context, page *resultPage) error {
+	ids, at := map[string][]string{}, map[string][]int{}
+	for i, r := range page.rows {
+		if account := r.Job.Account; account != "" { // a job that is valid has one
+			ids[account], at[account] = append(ids[account], r.Job.ID), append(at[account], i)
+		}
+	}
 	for account, list := range ids {
-		var err error
-		if found[account], err = w.ledger.GetMany(ctx, account, list); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
+		found, err := w.ledger.GetMany(ctx, account, list)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
 			return unreachable("Redis stopped answering; the results are not complete: %w", err)
 		}
-	}
-	for _, r := range rows {
-		o := outcome{state: rowRejected}
-		if r.err == nil {
-			account := r.Job.Account
-			o = outcomeOf(r.Job, found[account][0])
-			found[account] = found[account][1:]
-		} else if bad, ok := errors.AsType[*enqueue.RowError](r.err); ok {
-			o.message = (&enqueue.RowError{Line: bad.Line, Problems: bad.Problems}).Error()
-		}
-		if err := w.row(r.Row, o); err != nil {
-			return err
+		for n, i := range at[account] {
+			page.outcomes[i] = outcomeOf(page.rows[i].Job, found[n])
 		}
 	}
-	w.csv.Flush()
-	return writeError(w.csv.Error())
+	return nil
 }
 
 // outcome is what is added to a row.
@@ -259,10 +331,7 @@ func outcomeOf(job tasks.Job, f ledger.Found) outcome {
 func (w *resultsWriter) row(r enqueue.Row, o outcome) error {
 	if !w.began {
 		w.began = true
-		if _, err := io.WriteString(w.raw, "\ufeff"); err != nil {
-			return writeError(err)
-		}
-		if err := w.write(slices.Concat(r.Header, outcomeColumns())); err != nil {
+		if err := w.out.begin(r.Header, outcomeColumns()); err != nil {
 			return err
 		}
 	}
@@ -273,14 +342,7 @@ func (w *resultsWriter) row(r enqueue.Row, o outcome) error {
 	// under its own columns.
 	cells := make([]string, len(r.Header))
 	copy(cells, r.Cells)
-	return w.write(append(cells, o.cells()...))
-}
-
-func (w *resultsWriter) write(cells []string) error {
-	for i, c := range cells {
-		cells[i] = noFormula(c)
-	}
-	return writeError(w.csv.Write(cells))
+	return w.out.row(cells, o.cells())
 }
 
 func writeError(err error) error {
@@ -288,14 +350,6 @@ func writeError(err error) error {
 		return usage("writing the results: %w", err)
 	}
 	return nil
-}
-
-// noFormula keeps a spreadsheet from running what a customer typed (OWASP, "CSV Injection").
-func noFormula(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
 }
 
 // output is where the results go: a file that takes its name once it is
@@ -306,7 +360,8 @@ type output struct {
 	name string
 }
 
-func openOutput(name, input string, stdout io.Writer) (*output, error) {
+// openOutput opens what a flag names. The input may be "".
+func openOutput(flag, name, input string, stdout io.Writer) (*output, error) {
 	if name == "" || name == "-" {
 		return &output{Writer: stdout}, nil
 	}
@@ -314,16 +369,16 @@ func openOutput(name, input string, stdout io.Writer) (*output, error) {
 	if err == nil && !info.Mode().IsRegular() {
 		f, err := os.OpenFile(name, os.O_WRONLY, 0)
 		if err != nil {
-			return nil, usage("-o: %w", err)
+			return nil, usage("%s: %w", flag, err)
 		}
 		return &output{Writer: f}, nil
 	}
 	if in, inErr := os.Stat(input); err == nil && inErr == nil && os.SameFile(in, info) {
-		return nil, usage("-o %s is the input itself; name another file", name)
+		return nil, usage("%s %s is the input itself; name another file", flag, name)
 	}
 	temp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*") // mode 0600: it holds what customers gave
 	if err != nil {
-		return nil, usage("-o: %w", err)
+		return nil, usage("%s: %w", flag, err)
 	}
 	return &output{Writer: temp, temp: temp, name: name}, nil
 }

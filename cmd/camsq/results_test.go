@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/csv"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -92,13 +93,6 @@ func TestOnlyChoosesRowsByState(t *testing.T) {
 }
 
 func TestNoCellBecomesAFormula(t *testing.T) {
-	for cell, want := range map[string]string{
-		"": "", "a=b": "a=b", "=1": "'=1", "+1": "'+1", "-1": "'-1", "@a": "'@a", "\tx": "'\tx", "\rx": "'\rx", "'=1": "'=1", "渠道": "渠道",
-	} {
-		if got := noFormula(cell); got != want {
-			t.Errorf("noFormula(%q) = %q, want %q", cell, got, want)
-		}
-	}
 	d := newDesk(t)
 	d.write("f.csv", many(1))
 	d.run("enqueue", "f.csv")
@@ -167,7 +161,7 @@ func TestAResultFileIsThereOnceItIsComplete(t *testing.T) {
 	}
 	d.write("bad.csv", "ChannelType,Name\nVIBER,a\n")
 	code, out, errs = d.run("results", "bad.csv", "-o", "out.csv")
-	said(t, "bad header", code, 2, out+errs, `camsq: bad.csv:1: column 2 "Name" is not known; remove it, or name it metadata.KEY to get it back with the result`+"\n")
+	said(t, "bad header", code, 2, out+errs, `camsq: bad.csv:1: column 2 "Name" is not known; is it InstanceName? If not, remove it, or name it metadata.KEY to get it back with the result (or give it a known name: --map Name=NAME; or leave out what is not known: --ignore-unknown)`+"\n")
 	if got := d.read("out.csv"); got != want {
 		t.Error("a file that cannot be understood has replaced the results")
 	}
@@ -203,5 +197,16 @@ func TestResultsNeedOneFile(t *testing.T) {
 	for _, args := range [][]string{{"results"}, {"results", "a.csv", "b.csv"}} {
 		code, out, errs := d.run(args...)
 		said(t, "complaint", code, 2, out+errs, "camsq: results needs one file, the one that was enqueued, or - for standard input\n")
+	}
+}
+
+func TestResultsEndWhenRedisGoesAwayThoughMoreRowsMayCome(t *testing.T) {
+	d := newDesk(t)
+	silent, hold := io.Pipe()
+	defer hold.Close()
+	in := io.MultiReader(then(d.mini.Close), strings.NewReader(many(600)), silent)
+	code, out, errs := d.runWith(t.Context(), in, "results", "-")
+	if code != 3 || out != "" || !strings.HasPrefix(errs, "camsq: Redis stopped answering; the results are not complete: ") {
+		t.Errorf("exit %d, %q, %q", code, out, errs)
 	}
 }

@@ -19,7 +19,7 @@ import (
 const lastBatches = 5
 
 func (p *program) statusCommand() *cobra.Command {
-	asJSON := false
+	asJSON, wait := false, false
 	cmd := &cobra.Command{
 		Use:   "status [JOB|BATCH]",
 		Short: "Show where everything, a job, or a batch stands",
@@ -33,14 +33,24 @@ func (p *program) statusCommand() *cobra.Command {
   failed     has no instance and is not tried again by itself: camsq failed
   cancelled  was withdrawn
 
-Exit codes: 0 it was found, however it stands; 1 there is no such job or batch;
-2 wrong usage; 3 Redis did not answer.`,
+Of a batch it tells besides why jobs failed, how long the rest needs at the account's pace in
+force, and whether it was completed: its producer has sent the last job (camsq enqueue says so at
+the end of a file), and every job has ended, also those that were held. With --wait it follows the
+batch until no job of it goes further by itself.
+
+Exit codes: 0 it was found, however it stands; 1 there is no such job or batch, or, with --wait,
+some jobs have no instance in the end, or the wait was stopped with Ctrl-C; 2 wrong usage;
+3 Redis did not answer.`,
 		Example: `  camsq status
   camsq status tenants
+  camsq status --wait tenants
   camsq status --json default/order-7`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usage("status takes one job or batch, and here are %d", len(args))
+			}
+			if wait && len(args) == 0 {
+				return usage("--wait needs a batch to follow: camsq status --wait BATCH")
 			}
 			return nil
 		},
@@ -53,10 +63,14 @@ Exit codes: 0 it was found, however it stands; 1 there is no such job or batch;
 			if len(args) == 0 {
 				return p.overview(cmd.Context(), n, asJSON)
 			}
+			if wait {
+				return p.waitFor(cmd.Context(), n, args[0], asJSON)
+			}
 			return p.statusOf(cmd.Context(), n, args[0], asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&wait, "wait", false, "follow it until nothing goes further by itself; Ctrl-C stops following, not the jobs")
 	return cmd
 }
 
@@ -80,13 +94,6 @@ type callbackCounts struct {
 	Owed              int64 `json:"owed"`
 	OldestOwedSeconds int64 `json:"oldest_owed_seconds"`
 	Dead              int64 `json:"dead"`
-}
-
-// batchStatus is one batch of one account. Its JSON is public.
-type batchStatus struct {
-	Batch   string `json:"batch"`
-	Account string `json:"account"`
-	Jobs    tally  `json:"jobs"`
 }
 
 func (p *program) overview(ctx context.Context, n *node, asJSON bool) error {
@@ -133,12 +140,12 @@ func (n *node) accountStatus(ctx context.Context, name string) (accountStatus, e
 		return accountStatus{}, err
 	}
 	for _, batch := range names {
-		jobs, err := n.ledger.Batch(ctx, name, batch)
+		b, err := n.ledger.Batch(ctx, name, batch)
 		if err != nil {
 			return accountStatus{}, err
 		}
-		if jobs != nil {
-			s.Batches = append(s.Batches, batchStatus{Batch: batch, Account: name, Jobs: jobs})
+		if b != nil {
+			s.Batches = append(s.Batches, newBatchStatus(b))
 		}
 	}
 	return s, nil
@@ -247,23 +254,20 @@ func (p *program) statusOf(ctx context.Context, n *node, name string, asJSON boo
 	if err != nil {
 		return n.noAnswer(ctx, err)
 	}
-	accounts, err := n.accounts(ctx)
+	found, err := n.batchesOf(ctx, name)
 	if err != nil {
 		return n.noAnswer(ctx, err)
 	}
+	if len(jobs)+len(found) == 0 {
+		return n.nothing(ctx, name)
+	}
 	batches := []batchStatus{}
-	for _, account := range accounts {
-		count, err := n.ledger.Batch(ctx, account, name)
+	for _, b := range found {
+		s, err := n.batchStatus(ctx, b)
 		if err != nil {
 			return n.noAnswer(ctx, err)
 		}
-		if count != nil {
-			batches = append(batches, batchStatus{Batch: name, Account: account, Jobs: count})
-		}
-	}
-	if len(jobs)+len(batches) == 0 {
-		return &exitError{exitSomeFailed, fmt.Errorf("%q is neither a job nor a batch here; looked in account %s",
-			name, strings.Join(accounts, ", "))}
+		batches = append(batches, s)
 	}
 	if asJSON {
 		return encodeJSON(p.stdout, map[string]any{"jobs": jobs, "batches": batches})
@@ -280,11 +284,56 @@ func (p *program) statusOf(ctx context.Context, n *node, name string, asJSON boo
 	if len(jobs) > 0 {
 		fmt.Fprintln(p.stdout)
 	}
-	rows := [][]string{stateColumns("BATCH", "ACCOUNT")}
-	for _, b := range batches {
-		rows = append(rows, stateCells(b.Jobs, plain(b.Batch), b.Account))
+	printBatches(p.stdout, batches)
+	return nil
+}
+
+// nothing is the error that no job and no batch has the name.
+func (n *node) nothing(ctx context.Context, name string) error {
+	accounts, err := n.accounts(ctx)
+	if err != nil {
+		return n.noAnswer(ctx, err)
 	}
-	printTable(p.stdout, 2, rows)
+	return &exitError{exitSomeFailed, fmt.Errorf("%q is neither a job nor a batch here; looked in account %s", name, strings.Join(accounts, ", "))}
+}
+
+// waitFor follows the batch of that name to its end, or else the job.
+func (p *program) waitFor(ctx context.Context, n *node, name string, asJSON bool) error {
+	found, err := n.batchesOf(ctx, name)
+	if err != nil {
+		return n.noAnswer(ctx, err)
+	}
+	hints := func() {
+		fmt.Fprintf(p.stdout, "The jobs go on. To follow them again: camsq status --wait %s\n", word(name))
+	}
+	if len(found) > 0 {
+		return p.waitForBatches(ctx, n, []string{name}, asJSON, hints)
+	}
+	jobs, err := n.findJobs(ctx, name)
+	if err != nil {
+		return n.noAnswer(ctx, err)
+	}
+	if len(jobs) == 0 {
+		return n.nothing(ctx, name)
+	}
+	var all []followed
+	for _, j := range jobs {
+		all = append(all, followed{ref: tasks.Ref{Account: j.Account, ID: j.ID}, state: j.State})
+	}
+	c := newJobCrowd(n.ledger, all)
+	f := p.newFollower(n, c)
+	begin := time.Now()
+	err = f.follow(ctx)
+	f.progress.close()
+	if err != nil {
+		return p.noLonger(n, err, time.Since(begin), together(c.stand()), hints)
+	}
+	if err := p.statusOf(ctx, n, name, asJSON); err != nil {
+		return err
+	}
+	if sum := together(c.stand()); sum[tasks.StateCreated] != sum.sum() {
+		return errSomeFailed
+	}
 	return nil
 }
 
@@ -375,6 +424,8 @@ func (n *node) next(ctx context.Context, r tasks.Record) (string, error) {
 		return fmt.Sprintf("It has ended, and is not tried again by itself: camsq retry %s.", word(r.Ref().String())), nil
 	case tasks.StateCancelled:
 		return "It has ended: somebody withdrew it before it was called.", nil
+	case batchCompleted:
+		return fmt.Sprintf("Its callback was given up: camsq retry --callbacks %s.", word(r.Ref().String())), nil
 	case tasks.StateCreated:
 	}
 	if r.Callback.State == tasks.CallbackOwed {

@@ -50,9 +50,14 @@ april         eu            1        0          0     0        0       0        
 `)
 
 	code, out, errs = d.run("status", "april")
-	said(t, "batch", code, 0, out+errs, `BATCH  ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
+	said(t, "batch", code, 0, still(out)+errs, `BATCH  ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
 april  default       1        0          0     0        0       0          0
 april  eu            1        0          0     0        0       0          0
+
+default: closed TIME (N s ago): its producer has sent the last job
+default: 1 job to go: N s at 4.95 a second
+eu: closed TIME (N s ago): its producer has sent the last job
+eu: 1 job to go: N s at 1.98 a second
 `)
 }
 
@@ -162,11 +167,11 @@ func TestAHighPriorityIsShown(t *testing.T) {
 	d.write("g.csv", "ChannelType,InstanceName,job_id,priority\nVIBER,one,a,high\nVIBER,two,b,high\nVIBER,three,c,\n")
 	d.run("enqueue", "g.csv")
 	for id, want := range map[string]string{
-		"a": "  priority    high\n  asked for   VIBER one\n  tries       0\n\nIt is the next of its account: it waits for a worker, or for the account's quota.\n",
-		"b": "  priority    high\n  asked for   VIBER two\n  tries       0\n\nIt waits for its turn; 1 job of the account came before it.\n",
-		"c": "  batch       g\n  asked for   VIBER three\n  tries       0\n\nIt waits for its turn; 30 jobs of the account came before it.\n",
+		"a": "  priority    high\n  asked for   VIBER one\n  tries       0\n\nIt is the next to be taken: the account's next slot comes in N s, at 4.95 a second.\n",
+		"b": "  priority    high\n  asked for   VIBER two\n  tries       0\n\nIt waits for its turn: 1 high-priority job comes before it, some N s at 4.95 a second.\n",
+		"c": "  batch       g\n  asked for   VIBER three\n  tries       0\n\nIt waits for its turn: 30 jobs come before it, some N s at 4.95 a second.\n",
 	} {
-		if _, out, _ := d.run("status", id); !strings.HasSuffix(out, want) {
+		if _, out, _ := d.run("status", id); !strings.HasSuffix(still(out), want) {
 			t.Errorf("status %s:\n%s\nwant at its end:\n%s", id, out, want)
 		}
 		_, out, errs := d.run("status", "--json", id)
@@ -231,8 +236,9 @@ func TestStatusAsJSON(t *testing.T) {
 		want string
 	}{
 		{[]string{"status", "--json"}, `{"accounts":[{"account":"default","configured":true,"jobs":` + jobs + `,"lane":{"rate_per_second":4.95,"ceiling_per_second":4.95,"limit_per_second":0},"oldest_seconds":{"queued":0},
-			"callbacks":{"owed":0,"oldest_owed_seconds":0,"dead":0},"batches":[{"batch":"f","account":"default","jobs":` + jobs + `}]}]}`},
-		{[]string{"status", "--json", "f"}, `{"jobs":[],"batches":[{"batch":"f","account":"default","jobs":` + jobs + `}]}`},
+			"callbacks":{"owed":0,"oldest_owed_seconds":0,"dead":0},"batches":[{"batch":"f","account":"default","jobs":` + jobs + `,"codes":{},"closed_at":"TIME","completions":0}]}]}`},
+		{[]string{"status", "--json", "f"}, `{"jobs":[],"batches":[{"batch":"f","account":"default","jobs":` + jobs + `,"codes":{},"closed_at":"TIME","completions":0,
+			"rest":{"least_seconds":0,"most_seconds":0},"lane":{"rate_per_second":4.95,"ceiling_per_second":4.95,"limit_per_second":0}}]}`},
 		{[]string{"status", "--json", "j0"}, `{"jobs":[{"job":"default/j0","account":"default","id":"j0","batch":"f","state":"created","since":"TIME","enqueued_at":"TIME",
 			"channel_type":"VIBER","instance_name":"shop 0","instance_id":"i-0","adopted":false,"candidates":[],"tries":1,"code":"OK","message":"","request_id":"R-j0",
 			"callback":{"state":"delivered","tries":1,"reason":""},"next":"It has ended well; nothing more is to come."}],"batches":[]}`},

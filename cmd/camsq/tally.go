@@ -13,6 +13,8 @@ const (
 	rowConflict   tasks.State = "conflict"   // its job ID stands for another request
 	rowUnknown    tasks.State = "unknown"    // there is no such job
 	rowUnreadable tasks.State = "unreadable" // its record cannot be read
+	// batchCompleted is where a batch stands in a list of callbacks.
+	batchCompleted tasks.State = "completed"
 )
 
 // tally counts jobs by where they stand.

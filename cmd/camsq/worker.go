@@ -30,6 +30,7 @@ import (
 // The joins: what the worker asks for and who gives it.
 var (
 	_ worker.Ledger    = (*ledger.Ledger)(nil)
+	_ worker.Batches   = (*ledger.Ledger)(nil)
 	_ worker.Books     = (*ledger.Ledger)(nil)
 	_ worker.Doubts    = (*ledger.Ledger)(nil)
 	_ worker.Callbacks = (*enqueue.Client)(nil)
@@ -39,6 +40,16 @@ var (
 	_ worker.Breaker   = (*ledger.Ledger)(nil)
 	_ redisconn.Gate   = (*worker.Worker)(nil)
 	_ worker.Sender    = (*callback.Sender)(nil)
+)
+
+const (
+	// longestWait is how long a turn holds its slot for the quota. The gate lets in
+	// what waits half a second; this is for a pace that falls, and for many processes
+	// that share a slow account.
+	longestWait = 10 * time.Second
+	// limiterKept is how long Redis keeps the pace of an idle account. The first call
+	// after it has been forgotten waits a slot.
+	limiterKept = 30 * 24 * time.Hour
 )
 
 func (p *program) workerCommand() *cobra.Command {
@@ -92,7 +103,7 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 	turns := new(turnTimes)
 	m := metrics.New(registry, metrics.Config{Accounts: c.names(), Version: version(), Backlog: backlog{n, turns}})
 	wc := worker.Config{
-		Lanes: lanes, Ledger: n.ledger, Callbacks: n.client, Breaker: n.ledger, Lookout: lookout{n}, Log: o.log,
+		Lanes: lanes, Ledger: n.ledger, Batches: n.ledger, Callbacks: n.client, Breaker: n.ledger, Lookout: lookout{n}, Log: o.log,
 		Schedule: callback.Schedule{}.NextDelay,
 		Hooks: worker.Hooks{
 			Finish: m.Finish, Delivery: m.Delivery, Waited: m.LimiterWait, Look: m.Look,
@@ -162,7 +173,7 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 func (n *node) lanes(ctx context.Context, o workOptions) ([]worker.Lane, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	limiter := ratelimit.New(n.rdb, ratelimit.Config{})
+	limiter := ratelimit.New(n.rdb, ratelimit.Config{MaxWait: longestWait, Keep: limiterKept})
 	var lanes []worker.Lane
 	var without []string
 	for _, a := range n.config.Accounts {

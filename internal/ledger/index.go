@@ -14,11 +14,18 @@ import (
 // List names one of an account's lists of jobs.
 type List string
 
-// The lists. Besides them there is one for each state but created and cancelled:
+// The lists of jobs. Besides them there is one for each state but created and cancelled:
 // see [StateList].
 const (
 	OwedCallbacks List = "owed"
 	DeadCallbacks List = "dead"
+)
+
+// The lists of completed batches that are to be told, and of those whose callback
+// was given up. Their members are as [tasks.BatchRef.Key] says.
+const (
+	OwedBatches List = "batches:owed"
+	DeadBatches List = "batches:dead"
 )
 
 // StateList is the list of the jobs in a state.
@@ -47,7 +54,8 @@ type Overview struct {
 	Jobs map[tasks.State]int64
 	// Oldest is how long the oldest job of a state has been in it.
 	Oldest map[tasks.State]time.Duration
-	// Owed and Dead count callbacks; OldestOwed is the age of the oldest one owed.
+	// Owed and Dead count callbacks, of jobs and of batches; OldestOwed is the age of
+	// the oldest one owed.
 	Owed, Dead int64
 	OldestOwed time.Duration
 }
@@ -57,13 +65,15 @@ func (l *Ledger) Overview(ctx context.Context, account string) (Overview, error)
 	lane := laneOf(account)
 	var now *redis.TimeCmd
 	var count *redis.MapStringStringCmd
-	var owed, dead *redis.IntCmd
-	var oldestOwed *redis.ZSliceCmd
+	var owed, dead [2]*redis.IntCmd
+	var oldestOwed [2]*redis.ZSliceCmd
 	oldest := map[tasks.State]*redis.ZSliceCmd{}
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		now, count = p.Time(ctx), p.HGetAll(ctx, lane.count())
-		owed, dead = p.ZCard(ctx, lane.owed()), p.ZCard(ctx, lane.dead())
-		oldestOwed = p.ZRangeWithScores(ctx, lane.owed(), 0, 0)
+		for i, lists := range [2][2]string{{lane.owed(), lane.dead()}, {lane.owedBatches(), lane.deadBatches()}} {
+			owed[i], dead[i] = p.ZCard(ctx, lists[0]), p.ZCard(ctx, lists[1])
+			oldestOwed[i] = p.ZRangeWithScores(ctx, lists[0], 0, 0)
+		}
 		for _, s := range tasks.States() {
 			if !s.Final() {
 				oldest[s] = p.ZRangeWithScores(ctx, lane.state(s), 0, 0)
@@ -82,25 +92,13 @@ func (l *Ledger) Overview(ctx context.Context, account string) (Overview, error)
 	}
 	o := Overview{
 		Account: account, Jobs: states(count.Val()), Oldest: map[tasks.State]time.Duration{},
-		Owed: owed.Val(), Dead: dead.Val(), OldestOwed: age(oldestOwed),
+		Owed: owed[0].Val() + owed[1].Val(), Dead: dead[0].Val() + dead[1].Val(),
+		OldestOwed: max(age(oldestOwed[0]), age(oldestOwed[1])),
 	}
 	for s, z := range oldest {
 		o.Oldest[s] = age(z)
 	}
 	return o, nil
-}
-
-// Batch counts the jobs of a batch in an account by state, and is nil if the
-// account has none of it.
-func (l *Ledger) Batch(ctx context.Context, account, name string) (map[tasks.State]int64, error) {
-	count, err := l.rdb.HGetAll(ctx, laneOf(account).batch(name)).Result()
-	if err != nil {
-		return nil, fmt.Errorf("ledger: counting batch %q of account %s: %w", name, account, err)
-	}
-	if len(count) == 0 {
-		return nil, nil
-	}
-	return states(count), nil
 }
 
 // Batches returns the names of the account's last n batches, the newest first.
@@ -135,8 +133,10 @@ func (l *Ledger) Trim(ctx context.Context, account string) error {
 		return fmt.Errorf("ledger: trimming account %s: %w", account, err)
 	}
 	// A job that is held, or a batch that has such a job, outlives any age.
+	completions := func(key string) string { return lane.completions(batchOf(key)) }
 	for list, key := range map[string]func(string) string{
 		lane.owed(): lane.job, lane.dead(): lane.job, lane.batches(): lane.batch,
+		lane.owedBatches(): completions, lane.deadBatches(): completions,
 	} {
 		if err := l.trimGone(ctx, list, before, key); err != nil {
 			return fmt.Errorf("ledger: trimming account %s: %w", account, err)

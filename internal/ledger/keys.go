@@ -11,18 +11,21 @@ func laneOf(account string) lane {
 	return lane("camsq:{" + tasks.ProvisionQueue(account) + "}:")
 }
 
-func (l lane) job(id string) string       { return string(l) + "job:" + id }
-func (l lane) state(s tasks.State) string { return string(l) + "state:" + string(s) }
-func (l lane) count() string              { return string(l) + "count" }
-func (l lane) batch(name string) string   { return string(l) + "batch:" + name }
-func (l lane) batches() string            { return string(l) + "batches" }
-func (l lane) name(key string) string     { return string(l) + "name:" + key }
-func (l lane) instance(id string) string  { return string(l) + "instance:" + id }
-func (l lane) owed() string               { return string(l) + "owed" }
-func (l lane) dead() string               { return string(l) + "dead" }
-func (l lane) lead(duty string) string    { return string(l) + "lead:" + duty }
-func (l lane) control() string            { return string(l) + "lane" }
-func (l lane) limit(action string) string { return string(l) + "limit:" + action }
+func (l lane) job(id string) string        { return string(l) + "job:" + id }
+func (l lane) state(s tasks.State) string  { return string(l) + "state:" + string(s) }
+func (l lane) count() string               { return string(l) + "count" }
+func (l lane) batch(name string) string    { return string(l) + "batch:" + name }
+func (l lane) batches() string             { return string(l) + "batches" }
+func (l lane) completions(b string) string { return string(l) + "completions:" + b }
+func (l lane) owedBatches() string         { return string(l) + string(OwedBatches) }
+func (l lane) deadBatches() string         { return string(l) + string(DeadBatches) }
+func (l lane) name(key string) string      { return string(l) + "name:" + key }
+func (l lane) instance(id string) string   { return string(l) + "instance:" + id }
+func (l lane) owed() string                { return string(l) + "owed" }
+func (l lane) dead() string                { return string(l) + "dead" }
+func (l lane) lead(duty string) string     { return string(l) + "lead:" + duty }
+func (l lane) control() string             { return string(l) + "lane" }
+func (l lane) limit(action string) string  { return string(l) + "limit:" + action }
 
 // LimitKey is where the account's limiter for an API action stands.
 func LimitKey(account, action string) string { return laneOf(account).limit(action) }

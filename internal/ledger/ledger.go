@@ -28,7 +28,7 @@ var (
 
 	//go:embed step.lua
 	stepLua    string
-	stepScript = redis.NewScript(stepLua)
+	stepScript = redis.NewScript(batchLua + stepLua)
 
 	//go:embed claim.lua
 	claimLua    string
@@ -176,7 +176,9 @@ func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]F
 }
 
 // Step moves the record by a step, with the progress that it carries, and
-// returns it as it then stands. due is how long nobody need look at it again.
+// returns it as it then stands. due is how long nobody need look at it again. If it
+// ends the last job of a batch that is closed, it notes in the same step that the
+// batch is completed and that this is to be told: see [tasks.Record.Completes].
 //
 // The write is durable as far as Redis is when Step returns nil. Step tries for
 // as long as ctx allows (and at most [writeTime]) while Redis cannot be reached;
@@ -222,6 +224,7 @@ func (l *Ledger) write(ctx context.Context, r tasks.Record, to tasks.State, due 
 	keys := []string{
 		lane.job(r.ID), lane.state(r.State), lane.state(to), lane.count(), lane.batch(r.Batch),
 		lane.name(r.Request.NameKey()), lane.owed(), lane.dead(), lane.instance(instance),
+		lane.completions(r.Batch), lane.owedBatches(), lane.deadBatches(),
 	}
 	// The revision is new for each intended write and the same for each try of it:
 	// so a try whose reply was lost is recognised, and another worker's is not.
@@ -230,11 +233,7 @@ func (l *Ledger) write(ctx context.Context, r tasks.Record, to tasks.State, due 
 		due.Milliseconds(), keep.Milliseconds(), flag(indexed(to)), flag(r.Batch != ""),
 		string(r.Callback.State), flag(instance != ""),
 	}
-	for _, s := range tasks.States() {
-		if !s.Final() {
-			args = append(args, string(s))
-		}
-	}
+	args = append(args, stateArgs()...)
 	reply, err := persist(ctx, func(ctx context.Context) ([]string, error) {
 		return stepScript.Run(ctx, l.rdb, keys, args...).StringSlice()
 	})
@@ -247,6 +246,7 @@ func (l *Ledger) write(ctx context.Context, r tasks.Record, to tasks.State, due 
 		if err := decodeHead(reply[1], &r); err != nil {
 			return tasks.Record{}, unreadable(r.Ref(), err)
 		}
+		r.Completes, _ = strconv.ParseInt(reply[3], 10, 64)
 		return r, nil
 	case "missing":
 		err = tasks.ErrNotFound

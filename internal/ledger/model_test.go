@@ -21,25 +21,83 @@ import (
 type books struct {
 	Lists  map[string][]string
 	Jobs   map[tasks.State]int64
-	Batch  map[string]map[tasks.State]int64
+	Batch  map[string]batchBooks
 	Names  map[string]string // the holder of each name
 	Owners map[string]string // the job of each instance
+}
+
+// batchBooks is what the counts of a batch say.
+type batchBooks struct {
+	Jobs              map[tasks.State]int64
+	Codes             map[string]int64
+	Closed, Completed bool
+	Completions       int64
+}
+
+// batchModel is how many jobs a batch had when it was closed, and when it was
+// completed; 0 if that does not hold any more.
+type batchModel struct{ jobs, open, closed, completed, completions int64 }
+
+// batchModels counts the jobs of each batch, and completes what is complete.
+func batchModels(models map[string]*batchModel, model map[string]tasks.Record) {
+	for _, m := range models {
+		m.jobs, m.open = 0, 0
+	}
+	for _, r := range model {
+		if r.Batch == "" {
+			continue
+		}
+		if models[r.Batch] == nil {
+			models[r.Batch] = new(batchModel)
+		}
+		m := models[r.Batch]
+		m.jobs++
+		if !r.State.Final() {
+			m.open++
+		}
+	}
+	for _, m := range models {
+		if m.open > 0 {
+			m.completed = 0
+		}
+		if m.open == 0 && m.closed == m.jobs && m.completed != m.jobs {
+			m.completed = m.jobs
+			m.completions++
+		}
+	}
 }
 
 var listed = []tasks.State{tasks.StateQueued, tasks.StateCalling, tasks.StateUncertain, tasks.StateHeld, tasks.StateFailed}
 
 // truth is what they should say.
-func truth(model map[string]tasks.Record, holders map[string]string) books {
+func truth(model map[string]tasks.Record, holders map[string]string, batches map[string]*batchModel) books {
 	b := emptyBooks()
 	maps.Copy(b.Names, holders)
+	for name, m := range batches {
+		for n := range m.completions {
+			b.list("batches:owed", tasks.BatchRef{Batch: name, Completion: n + 1}.Key())
+		}
+	}
+	slices.Sort(b.Lists["batches:owed"])
 	for _, id := range slices.Sorted(maps.Keys(model)) {
 		r := model[id]
 		b.Jobs[r.State]++
 		if r.Batch != "" {
-			if b.Batch[r.Batch] == nil {
-				b.Batch[r.Batch] = zeros()
+			batch, there := b.Batch[r.Batch]
+			if !there {
+				m := batches[r.Batch]
+				batch = batchBooks{
+					Jobs: zeros(), Codes: map[string]int64{}, Closed: m.closed == m.jobs, Completed: m.completed == m.jobs, Completions: m.completions,
+				}
+				b.Batch[r.Batch] = batch
 			}
-			b.Batch[r.Batch][r.State]++
+			batch.Jobs[r.State]++
+			if code := r.Code; r.State == tasks.StateFailed {
+				if code == "" {
+					code = tasks.CodeOther
+				}
+				batch.Codes[code]++
+			}
 		}
 		if slices.Contains(listed, r.State) {
 			b.list("state:"+string(r.State), id)
@@ -56,7 +114,7 @@ func truth(model map[string]tasks.Record, holders map[string]string) books {
 
 func emptyBooks() books {
 	return books{
-		Lists: map[string][]string{}, Jobs: zeros(), Batch: map[string]map[tasks.State]int64{},
+		Lists: map[string][]string{}, Jobs: zeros(), Batch: map[string]batchBooks{},
 		Names: map[string]string{}, Owners: map[string]string{},
 	}
 }
@@ -75,7 +133,7 @@ func (b books) list(name, id string) { b.Lists[name] = append(b.Lists[name], id)
 func read(t *testing.T, c redis.UniversalClient, l *ledger.Ledger, model map[string]tasks.Record) books {
 	t.Helper()
 	b, ctx := emptyBooks(), t.Context()
-	lists := []string{"owed", "dead"}
+	lists := []string{"owed", "dead", "batches:owed", "batches:dead"}
 	for _, s := range tasks.States() {
 		lists = append(lists, "state:"+string(s))
 	}
@@ -89,7 +147,7 @@ func read(t *testing.T, c redis.UniversalClient, l *ledger.Ledger, model map[str
 		t.Fatal(err)
 	}
 	b.Jobs = o.Jobs
-	if o.Owed != int64(len(b.Lists["owed"])) || o.Dead != int64(len(b.Lists["dead"])) {
+	if o.Owed != int64(len(b.Lists["owed"])+len(b.Lists["batches:owed"])) || o.Dead != int64(len(b.Lists["dead"])) {
 		t.Errorf("Overview counts %d owed and %d dead", o.Owed, o.Dead)
 	}
 	batches, err := l.Batches(ctx, account, 100)
@@ -97,9 +155,11 @@ func read(t *testing.T, c redis.UniversalClient, l *ledger.Ledger, model map[str
 		t.Fatal(err)
 	}
 	for _, name := range batches {
-		if b.Batch[name], err = l.Batch(ctx, account, name); err != nil {
+		batch, err := l.Batch(ctx, account, name)
+		if err != nil {
 			t.Fatal(err)
 		}
+		b.Batch[name] = batchBooks{batch.Jobs, batch.Codes, !batch.Closed.IsZero(), !batch.Completed.IsZero(), batch.Completions}
 	}
 	for _, r := range model {
 		if holder := c.Get(ctx, prefix+"name:"+r.Request.NameKey()).Val(); holder != "" {
@@ -122,16 +182,35 @@ func TestIndexesAndCountsAreAlwaysTheTruth(t *testing.T) {
 		l := open(t, c, 0)
 		model, stale, holders := map[string]tasks.Record{}, map[string]tasks.Record{}, map[string]string{}
 		callbacks := append(tasks.CallbackStates(), tasks.CallbackNone)
+		batches := map[string]*batchModel{}
 
 		for i := range 600 {
 			ids := slices.Sorted(maps.Keys(model))
 			if i%12 == 0 || len(ids) == 0 {
 				j := job("j" + strconv.Itoa(i))
-				j.Batch = []string{"", "march", "april 2nd"}[random.IntN(3)]
+				j.Batch = []string{"", "march", "april 2nd", "solo", fmt.Sprintf("solo %d", i)}[random.IntN(5)]
 				j.Priority = []tasks.Priority{tasks.PriorityNormal, tasks.PriorityHigh}[random.IntN(2)]
 				j.Request.InstanceName = "name" + strconv.Itoa(random.IntN(40))
 				insert(t, c, j)
 				model[j.ID] = get(t, l, j.ID)
+				batchModels(batches, model)
+				continue
+			}
+			if i%7 == 0 {
+				names := append(slices.Sorted(maps.Keys(batches)), "none")
+				name := names[random.IntN(len(names))]
+				if m := batches[name]; m != nil {
+					m.closed = m.jobs
+				}
+				batchModels(batches, model)
+				got, err := l.CloseBatch(t.Context(), account, name)
+				var want int64
+				if m := batches[name]; m != nil && m.completed == m.jobs {
+					want = m.completions
+				}
+				if err != nil || got != want {
+					t.Fatalf("step %d: CloseBatch(%s): %d, %v; want %d", i, name, got, err, want)
+				}
 				continue
 			}
 			id := ids[random.IntN(len(ids))]
@@ -173,6 +252,7 @@ func TestIndexesAndCountsAreAlwaysTheTruth(t *testing.T) {
 				if e.To == tasks.StateCreated {
 					r.Instance = &tasks.EventInstance{InstanceID: "cams-" + id}
 				}
+				r.Code = []string{"", "Quota", "InvalidParameter.Name", "NoPermission"}[random.IntN(4)]
 				got, err = l.Step(t.Context(), r, e.By, 0)
 			}
 			if err != nil {
@@ -181,14 +261,29 @@ func TestIndexesAndCountsAreAlwaysTheTruth(t *testing.T) {
 			if got.State.Final() && holders[r.Request.InstanceName] == id {
 				delete(holders, r.Request.InstanceName)
 			}
+			var before int64
+			if m := batches[r.Batch]; m != nil {
+				before = m.completions
+			}
+			completes := got.Completes
+			got.Completes = 0
 			stale[id], model[id] = model[id], got
+			batchModels(batches, model)
+			if m := batches[r.Batch]; m != nil && (m.completions > before) != (completes > 0) || completes > 0 && completes != m.completions {
+				t.Fatalf("step %d: job %s completes %d of its batch; want %+v", i, id, completes, m)
+			}
 			if i%50 == 0 {
-				if diff := cmp.Diff(truth(model, holders), read(t, c, l, model)); diff != "" {
+				if diff := cmp.Diff(truth(model, holders, batches), read(t, c, l, model)); diff != "" {
 					t.Fatalf("after step %d (-truth +redis):\n%s", i, diff)
 				}
 			}
 		}
-		if diff := cmp.Diff(truth(model, holders), read(t, c, l, model)); diff != "" {
+		var completions int64
+		for _, m := range batches {
+			completions += m.completions
+		}
+		t.Logf("%d completions of %d batches", completions, len(batches))
+		if diff := cmp.Diff(truth(model, holders, batches), read(t, c, l, model)); diff != "" {
 			t.Fatalf("at the end (-truth +redis):\n%s", diff)
 		}
 	})

@@ -1,31 +1,34 @@
 -- Changes one record by compare-and-swap, with everything that depends on it.
 -- KEYS: record, index of the old state, index of the new state, counts, counts
---   of the batch, name lock, owed callbacks, dead callbacks, instance claim.
+--   of the batch, name lock, owed callbacks, dead callbacks, instance claim,
+--   completions of the batch, owed batches, dead batches.
 -- ARGV: id, revision read, revision to write, old state, new state, progress,
 --   due in (ms, 0 = now), how long a final record is kept (ms, 0 = not final),
 --   '1' if the new state is indexed, '1' if there is a batch, state of the
---   callback, '1' if an instance is claimed; then the states that are not final.
--- Returns 'ok', 'missing', 'conflict' or 'claimed', then the head, then now.
+--   callback, '1' if an instance is claimed, how many of the states are not final;
+--   then those, then the final ones.
+-- Returns 'ok', 'missing', 'conflict' or 'claimed', then the head, then now, then
+-- which completion of the batch that brought about, '0' for none.
 local id, read, write, from, to = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local t = redis.call('TIME')
 local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
 
 local head = redis.call('HGET', KEYS[1], 'head')
 if not head then
-  return {'missing', '', now}
+  return {'missing', '', now, '0'}
 end
 local v, state, rev, since, enqueued, batch =
   string.match(head, '^(%S+) (%S+) (%S+) (%S+) %S+ (%S+) ?(.*)$')
 if rev == write then
-  return {'ok', head, now} -- applied before; only the reply was lost
+  return {'ok', head, now, '0'} -- applied before; only the reply was lost
 end
 if v ~= '1' or rev ~= read or state ~= from then
-  return {'conflict', head, now}
+  return {'conflict', head, now, '0'}
 end
 if ARGV[12] == '1' then
   local holder = redis.call('GET', KEYS[9])
   if holder and holder ~= id then
-    return {'claimed', head, now}
+    return {'claimed', head, now, '0'}
   end
 end
 
@@ -46,28 +49,31 @@ if from ~= to then
     end
   end
 end
+if from == 'failed' and from ~= to and ARGV[10] == '1' then
+  failed(KEYS[5], redis.call('HGET', KEYS[1], 'progress'), -1)
+  reopen(KEYS[5]) -- it may have been the batch's last
+end
 head = table.concat({'1', to, write, since, due, enqueued, batch}, ' ')
 redis.call('HSET', KEYS[1], 'head', head, 'progress', ARGV[6])
 
+local completion = '0'
 if ARGV[8] == '0' then
   redis.call('PERSIST', KEYS[1])
-  if from ~= to and ARGV[10] == '1' then
-    redis.call('PERSIST', KEYS[5]) -- a failed job that goes on may have been the batch's last
-  end
 else
   redis.call('PEXPIRE', KEYS[1], ARGV[8])
   if redis.call('GET', KEYS[6]) == id then
     redis.call('DEL', KEYS[6])
   end
   if ARGV[10] == '1' then
+    if to == 'failed' and from ~= to then
+      failed(KEYS[5], ARGV[6], 1)
+    end
     -- The counts of a batch live while one of its jobs does, or they would start
     -- again below zero.
-    local open = 0
-    for _, n in ipairs(redis.call('HMGET', KEYS[5], unpack(ARGV, 13))) do
-      open = open + (n or 0)
-    end
-    if open == 0 then
+    if open(KEYS[5], {unpack(ARGV, 14, 13 + ARGV[13])}, enqueued) == 0 then
       redis.call('PEXPIRE', KEYS[5], ARGV[8])
+      completion = complete({batch = KEYS[5], completions = KEYS[10], owed = KEYS[11], dead = KEYS[12]},
+        batch, {unpack(ARGV, 14)}, now, ARGV[8])
     end
   end
 end
@@ -82,4 +88,4 @@ for key, list in pairs({[KEYS[7]] = 'owed', [KEYS[8]] = 'dead'}) do
     redis.call('ZREM', key, id)
   end
 end
-return {'ok', head, now}
+return {'ok', head, now, completion}

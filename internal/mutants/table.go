@@ -4,7 +4,7 @@ import "slices"
 
 // table lists the mutants.
 func table() []mutant {
-	return slices.Concat(calling(), judging(), ending(), ledger(), wire(), callbacks(), queue())
+	return slices.Concat(calling(), judging(), ending(), ledger(), batches(), wire(), callbacks(), queue(), lanes())
 }
 
 // calling are the guards of a call: at most one at a time, and each known.
@@ -210,7 +210,7 @@ func ending() []mutant {
 		},
 		{
 			name: "a failed try delivers", risk: "a receiver that was down is never told",
-			file: "worker/deliver.go", old: "	case tasks.DeliveryRetry:\n		var more bool\n", new: "	case tasks.DeliveryRetry:\n		r.Callback.State = tasks.CallbackDelivered\n		var more bool\n",
+			file: "worker/deliver.go", old: "	case tasks.DeliveryRetry:\n		var more bool\n", new: "	case tasks.DeliveryRetry:\n		to.State = tasks.CallbackDelivered\n		var more bool\n",
 			pkg: "worker", test: "TestACallbackIsTriedUntilItsReceiverHasIt",
 		},
 		{
@@ -297,6 +297,43 @@ func (a anywhere) Open(dst, nonce, sealed, _ []byte) ([]byte, error) {
 			name: "another request under a known ID is the same", risk: "a producer's second job is dropped in silence",
 			file: "internal/ledger/insert.lua", old: "f[1] == sealed", new: "true",
 			pkg: "enqueue", test: "TestAnotherRequestUnderTheSameIDIsRefused",
+		},
+	}
+}
+
+// batches are the guards of a batch's end: told when it has come, and once.
+func batches() []mutant {
+	const batch = "internal/ledger/batch.lua"
+	return []mutant{
+		{
+			name: "a batch that nobody has closed is completed", risk: "a receiver goes on with half a file",
+			file: batch, old: "if n == 0 or tonumber(f[1]) ~= n or ", new: "if n == 0 or ",
+			pkg: "internal/ledger", test: "TestABatchIsNotCompletedBefore",
+		},
+		{
+			name: "a batch is completed as often as anybody looks", risk: "a receiver is told of one end many times, each with an ID of its own",
+			file: batch, old: " or tonumber(f[2]) == n then", new: " then",
+			pkg: "internal/ledger", test: "TestABatchIsCompletedByItsEndWhicheverComesLast",
+		},
+		{
+			name: "a completion is not owed", risk: "a receiver is not told if the process dies before it queues that",
+			file: batch, old: "  redis.call('ZADD', b.owed, now, name .. '#' .. number)\n",
+			pkg: "internal/ledger", test: "TestOwedBatchesComeWithTheirAge",
+		},
+		{
+			name: "what was told before of the name counts as told", risk: "a file of the same name is not told",
+			file: batch, old: "  redis.call('HDEL', b.completions, number .. ':callback')\n",
+			pkg: "internal/ledger", test: "TestABatchOfANameThatWasToldBeforeIsToldToo",
+		},
+		{
+			name: "a job that is put back leaves its batch completed", risk: "how the batch ended in the end is never told",
+			file: "internal/ledger/step.lua", old: "  reopen(KEYS[5]) -- it may have been the batch's last\n",
+			pkg: "internal/ledger", test: "TestABatchThatGoesOnIsCompletedAgain",
+		},
+		{
+			name: "the sweeper forgets completed batches", risk: "a receiver is not told if the queue loses the task",
+			file: "worker/sweep.go", old: "s.Books.OwedBatches(ctx, account, grace))", new: "s.Books.OwedBatches(ctx, account, 1000*grace))",
+			pkg: "worker", test: "TestABatchIsToldOnce",
 		},
 	}
 }
@@ -413,6 +450,42 @@ func queue() []mutant {
 			name: "the sweeper forgets owed callbacks", risk: "a receiver is not told if the queue loses the task",
 			file: "worker/sweep.go", old: "s.Books.Owed(ctx, account, grace))", new: "s.Books.Owed(ctx, account, 1000*grace))",
 			pkg: "worker", test: "TestACallbackThatTheQueueLosesIsPutBack",
+		},
+	}
+}
+
+// lanes are the guards of an account's pace, and of accounts that are held back.
+func lanes() []mutant {
+	return []mutant{
+		{
+			name: "every job probes", risk: "an account that the API refuses is asked by all its jobs, which may lock it",
+			file: "internal/ledger/probe.lua", old: "if f[3] and f[3] ~= ARGV[1] and busy > now then", new: "if busy < 0 then",
+			pkg: "internal/ledger", test: "TestALaneThatHasTrippedIsProbedByOneJobAtATime",
+		},
+		{
+			name: "calls that were under way count as probes", risk: "one refusal of many calls at once shuts an account for minutes",
+			file: "internal/ledger/trip.lua", old: "if f[1] and f[2] ~= ARGV[1] then", new: "if f[1] == '' then",
+			pkg: "internal/ledger", test: "TestALaneThatHasTrippedIsProbedByOneJobAtATime",
+		},
+		{
+			name: "a lane that tripped calls on", risk: "an account that the API refuses is asked by all its jobs, which may lock it",
+			file: "worker/lane.go", old: "	case trip == nil || probing == ref.ID:\n", new: "	case trip == nil || probing != \"?\":\n",
+			pkg: "worker", test: "TestABlockedAccountIsProbedLessAndLessOften",
+		},
+		{
+			name: "a process takes all that it can", risk: "an urgent job waits behind hundreds, and jobs are given back again and again",
+			file: "worker/gate.go", old: "busy >= g.room:", new: "busy >= g.most:",
+			pkg: "worker", test: "TestAProcessTakesNoMoreThanItCanSoonCall",
+		},
+		{
+			name: "a wake is not heard", risk: "the job of an idle lane waits for the next look",
+			file: "worker/asynq.go", old: "		l.gate.Came(message)\n", new: "",
+			pkg: "worker", test: "TestAnIdleLaneIsWokenByItsFirstJob",
+		},
+		{
+			name: "a throttled job goes back to asynq", risk: "the last job of an import waits for asynq, and the others lose their place",
+			file: "worker/asynq.go", old: "if !ok || later.After > patience {", new: "if !ok || later.After > 0 || later.After == 0 {",
+			pkg: "worker", test: "TestAThrottledJobTakesTheNextSlot",
 		},
 	}
 }

@@ -44,7 +44,7 @@ func BenchmarkWait(b *testing.B) {
 				for range processes {
 					c := s.Client()
 					c.AddHook(&count)
-					bucket := ratelimit.New(c, ratelimit.Config{}).Bucket(key, ratelimit.Limit{Rate: rate})
+					bucket := ratelimit.New(c, patient).Bucket(key, ratelimit.Limit{Rate: rate})
 					for range 32 {
 						wg.Go(func() {
 							for left.Add(-1) >= 0 {

@@ -23,62 +23,65 @@ type Bucket struct {
 	mu    sync.Mutex
 	limit Limit
 	queue []*waiter
+	// asking is set while a waiter is on its way to Redis, which may have lost its
+	// place at the head to an urgent one meanwhile.
+	asking bool
 
 	// What Redis booked and nobody took yet: the times from which each slot
 	// may be used, the last one's name in Redis, and the interval between them.
 	slots    []time.Time
-	last     string
+	last     int64
 	interval time.Duration
 
+	rate      float64   // as Redis told it last; 0 before the first time
+	gate      time.Time // no slot starts earlier, in no process
 	notBefore time.Time // asking Redis is of no use earlier
-	pauses    int       // counts Pause, to notice one during a round trip
 }
 
-type waiter struct {
-	wake chan struct{} // holds one: look at the bucket again
-	err  error         // set, and out of the queue, when asking failed
-}
+// maxRetryAfter is the longest that an answer of the API can hold an account up.
+// The vendor's own command line obeys no longer one either.
+const maxRetryAfter = time.Minute
 
-func (w *waiter) nudge() {
-	select {
-	case w.wake <- struct{}{}:
-	default: // it will look anyway
-	}
-}
-
-// Wait blocks until the caller may do one thing, and tells how long it waited.
+// Throttled tells that the API turned a call away for flow control. It lowers the
+// rate, for all processes at once, to just under what goes through. A single call
+// among hundreds of good ones costs a hundredth of the rate for some seconds; a
+// series brings the rate down as fast as it comes, to a hundredth of the ceiling
+// at the least. Then the rate climbs back, slowly at first and then faster and
+// faster: in four to twelve seconds, or in up to three minutes if the account is
+// turned away at the same level again and again.
 //
-// It returns the context's error when that ends first: the slot is left to the
-// next waiter, or given back to Redis if none waits and no other process has
-// booked since; else it is wasted. It returns an error that wraps the client's
-// when Redis does not answer, to all that wait then. While Redis is asked, the
-// end of the context is noticed when the client returns.
-func (b *Bucket) Wait(ctx context.Context) (waited time.Duration, err error) {
-	begin := time.Now()
-	w := b.join()
-	for {
-		if err := ctx.Err(); err != nil {
-			b.leave(ctx, w)
-			return time.Since(begin), fmt.Errorf("ratelimit: wait for %s: %w", b.key, err)
-		}
-		switch step, until := b.look(w); step {
-		case granted:
-			return time.Since(begin), nil
-		case failed:
-			return time.Since(begin), w.err
-		case ask:
-			b.ask(ctx)
-		case hold:
-			w.hold(ctx, until)
-		}
+// No slot of any process starts within retryAfter, up to a minute; 0 if the API
+// did not say. If it did not, and turns away a few in a row, no slot starts for a
+// moment that grows to a quarter of a second. What this process has booked before
+// that is given up at once; another process may use what it had booked, which is
+// not further ahead than the horizon.
+//
+// It takes one round trip. An error means that other processes do not know; this
+// one keeps to retryAfter anyway.
+func (b *Bucket) Throttled(ctx context.Context, retryAfter time.Duration) error {
+	retryAfter = min(max(retryAfter, 0), maxRetryAfter)
+	b.mu.Lock()
+	b.shut(time.Now().Add(retryAfter))
+	limit := b.limit
+	b.mu.Unlock()
+
+	asked := time.Now()
+	s, err := b.limiter.throttled(ctx, b.key, limit, retryAfter)
+	if err != nil {
+		return fmt.Errorf("ratelimit: slow %s down: %w", b.key, err)
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rate = s.rate
+	b.shut(asked.Add(micros(s.blocked - s.now)))
+	return nil
 }
 
 // Pause lets no slot of any process start within d from now, on Redis's clock,
 // for instance because the API asked for it. It never shortens a pause, and
 // when it ends the burst has to be earned again. What this process has booked
-// is given up at once; another process may use what it had booked, which is
-// not further ahead than the horizon.
+// before that is given up at once; another process may use what it had booked,
+// which is not further ahead than the horizon.
 //
 // An error means that other processes do not know of the pause; this one
 // keeps it anyway.
@@ -87,45 +90,41 @@ func (b *Bucket) Pause(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 	b.mu.Lock()
-	b.pauses++
-	b.slots = nil
-	if t := time.Now().Add(d); t.After(b.notBefore) {
-		b.notBefore = t
-	}
-	b.nudgeHead()
+	b.shut(time.Now().Add(d))
 	limit := b.limit
 	b.mu.Unlock()
 
-	if err := b.limiter.pause(ctx, b.key, limit, d); err != nil {
+	if _, err := b.limiter.pause(ctx, b.key, limit, d); err != nil {
 		return fmt.Errorf("ratelimit: pause %s: %w", b.key, err)
 	}
 	return nil
 }
 
-// State is how a bucket stands, in times of Redis's clock.
-type State struct {
-	Now          time.Time // when Redis was asked
-	Next         time.Time // start of the next slot; not after Now if one is free
-	BlockedUntil time.Time // end of the last pause; zero if there was none
-	ThrottledAt time.Time
-	Rate         float64   // slots a second, of the last booking by any process; 0 if there was none
+// shut lets no slot start here before t. All that wait are told, since it may be
+// too long for them.
+func (b *Bucket) shut(t time.Time) {
+	if !t.After(b.gate) || !t.After(time.Now()) {
+		return
+	}
+	b.gate = t
+	b.slots = slices.DeleteFunc(b.slots, t.After)
+	for _, w := range b.queue {
+		w.nudge()
+	}
 }
 
-// State asks Redis how the bucket stands. It books nothing.
-func (b *Bucket) State(ctx context.Context) (State, error) {
+// SetRate changes the ceiling, in slots a second, for every slot that this
+// process books from now on. While processes disagree, each books by its own. It
+// panics if the rate is not valid: see [Limit.Validate].
+func (b *Bucket) SetRate(rate float64) {
 	b.mu.Lock()
 	limit := b.limit
 	b.mu.Unlock()
-	r, err := b.limiter.reserve(ctx, b.key, limit, 0)
-	if err != nil {
-		return State{}, fmt.Errorf("ratelimit: look at %s: %w", b.key, err)
+	limit.Rate = rate
+	if err := limit.Validate(); err != nil {
+		panic(err)
 	}
-	s := State{Now: time.UnixMicro(r.now), Rate: r.rate}
-	s.Next = s.Now.Add(r.wait)
-	if r.blocked > 0 {
-		s.BlockedUntil = time.UnixMicro(r.blocked)
-	}
-	return s, nil
+	b.setLimit(limit)
 }
 
 func (b *Bucket) setLimit(limit Limit) {
@@ -135,130 +134,51 @@ func (b *Bucket) setLimit(limit Limit) {
 		return
 	}
 	b.limit = limit
-	// When to ask was reckoned with the old limit. A pause is asked for again.
-	b.notBefore = time.Time{}
+	b.notBefore = time.Time{} // was reckoned with the old limit
 	b.nudgeHead()
 }
 
-func (b *Bucket) join() *waiter {
+// Rate returns the rate in force, in slots a second, as this process last saw
+// it: the ceiling before its first slot.
+func (b *Bucket) Rate() float64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	w := &waiter{wake: make(chan struct{}, 1)}
-	b.queue = append(b.queue, w)
-	return w
+	return b.seenRate()
 }
 
-// leave takes w out of the queue, and gives slots back that nobody is left for.
-func (b *Bucket) leave(ctx context.Context, w *waiter) {
+func (b *Bucket) seenRate() float64 {
+	if b.rate == 0 {
+		return b.limit.Rate
+	}
+	return min(b.rate, b.limit.Rate)
+}
+
+// State is how a bucket stands, in times of Redis's clock.
+type State struct {
+	Now          time.Time // when Redis was asked
+	Next         time.Time // start of the next slot; not after Now if one is free
+	BlockedUntil time.Time // end of the last pause; zero if there was none
+	Rate         float64   // slots a second, in force now
+	Ceiling      float64   // slots a second, of the last booking by any process; 0 if there was none
+	ThrottledAt  time.Time // when the API last turned a call away; zero if never, or long ago
+}
+
+// State asks Redis how the bucket stands, in one round trip. It books nothing.
+func (b *Bucket) State(ctx context.Context) (State, error) {
 	b.mu.Lock()
-	if i := slices.Index(b.queue, w); i >= 0 {
-		b.queue = slices.Delete(b.queue, i, i+1)
-		b.nudgeHead()
-	}
-	n, last, interval := len(b.slots), b.last, b.interval
-	if len(b.queue) > 0 || n == 0 {
-		b.mu.Unlock()
-		return
-	}
-	b.slots = nil
+	limit := b.limit
 	b.mu.Unlock()
-
-	// The waiter's context has ended; this must not take long nor succeed.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	b.limiter.release(ctx, b.key, last, n, interval)
-}
-
-type step int
-
-const (
-	granted step = iota // w has its slot and is out of the queue
-	failed              // w.err says why
-	ask                 // w is to ask Redis
-	hold                // w is to sleep until it is woken, or until then if that is not zero
-)
-
-func (b *Bucket) look(w *waiter) (s step, until time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if w.err != nil {
-		return failed, time.Time{}
+	r, err := b.limiter.reserve(ctx, b.key, limit, 0)
+	if err != nil {
+		return State{}, fmt.Errorf("ratelimit: look at %s: %w", b.key, err)
 	}
-	if b.queue[0] != w {
-		return hold, time.Time{}
+	s := State{Now: time.UnixMicro(r.now), Rate: r.rate, Ceiling: r.ceiling}
+	s.Next = s.Now.Add(r.wait)
+	if r.blocked > 0 {
+		s.BlockedUntil = time.UnixMicro(r.blocked)
 	}
-	now := time.Now()
-	// Slots that a stopped process comes back to would all be used at once.
-	for len(b.slots) > 0 && now.Sub(b.slots[0]) > b.limiter.horizon {
-		b.slots = b.slots[1:]
+	if r.lowered > 0 {
+		s.ThrottledAt = time.UnixMicro(r.lowered)
 	}
-	switch {
-	case len(b.slots) == 0 && b.notBefore.After(now):
-		return hold, b.notBefore
-	case len(b.slots) == 0:
-		return ask, time.Time{}
-	case b.slots[0].After(now):
-		return hold, b.slots[0]
-	}
-	b.slots = b.slots[1:]
-	b.queue = b.queue[1:]
-	b.nudgeHead()
-	return granted, time.Time{}
-}
-
-// ask books slots for the whole queue. Only its head calls it, when there are
-// no slots.
-func (b *Bucket) ask(ctx context.Context) {
-	b.mu.Lock()
-	limit, want, pauses := b.limit, len(b.queue), b.pauses
-	b.mu.Unlock()
-
-	r, err := b.limiter.reserve(ctx, b.key, limit, want)
-	// Redis counted from an earlier moment: slots come late rather than early.
-	answered := time.Now()
-
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case ctx.Err() != nil && err != nil:
-		// The head's own affair: it leaves, and the next one asks.
-	case err != nil:
-		for _, w := range b.queue {
-			w.err = fmt.Errorf("ratelimit: reserve %s: %w", b.key, err)
-			w.nudge()
-		}
-		b.queue = nil
-	case b.pauses != pauses:
-		// Booked before the pause or after, nobody can tell: ask again.
-	case r.booked == 0:
-		b.notBefore = answered.Add(r.again)
-	default:
-		b.last, b.interval = r.last, limit.interval()
-		for i := range r.booked {
-			// A burst's slots start in the past and may be used now.
-			d := max(r.wait+time.Duration(i)*b.interval, 0)
-			b.slots = append(b.slots, answered.Add(d))
-		}
-	}
-}
-
-func (b *Bucket) nudgeHead() {
-	if len(b.queue) > 0 {
-		b.queue[0].nudge()
-	}
-}
-
-// hold sleeps until w is woken, ctx ends or, unless it is zero, until.
-func (w *waiter) hold(ctx context.Context, until time.Time) {
-	var timer <-chan time.Time
-	if !until.IsZero() {
-		t := time.NewTimer(time.Until(until))
-		defer t.Stop()
-		timer = t.C
-	}
-	select {
-	case <-w.wake:
-	case <-timer:
-	case <-ctx.Done():
-	}
+	return s, nil
 }

@@ -22,9 +22,12 @@ import (
 
 const key = "camsq:{provision:default}:limit:CreateInstance"
 
-// process returns the bucket as one more process sees it.
+// patient holds callers as long as it takes.
+var patient = ratelimit.Config{MaxWait: time.Hour}
+
+// process returns the bucket as one more process sees it, which is patient.
 func process(t testing.TB, m *miniredis.Miniredis, limit ratelimit.Limit) *ratelimit.Bucket {
-	return ratelimit.New(redistest.MiniClient(t, m), ratelimit.Config{}).Bucket(key, limit)
+	return ratelimit.New(redistest.MiniClient(t, m), patient).Bucket(key, limit)
 }
 
 // grants collects the moments at which waits ended.
@@ -65,16 +68,20 @@ func TestNoSecondHasMoreGrantsThanRateAndBurst(t *testing.T) {
 	tests := []struct {
 		limit     ratelimit.Limit
 		processes int
+		throttles bool // the rate adapts meanwhile
 	}{
-		{ratelimit.Limit{Rate: 5}, 1},
-		{ratelimit.Limit{Rate: 5}, 4},
-		{ratelimit.Limit{Rate: 3.3, Burst: 3}, 2},
-		{ratelimit.Limit{Rate: 50, Burst: 10}, 3},
-		{ratelimit.Limit{Rate: 200}, 4},
+		{ratelimit.Limit{Rate: 5}, 1, false},
+		{ratelimit.Limit{Rate: 5}, 4, false},
+		{ratelimit.Limit{Rate: 3.3, Burst: 3}, 2, false},
+		{ratelimit.Limit{Rate: 50, Burst: 10}, 3, false},
+		{ratelimit.Limit{Rate: 200}, 4, false},
+		{ratelimit.Limit{Rate: 5}, 2, true},
+		{ratelimit.Limit{Rate: 50, Burst: 10}, 3, true},
+		{ratelimit.Limit{Rate: 200}, 4, true},
 	}
 	for _, tt := range tests {
 		for seed := range uint64(2) {
-			t.Run(fmt.Sprintf("%v/%d processes/seed %d", tt.limit, tt.processes, seed), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%v/%d processes/throttled %v/seed %d", tt.limit, tt.processes, tt.throttles, seed), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					const span = 20 * time.Second
 					var g grants
@@ -86,13 +93,16 @@ func TestNoSecondHasMoreGrantsThanRateAndBurst(t *testing.T) {
 						b := process(t, m, tt.limit)
 						for w := range 8 {
 							rnd := rand.New(rand.NewPCG(seed, uint64(100*p+w)))
-							wg.Go(func() { caller(ctx, t, b, rnd, g.add) })
+							wg.Go(func() { caller(ctx, t, b, rnd, tt.throttles, g.add) })
 						}
 					}
 					wg.Wait()
 					allowed := int(tt.limit.Rate) + max(tt.limit.Burst, 1)
 					if n := g.most(time.Second); n > allowed {
 						t.Errorf("%d grants in one second, want at most %d", n, allowed)
+					}
+					if len(g.at) < int(span.Seconds()) {
+						t.Errorf("%d grants in %v: nothing was tested", len(g.at), span)
 					}
 				})
 			})
@@ -101,14 +111,19 @@ func TestNoSecondHasMoreGrantsThanRateAndBurst(t *testing.T) {
 }
 
 // caller uses the bucket until ctx ends: in a hurry, now and then impatient,
-// now and then away long enough for a burst to be earned.
-func caller(ctx context.Context, t *testing.T, b *ratelimit.Bucket, rnd *rand.Rand, grant func()) {
+// now and then urgent, now and then away long enough for a burst to be earned; and
+// throttled now and then, a few times in a row, if it is to be.
+func caller(ctx context.Context, t *testing.T, b *ratelimit.Bucket, rnd *rand.Rand, throttles bool, grant func()) {
 	for ctx.Err() == nil {
 		one, cancel := ctx, context.CancelFunc(func() {})
 		if rnd.IntN(10) == 0 {
 			one, cancel = context.WithTimeout(ctx, upTo(rnd, 300*time.Millisecond))
 		}
-		_, err := b.Wait(one)
+		wait := b.Wait
+		if rnd.IntN(10) == 0 {
+			wait = b.WaitUrgent
+		}
+		_, err := wait(one)
 		switch {
 		case err == nil:
 			grant()
@@ -118,6 +133,11 @@ func caller(ctx context.Context, t *testing.T, b *ratelimit.Bucket, rnd *rand.Ra
 			return
 		}
 		cancel()
+		for throttles && rnd.IntN(8) == 0 {
+			if err := b.Throttled(ctx, max(0, upTo(rnd, 2*time.Second)-time.Second)/4); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		}
 		switch rnd.IntN(8) {
 		case 0:
 			time.Sleep(upTo(rnd, 3*time.Second))
@@ -228,8 +248,8 @@ func TestTheLastWaiterGivesItsSlotBackToRedis(t *testing.T) {
 		if d := after.Next.Sub(before.Next); d > 10*time.Second {
 			t.Errorf("the next slot moved by %v: the one given up is lost", d)
 		}
-		if after.Rate != 0.01 {
-			t.Errorf("rate %v, want 0.01", after.Rate)
+		if after.Ceiling != 0.01 || after.Rate != 0.01 {
+			t.Errorf("ceiling %v, rate %v, want 0.01", after.Ceiling, after.Rate)
 		}
 	})
 }
@@ -307,7 +327,7 @@ func TestPauseHoldsEveryProcess(t *testing.T) {
 func TestPauseHoldsThisProcessEvenWithoutRedis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, c := redistest.Mini(t)
-		b := ratelimit.New(c, ratelimit.Config{}).Bucket(key, ratelimit.Limit{Rate: 100})
+		b := ratelimit.New(c, patient).Bucket(key, ratelimit.Limit{Rate: 100})
 		wait(t, b)
 		m.SetError("LOADING Redis is loading the dataset in memory")
 		if err := b.Pause(t.Context(), 5*time.Second); err == nil {
@@ -412,11 +432,13 @@ func TestWaitSurvivesAFlushedScriptCache(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		begin := time.Now()
 		if err := b.Pause(t.Context(), 20*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
-		if d := wait(t, b); d < 19*time.Millisecond {
-			t.Errorf("waited %v, want the pause of 20 ms", d)
+		wait(t, b)
+		if d := time.Since(begin); d < 20*time.Millisecond {
+			t.Errorf("the next slot came after %v, want the pause of 20 ms", d)
 		}
 	})
 }
@@ -458,7 +480,9 @@ func TestMisuseIsToldAtOnce(t *testing.T) {
 	_, c := redistest.Mini(t)
 	for name, f := range map[string]func(){
 		"horizon": func() { ratelimit.New(c, ratelimit.Config{Horizon: -1}) },
+		"wait":    func() { ratelimit.New(c, ratelimit.Config{MaxWait: -1}) },
 		"limit":   func() { ratelimit.New(c, ratelimit.Config{}).Bucket(key, ratelimit.Limit{}) },
+		"rate":    func() { ratelimit.New(c, ratelimit.Config{}).Bucket(key, ratelimit.Limit{Rate: 1}).SetRate(-1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

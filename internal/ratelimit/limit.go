@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// Limit is what a bucket gives out.
+// Limit is what a bucket gives out at most.
 type Limit struct {
-	// Rate is slots a second, greater than 0 and at most 1e6. It may be a
-	// fraction: 0.1 is one slot in ten seconds.
+	// Rate is the ceiling, in slots a second, from 1e-6 to 1e6. It may be a
+	// fraction: 0.1 is one slot in ten seconds. The rate in force is lower while
+	// the API turns calls away.
 	Rate float64
 
 	// Burst is how many slots may be taken at once after a quiet time of as

@@ -1,201 +1,186 @@
 package ratelimit
 
 import (
-	"context"
-	"fmt"
-	"math/rand/v2"
-	"testing"
-	"testing/synctest"
+	"maps"
+	"math"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/redis/go-redis/v9"
-
-	"github.com/camsq/camsq/internal/redistest"
 )
 
-// model is the bucket's arithmetic in Go: what reserve.lua, pause.lua and
-// release.lua should do, in microseconds.
+// model is a bucket in Go: what reserve.lua, throttled.lua, pause.lua and
+// release.lua should do to it, in microseconds. It uses no operation that Lua
+// rounds otherwise.
 type model struct {
-	known         bool
-	last, blocked int64
-	rate          float64
+	tuning
+	fields
+}
+
+// fields are those of the hash.
+type fields struct {
+	known                               bool // last is there
+	last, blocked, lowered, since, seen int64
+	found, level, ceiling, granted, row float64
+	recent                              map[int64]int64 // by cell
+}
+
+// tuning is what the rule for the rate could have otherwise. The scripts have what
+// chosen has.
+type tuning struct {
+	margin   float64 // so much of what goes well
+	climb    float64 // at least so long from the level to the ceiling, in µs
+	patience float64 // a part of the time that the account has stood at its level
+	lone     float64 // after so many good ones, or 6 s of them, a bad one says nothing
+	gate     bool    // a few in a row hold everybody up for a moment
+}
+
+var chosen = tuning{margin: 0.99, climb: 4e6, patience: 7, lone: 200, gate: true}
+
+const (
+	cellSpan              = 100_000
+	cellsBack, cellsAhead = 10, 3
+)
+
+// load returns the fields as they are now: others, if the clock went back.
+func (m *model) load(now int64) fields {
+	f := m.fields
+	f.recent = maps.Clone(f.recent)
+	if f.recent == nil {
+		f.recent = make(map[int64]int64)
+	}
+	if back := f.seen - now; f.seen > 0 && back > 0 {
+		for _, t := range []*int64{&f.last, &f.blocked, &f.lowered, &f.since} {
+			if *t != 0 {
+				*t -= back
+			}
+		}
+		clear(f.recent)
+	}
+	return f
+}
+
+func (m *model) save(f fields, now int64) {
+	cell := now / cellSpan
+	maps.DeleteFunc(f.recent, func(c, _ int64) bool { return c < cell-cellsBack || c > cell+cellsAhead })
+	f.seen = now
+	m.fields = f
+}
+
+func (m *model) climbs(f fields, ceiling float64) float64 {
+	held := min(max(float64(f.lowered-f.since)/m.patience, m.climb), 60e6)
+	return held * min(max(0.5*ceiling/(ceiling-f.level), 1), 3)
+}
+
+func (m *model) rate(f fields, at int64, ceiling float64) float64 {
+	if f.level == 0 || f.level >= ceiling {
+		return ceiling
+	}
+	x := float64(at-f.lowered) / m.climbs(f, ceiling)
+	if x >= 1 {
+		return ceiling
+	}
+	return f.level + float64((ceiling-f.level)*x*x*x) // no fused multiply and add
+}
+
+// tally notes n slots as given out, or as given back if by is -1.
+func (f *fields) tally(now, first, interval int64, n int, by int64) {
+	f.granted = max(f.granted+float64(by*int64(n)), 0)
+	for i := range int64(n) {
+		cell := (first + i*interval) / cellSpan
+		if cell >= now/cellSpan-cellsBack && cell <= now/cellSpan+cellsAhead {
+			f.recent[cell] += by
+		}
+	}
 }
 
 func (m *model) reserve(now int64, limit Limit, want int, horizon time.Duration) reservation {
-	interval, ahead := limit.interval().Microseconds(), horizon.Microseconds()
+	f, ahead := m.load(now), horizon.Microseconds()
+	inForce := m.rate(f, now, limit.Rate)
+	interval := int64(math.Ceil(1e6 / inForce))
 	last := now
-	if m.known {
-		last = min(m.last, now+ahead)
+	if f.known {
+		last = f.last
 	}
-	start := max(last+interval, now-int64(limit.burst()-1)*interval, m.blocked)
-	r := reservation{now: now, wait: micros(start - now), blocked: m.blocked, rate: m.rate}
-
+	start := max(last+interval, now-int64(limit.burst()-1)*interval, f.blocked)
+	r := reservation{
+		wait: micros(start - now), interval: micros(interval),
+		now: now, blocked: f.blocked, lowered: f.lowered, rate: inForce, ceiling: f.ceiling,
+	}
 	for r.booked < want && start+int64(r.booked)*interval <= now+ahead {
 		last = start + int64(r.booked)*interval
 		r.booked++
 	}
 	if r.booked == 0 {
-		first := start - ahead // when the first slot comes within the horizon
-		r.again = micros(first - now)
-		for n := int64(1); n < int64(want) && n*interval <= ahead/2; n++ {
-			r.again = micros(first + n*interval - now)
+		soon := int64(math.Ceil(1e6 / m.rate(f, start, limit.Rate)))
+		again := max(last+soon, f.blocked) - ahead - now // until the first slot may come within the horizon
+		for n := int64(1); n < int64(want) && n*soon <= ahead/2; n++ {
+			again += soon
 		}
+		r.again = micros(max(again, int64(math.Ceil(float64(start-ahead-now)/4))))
 	}
-	if r.booked > 0 || !m.known && want > 0 {
-		m.known, m.last, m.rate = true, last, limit.Rate
+	f.tally(now, start, interval, r.booked, 1)
+	if r.booked > 0 || !f.known && want > 0 {
+		f.known, f.last, f.ceiling = true, last, limit.Rate
+		m.save(f, now)
 	}
-	r.last = fmt.Sprint(last)
+	r.last = last
 	return r
 }
 
-func (m *model) release(last string, n int, interval time.Duration) {
-	if m.known && fmt.Sprint(m.last) == last {
-		m.last -= int64(n) * interval.Microseconds()
+func (m *model) throttled(now int64, limit Limit, retryAfter time.Duration) slowdown {
+	f, ceiling, cell := m.load(now), limit.Rate, now/cellSpan
+	inForce := m.rate(f, now, ceiling)
+
+	f.recent[cell-1]--
+	good := 0.0
+	for c := cell - cellsBack; c < cell; c++ {
+		good += float64(f.recent[c])
 	}
-}
-
-func micros(us int64) time.Duration { return time.Duration(us) * time.Microsecond }
-
-// Redis's clock cannot be set, so the model is given the time that the script saw.
-func TestScriptsDoWhatTheModelDoes(t *testing.T) {
-	limits := []Limit{
-		{Rate: 5}, {Rate: 5, Burst: 4}, {Rate: 0.3}, {Rate: 700, Burst: 3}, {Rate: 2500}, {Rate: 1e6, Burst: 50}, {Rate: 1e-6},
+	before := f.lowered != 0
+	if f.granted >= min(m.lone, max(20, 6*inForce)) {
+		good = max(good, inForce)
+	} else if f.granted > 1 && before {
+		good = max(good, (f.granted-1)*1e6/float64(max(now-f.lowered, f.last-f.lowered, 1)))
 	}
-	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
-		ctx := t.Context()
-		l := New(c, Config{})
-		for seed := range uint64(40) {
-			rnd := rand.New(rand.NewPCG(seed, 1))
-			key := fmt.Sprintf("camsq:{a%d}:limit:x", seed)
-			limit := limits[rnd.IntN(len(limits))]
-			var m model
-			var before reservation
-			for i := range 40 {
-				switch rnd.IntN(12) {
-				case 0:
-					limit = limits[rnd.IntN(len(limits))]
-				case 1:
-					d := time.Duration(rnd.Int64N(int64(20 * time.Millisecond)))
-					if err := l.pause(ctx, key, limit, d); err != nil {
-						t.Fatal(err)
-					}
-					// The pause's own time is not told; look for it.
-					blocked, err := c.HGet(ctx, key, "blocked").Int64()
-					if err != nil || blocked < m.blocked {
-						t.Fatalf("seed %d step %d: blocked %d, %v; was %d", seed, i, blocked, err, m.blocked)
-					}
-					m.blocked = blocked
-				case 2:
-					if before.booked > 0 {
-						n := 1 + rnd.IntN(before.booked)
-						l.release(ctx, key, before.last, n, limit.interval())
-						m.release(before.last, n, limit.interval())
-					}
-				case 3:
-					if err := c.Del(ctx, key).Err(); err != nil {
-						t.Fatal(err)
-					}
-					m = model{}
-				}
-				want := rnd.IntN(30)
-				got, err := l.reserve(ctx, key, limit, want)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(m.reserve(got.now, limit, want, l.horizon), got, cmp.AllowUnexported(reservation{})); diff != "" {
-					t.Fatalf("seed %d step %d, limit %+v, want %d (-model +script):\n%s", seed, i, limit, want, diff)
-				}
-				before = got
-			}
-		}
-	})
-}
 
-func TestAClockThatWentBackHoldsUpNobody(t *testing.T) {
-	m, c := redistest.Mini(t)
-	l := New(c, Config{})
-	limit := Limit{Rate: 100}
-	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	m.SetTime(at)
-	for range 2 {
-		if _, err := l.reserve(t.Context(), "k", limit, 1); err != nil {
-			t.Fatal(err)
+	quiet := now - f.lowered
+	level := min(inForce, m.margin*good)
+	if !before || quiet > 200_000 {
+		level = m.margin * min(inForce, good)
+	}
+	level = min(max(level, inForce/2, ceiling/100), ceiling)
+	if !before || float64(quiet) > 2*m.climbs(f, ceiling) || level < 0.5*f.found || level > 1.5*f.found {
+		f.since, f.found = now, level
+	}
+	f.row = max(f.row-f.granted/2, 0) + 1
+	f.level, f.lowered, f.granted = level, now, 0
+
+	gate := retryAfter.Microseconds()
+	if gate == 0 && f.row > 2 && m.gate {
+		gate = int64(min(math.Floor(f.row*1.5e6/inForce), 250_000))
+	}
+	if gate > 0 {
+		f.blocked = max(f.blocked, now+gate)
+		for c := cell + 1; c < (now+gate)/cellSpan && c <= cell+cellsAhead; c++ {
+			f.recent[c] = 0
 		}
 	}
-	m.SetTime(at.Add(-time.Hour))
-	r, err := l.reserve(t.Context(), "k", limit, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := l.horizon + limit.interval(); r.wait > want {
-		t.Errorf("the next slot is %v away, want at most %v", r.wait, want)
-	}
+	m.save(f, now)
+	return slowdown{now: now, blocked: f.blocked, rate: m.rate(f, now, ceiling)}
 }
 
-func TestABucketOutlivesItsSlotsAndPauses(t *testing.T) {
-	ctx := context.Background()
-	_, c := redistest.Mini(t)
-	l := New(c, Config{Keep: time.Minute})
-	limit := Limit{Rate: 0.001, Burst: 2} // 1000 s an interval
-	if err := l.pause(ctx, "k", limit, time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := l.reserve(ctx, "k", limit, 1); err != nil {
-		t.Fatal(err)
-	}
-	want := time.Hour + time.Minute + 2000*time.Second
-	if ttl := c.PTTL(ctx, "k").Val(); ttl > want || ttl < want-time.Minute {
-		t.Errorf("the bucket is kept %v, want %v", ttl, want)
-	}
+func (m *model) pause(now int64, d time.Duration) (blocked int64) {
+	f := m.load(now)
+	f.blocked = max(f.blocked, now+d.Microseconds())
+	m.save(f, now)
+	return f.blocked
 }
 
-func TestSlotsThatAStoppedProcessComesBackToAreNotUsed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, c := redistest.Mini(t)
-		b := New(c, Config{}).Bucket("k", Limit{Rate: 10})
-		// As after SIGSTOP: booked, and their time went by.
-		for d := time.Second; d >= 300*time.Millisecond; d -= 100 * time.Millisecond {
-			b.slots = append(b.slots, time.Now().Add(-d))
-		}
-		for range 3 {
-			waited, err := b.Wait(t.Context())
-			if err != nil || waited != 100*time.Millisecond {
-				t.Errorf("waited %v, %v; want an interval of 100 ms", waited, err)
-			}
-		}
-	})
-}
-
-func TestLimitValidateNamesWhatIsWrong(t *testing.T) {
-	tests := []struct {
-		name  string
-		limit Limit
-		want  string
-	}{
-		{"good", Limit{Rate: 5, Burst: 3}, ""},
-		{"burst by default", Limit{Rate: 0.1}, ""},
-		{"zero", Limit{}, "ratelimit: rate 0 is not from 0.000001 to 1000000 a second"},
-		{"negative", Limit{Rate: -1}, "ratelimit: rate -1 is not from 0.000001 to 1000000 a second"},
-		{"no number", Limit{Rate: nan()}, "ratelimit: rate NaN is not from 0.000001 to 1000000 a second"},
-		{"too fast", Limit{Rate: 2e6}, "ratelimit: rate 2e+06 is not from 0.000001 to 1000000 a second"},
-		{"negative burst", Limit{Rate: 1, Burst: -1}, "ratelimit: burst -1 is not from 0 to 1000000"},
-		{"burst beyond reason", Limit{Rate: 1e-6, Burst: 1e6}, "ratelimit: it takes more than a year to earn the burst"},
+func (m *model) release(now int64, last int64, n int, interval time.Duration) (done bool) {
+	f := m.load(now)
+	if !f.known || f.last != last {
+		return false
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got := ""
-			if err := tt.limit.Validate(); err != nil {
-				got = err.Error()
-			}
-			if got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
-		})
-	}
-}
-
-func nan() float64 {
-	var zero float64
-	return zero / zero
+	f.last -= int64(n) * interval.Microseconds()
+	f.tally(now, f.last+interval.Microseconds(), interval.Microseconds(), n, -1)
+	m.save(f, now)
+	return true
 }

@@ -1,8 +1,13 @@
 -- Gives back the last N slots, if nobody has booked since.
 --
--- KEYS[1]  the bucket
--- ARGV     last as the booking returned it, n, interval us
-if redis.call("HGET", KEYS[1], "last") ~= ARGV[1] then return 0 end
-local last = tonumber(ARGV[1]) - tonumber(ARGV[2]) * tonumber(ARGV[3])
-redis.call("HSET", KEYS[1], "last", string.format("%.0f", last))
-return 1
+-- ARGV[4-6]  last as the booking returned it, n, interval us
+-- returns    {now, 1 if they were given back}, as text
+local n, interval = tonumber(ARGV[5]), tonumber(ARGV[6])
+local b = load()
+local same = b.last and string.format(TIME, b.last) == ARGV[4]
+if same then
+    b.last = b.last - n * interval
+    tally(b, b.last + interval, interval, n, -1)
+    save(b)
+end
+return {string.format(TIME, now), same and "1" or "0"}

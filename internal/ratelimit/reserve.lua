@@ -1,27 +1,20 @@
 -- Books up to WANT slots that start within HORIZON from now.
 --
--- KEYS[1]  the bucket
--- ARGV     interval us, burst, want, horizon us, keep ms, rate as text
--- returns  {booked, us from now to the first slot, us until it is worth asking
---           again, now, last, blocked, rate}; the last four as text.
---           want = 0 only looks: nothing is written.
---
--- Microseconds since 1970 are below 2^53, so a Lua number holds them exactly,
--- but its own text form would round them: hence "%.0f".
-local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
-local want, horizon = tonumber(ARGV[3]), tonumber(ARGV[4])
+-- ARGV[4-5]  want, horizon us
+-- returns    {booked, us from now to the first slot, us until it is worth asking
+--             again, interval us, now, last, blocked, lowered, rate, ceiling of the
+--             booking before}; the last six as text.
+--             want = 0 only looks: nothing is written.
+local want, horizon = tonumber(ARGV[4]), tonumber(ARGV[5])
 
-local t = redis.call("TIME")
-local now = tonumber(t[1]) * 1000000 + tonumber(t[2])
-
-local h = redis.call("HMGET", KEYS[1], "last", "blocked", "rate")
+local b = load()
 -- An unknown bucket counts as just used: nobody knows what was used before.
 -- It must be remembered even if nothing is booked, or "just" would never pass.
-local last = tonumber(h[1] or now)
-local blocked = tonumber(h[2] or 0)
-local unknown = not h[1]
--- No slot is booked beyond the horizon. If one is, the clock went back.
-if last > now + horizon then last = now + horizon end
+local unknown = not b.last
+local last, blocked, was = b.last or now, b.blocked or 0, b.ceiling or 0
+
+local in_force = rate(b, now)
+local interval = math.ceil(1000000 / in_force)
 
 -- Time earns slots, at most a burst of them, and none while blocked.
 local start = math.max(last + interval, now - (burst - 1) * interval, blocked)
@@ -32,22 +25,27 @@ if room >= 0 then booked = math.min(want, math.floor(room / interval) + 1) end
 
 local again = 0
 if booked == 0 then
+    -- The rate may have climbed by then, and the slot come earlier. A quarter of
+    -- the way at least, or a rate that climbs would be looked at all the while.
+    local soon = math.ceil(1000000 / rate(b, start))
     -- Waiting for half a horizon of slots, if that many are wanted, saves
     -- round trips and still books ahead of time.
-    local worth = math.min(want, math.floor(horizon / 2 / interval) + 1)
-    again = start + math.max(worth - 1, 0) * interval - horizon - now
+    local worth = math.min(want, math.floor(horizon / 2 / soon) + 1)
+    again = math.max(last + soon, blocked) + math.max(worth - 1, 0) * soon - horizon - now
+    again = math.max(again, math.ceil((start - horizon - now) / 4))
 end
 
-if booked > 0 then last = start + (booked - 1) * interval end
+if booked > 0 then
+    last = start + (booked - 1) * interval
+    tally(b, start, interval, booked, 1)
+end
 if booked > 0 or (unknown and want > 0) then
-    redis.call("HSET", KEYS[1], "last", string.format("%.0f", last), "rate", ARGV[6])
-    local busy = math.max(last, blocked, now) - now
-    local busy = math.max(last, blocked, now) - now
-    redis.call("PEXPIRE", KEYS[1], string.format("%.0f", math.ceil(busy / 1000) + tonumber(ARGV[5])))
+    b.last, b.ceiling = last, ceiling
+    save(b)
 end
 
 return {
-    booked, start - now, again,
-    string.format("%.0f", now), string.format("%.0f", last), string.format("%.0f", blocked),
-    h[3] or "",
+    booked, start - now, again, interval,
+    string.format(TIME, now), string.format(TIME, last), string.format(TIME, blocked),
+    string.format(TIME, b.lowered or 0), string.format(RATE, in_force), string.format(RATE, was),
 }

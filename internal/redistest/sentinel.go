@@ -12,7 +12,7 @@ import (
 // Its URL is "redis-sentinel://" + Addr() + "/" + name.
 func StartSentinel(t testing.TB, name string, primary *Server) *Server {
 	t.Helper()
-	host, port := "127.0.0.1", primary.port
+	host, port := "127.0.0.1", primary.redis.Port()
 	conf := filepath.Join(t.TempDir(), "sentinel.conf") // Sentinel writes into it
 	text := fmt.Sprintf("sentinel monitor %[1]s %[2]s %[3]d 1\n"+
 		"sentinel down-after-milliseconds %[1]s 500\nsentinel failover-timeout %[1]s 15000\n", name, host, port)

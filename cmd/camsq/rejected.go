@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/sheet"
+)
+
+// rejectedEnding is what the name of a file gets for the file of its bad rows.
+const rejectedEnding = ".rejected.csv"
+
+// rejectedRows is the file of a file's rows that were refused: their own columns,
+// behind one that says why. It is made with the first of them.
+type rejectedRows struct {
+	path      string
+	input     string
+	delimiter rune
+	out       *output
+	csv       *csv.Writer
+	err       error // the first one; nothing is written after it
+}
+
+// add writes a row. Its cells are guarded, as [enqueue.RejectedColumn] tells its
+// reader: the file is meant to be opened in a spreadsheet.
+func (r *rejectedRows) add(header, cells []string, raw, why string) {
+	if r.err != nil {
+		return
+	}
+	if r.out == nil {
+		if r.out, r.err = openOutput("--rejected", r.path, r.input, nil); r.err != nil {
+			return
+		}
+		r.csv = csv.NewWriter(r.out)
+		r.csv.Comma = textDelimiter(r.delimiter)
+		if _, r.err = io.WriteString(r.out, "\ufeff"); r.err != nil {
+			return
+		}
+		r.write(enqueue.RejectedColumn, header)
+	}
+	if cells == nil {
+		cells = []string{raw} // it cannot be split: whoever mends it sees it as it is
+	}
+	r.write(why, cells)
+}
+
+func (r *rejectedRows) write(first string, cells []string) {
+	out := slices.Concat([]string{first}, cells)
+	for i, c := range out {
+		out[i] = sheet.Guard(c)
+	}
+	if err := r.csv.Write(out); r.err == nil {
+		r.err = err
+	}
+}
+
+// textDelimiter is what stands between the cells of text that is written: what the
+// input has, since whoever sent it has a spreadsheet that splits there.
+func textDelimiter(input rune) rune {
+	if input == 0 {
+		return ','
+	}
+	return input
+}
+
+// save gives the file its name, and returns whether there is one. What stands
+// there under that name may hold somebody's corrections, so it is kept, with a ~.
+func (r *rejectedRows) save() (bool, error) {
+	if r.out == nil {
+		return false, r.err
+	}
+	r.csv.Flush()
+	if err := errors.Join(r.err, r.csv.Error()); err != nil {
+		r.out.discard()
+		return false, err
+	}
+	if r.out.temp != nil {
+		if same, err := sameContent(r.path, r.out.temp); err != nil {
+			r.out.discard()
+			return false, err
+		} else if !same {
+			if err := os.Rename(r.path, r.path+"~"); err != nil && !errors.Is(err, os.ErrNotExist) {
+				r.out.discard()
+				return false, err
+			}
+		}
+	}
+	return true, r.out.save()
+}
+
+// sameContent compares a file, which need not be there, with another.
+func sameContent(path string, other *os.File) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, nil // then there is nothing to keep, or renaming it tells why
+	}
+	defer f.Close()
+	if _, err := other.Seek(0, io.SeekStart); err != nil {
+		return false, err
+	}
+	var a, b [32 << 10]byte
+	for {
+		n, errA := io.ReadFull(f, a[:])
+		m, errB := io.ReadFull(other, b[:])
+		if !bytes.Equal(a[:n], b[:m]) {
+			return false, nil
+		}
+		if errA != nil || errB != nil {
+			return errA == errB, nil
+		}
+	}
+}

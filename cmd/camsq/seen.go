@@ -1,0 +1,89 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"math"
+	"runtime/debug"
+	"sort"
+
+	"github.com/camsq/camsq/tasks"
+)
+
+// seen knows which jobs have come already, and where each came first. It keeps 20
+// bytes of a job, so that a million rows stay small: 96 bits of a digest, of which
+// two are never the same by accident, and where the row is.
+type seen struct {
+	jobs map[[12]byte]firstSeen
+	// most is how many jobs are kept; 0 has no bound.
+	most  int
+	files []seenFile
+}
+
+type firstSeen struct {
+	at      uint32 // base of its file, and the line in it
+	request uint32 // a digest, to tell the same request from another
+}
+
+// seenFile is a file and the number that its line 0 has among all.
+type seenFile struct {
+	name string
+	base uint32
+	last uint32
+}
+
+func newSeen(most int) *seen { return &seen{jobs: map[[12]byte]firstSeen{}, most: most} }
+
+// begin names the file that the next rows are from.
+func (s *seen) begin(name string) {
+	base := uint32(0)
+	if n := len(s.files); n > 0 {
+		base = s.files[n-1].last + 1
+	}
+	s.files = append(s.files, seenFile{name: name, base: base, last: base})
+}
+
+func seenKey(ref tasks.Ref) [12]byte {
+	sum := sha256.Sum256([]byte(ref.Account + "/" + ref.ID)) // an account's name has no slash
+	return [12]byte(sum[:12])
+}
+
+// find returns where a job came first.
+func (s *seen) find(ref tasks.Ref) (first place, request uint32, ok bool) {
+	f, ok := s.jobs[seenKey(ref)]
+	if !ok {
+		return place{}, 0, false
+	}
+	i := sort.Search(len(s.files), func(i int) bool { return s.files[i].base > f.at })
+	file := s.files[i-1]
+	return place{file.name, int(f.at - file.base)}, f.request, true
+}
+
+// add keeps where a job came first; line is of the file that began last.
+func (s *seen) add(ref tasks.Ref, line int, request uint32) {
+	file := &s.files[len(s.files)-1]
+	at := uint64(file.base) + uint64(line)
+	if at > math.MaxUint32 || s.most > 0 && len(s.jobs) >= s.most {
+		return
+	}
+	file.last = max(file.last, uint32(at))
+	s.jobs[seenKey(ref)] = firstSeen{at: uint32(at), request: request}
+}
+
+// requestDigest tells requests apart; the same one may come with two batches and two
+// priorities.
+func requestDigest(job tasks.Job) uint32 {
+	job.Batch, job.Priority = "", ""
+	text, _ := json.Marshal(job) // cannot fail: it is made of texts
+	sum := sha256.Sum256(text)
+	return binary.BigEndian.Uint32(sum[:])
+}
+
+// spareMemory has the garbage collector come round twice as often while files are
+// read: it finds little to do, and a million rows stay under 100 MB. It returns
+// what ends that.
+func spareMemory() (end func()) {
+	before := debug.SetGCPercent(40)
+	return func() { debug.SetGCPercent(before) }
+}

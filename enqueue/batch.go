@@ -1,0 +1,62 @@
+package enqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/camsq/camsq/tasks"
+)
+
+// CloseBatch says that the last job of a batch was sent in these accounts; without
+// any, in every account of this Redis that has jobs of it. Once each of its jobs has
+// ended, and none is held, the batch is completed in the account, and the account's
+// receiver is told so ([tasks.EventBatchCompleted]): now, if they have ended already.
+//
+// Closing twice is closing once. A job that is sent after it opens the batch again:
+// close it again, and another completion is told. An account without a job of the
+// batch is left alone. The error means that Redis did not answer: call it again.
+func (c *Client) CloseBatch(ctx context.Context, batch string, accounts ...string) error {
+	if batch == "" {
+		return errors.New("enqueue: closing a batch: it has no name")
+	}
+	if len(accounts) == 0 {
+		var err error
+		if accounts, err = c.Accounts(ctx); err != nil {
+			return err
+		}
+	}
+	for _, account := range accounts {
+		n, err := c.ledger.CloseBatch(ctx, account, batch)
+		if err != nil {
+			return fmt.Errorf("enqueue: %w", err)
+		}
+		if n == 0 {
+			continue
+		}
+		// Dies here, or gets no answer: the completion is owed, and the sweeper queues it.
+		if err := c.BatchCallback(ctx, tasks.BatchRef{Account: account, Batch: batch, Completion: n}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// BatchCallback makes sure that a task that tells of a batch's completion is on its way.
+func (c *Client) BatchCallback(ctx context.Context, ref tasks.BatchRef) error {
+	_, err := c.ensure(ctx, tasks.TypeDeliverBatch, callbacks([]string{ref.String()}), false)
+	return err
+}
+
+// RequeueBatches does what [Client.RequeueCallbacks] does, for the completions of
+// batches that an account owes, as [tasks.BatchRef.Key] names them.
+func (c *Client) RequeueBatches(ctx context.Context, account string, pages iter.Seq2[[]string, error]) (int, error) {
+	return c.audit(ctx, tasks.TypeDeliverBatch, pages, func(keys []string) ([]group, error) {
+		refs := make([]string, len(keys))
+		for i, key := range keys {
+			refs[i] = account + "/" + key
+		}
+		return []group{callbacks(refs)}, nil
+	})
+}

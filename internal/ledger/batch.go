@@ -1,0 +1,202 @@
+package ledger
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/tasks"
+)
+
+var (
+	//go:embed batch.lua
+	batchLua string
+
+	//go:embed close.lua
+	closeLua    string
+	closeScript = redis.NewScript(batchLua + closeLua)
+
+	//go:embed told.lua
+	toldLua    string
+	toldScript = redis.NewScript(toldLua)
+)
+
+// codeField is in front of a code whose jobs a batch counts.
+const codeField = "code:"
+
+// Batch reads how a batch stands in an account. It is nil if the account has no
+// job of it, or none that ended less than [Config.Keep] ago.
+func (l *Ledger) Batch(ctx context.Context, account, name string) (*tasks.Batch, error) {
+	found, err := l.BatchIn(ctx, []string{account}, name)
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+// BatchIn does it for several accounts, in their order and in one round trip.
+func (l *Ledger) BatchIn(ctx context.Context, accounts []string, name string) ([]*tasks.Batch, error) {
+	var now *redis.TimeCmd
+	fields := make([]*redis.MapStringStringCmd, len(accounts))
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		now = p.Time(ctx)
+		for i, account := range accounts {
+			fields[i] = p.HGetAll(ctx, laneOf(account).batch(name))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ledger: reading batch %q: %w", name, err)
+	}
+	out := make([]*tasks.Batch, len(accounts))
+	for i, account := range accounts {
+		if len(fields[i].Val()) > 0 {
+			b := decodeBatch(account, name, fields[i].Val())
+			b.Now = now.Val()
+			out[i] = &b
+		}
+	}
+	return out, nil
+}
+
+// decodeBatch is lenient: it is about numbers that are told to people.
+func decodeBatch(account, name string, f map[string]string) tasks.Batch {
+	number := func(field string) int64 {
+		n, _ := strconv.ParseInt(f[field], 10, 64)
+		return n
+	}
+	at := func(field string) time.Time {
+		if f[field] == "" {
+			return time.Time{}
+		}
+		return millis(f[field])
+	}
+	b := tasks.Batch{
+		Account: account, Name: name, Jobs: states(f), Codes: map[string]int64{},
+		Started: at("started"), Completions: number("completions"),
+	}
+	var all int64
+	for _, n := range b.Jobs {
+		all += n
+	}
+	if number("closed") == all {
+		b.Closed = at("closed_at")
+	}
+	if number("completed") == all {
+		b.Completed = at("completed_at")
+	}
+	for field := range f {
+		if code, ok := strings.CutPrefix(field, codeField); ok {
+			b.Codes[code] = number(field)
+		}
+	}
+	return b
+}
+
+// stateArgs are how many states are not final, those, and the final ones.
+func stateArgs() []any {
+	var open, final []any
+	for _, s := range tasks.States() {
+		if s.Final() {
+			final = append(final, string(s))
+		} else {
+			open = append(open, string(s))
+		}
+	}
+	return append(append([]any{len(open)}, open...), final...)
+}
+
+// CloseBatch notes that the last job of a batch was sent in an account. If none of
+// its jobs is open, the batch is completed by that, and the number of the completion
+// is returned; it is then to be told. Else, and if the account has no job of it, the
+// number is 0. Closing again changes nothing, unless there are more jobs than then,
+// and returns the number again for as long as it is owed.
+func (l *Ledger) CloseBatch(ctx context.Context, account, name string) (completion int64, err error) {
+	lane := laneOf(account)
+	keys := []string{lane.batch(name), lane.completions(name), lane.owedBatches(), lane.deadBatches()}
+	args := append([]any{name, l.keep.Milliseconds()}, stateArgs()...)
+	completion, err = closeScript.Run(ctx, l.rdb, keys, args...).Int64()
+	if err != nil {
+		return 0, fmt.Errorf("ledger: closing batch %q of account %s: %w", name, account, err)
+	}
+	return completion, nil
+}
+
+// Completion reads one completion of a batch. Its errors wrap [tasks.ErrNotFound],
+// also if it was told and there was another after it, and [tasks.ErrUnreadable].
+func (l *Ledger) Completion(ctx context.Context, ref tasks.BatchRef) (tasks.Completion, error) {
+	number := strconv.FormatInt(ref.Completion, 10)
+	f, err := l.rdb.HMGet(ctx, laneOf(ref.Account).completions(ref.Batch), number, number+":callback").Result()
+	if err != nil {
+		return tasks.Completion{}, fmt.Errorf("ledger: reading completion %s: %w", ref, err)
+	}
+	facts, there := f[0].(string)
+	if !there {
+		return tasks.Completion{}, fmt.Errorf("ledger: completion %s: %w", ref, tasks.ErrNotFound)
+	}
+	var pairs []string
+	c := tasks.Completion{BatchRef: ref, Callback: tasks.CallbackProgress{State: tasks.CallbackOwed}}
+	err = json.Unmarshal([]byte(facts), &pairs)
+	if progress, noted := f[1].(string); noted {
+		c.Rev, c.Callback = progress, tasks.CallbackProgress{}
+		err = errors.Join(err, json.Unmarshal([]byte(progress), &c.Callback))
+	}
+	if err != nil {
+		return tasks.Completion{}, fmt.Errorf("ledger: completion %s: %w", ref, tasks.ErrUnreadable)
+	}
+	fields := map[string]string{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		fields[pairs[i]] = pairs[i+1]
+	}
+	c.Facts = decodeBatch(ref.Account, ref.Batch, fields)
+	return c, nil
+}
+
+// NoteCompletion writes how far telling a completion got, if nobody has written that
+// since it was read. Its errors wrap [tasks.ErrNotFound] and [tasks.ErrConflict]. Like
+// [Ledger.Step] it tries for as long as ctx allows.
+func (l *Ledger) NoteCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error {
+	lane := laneOf(c.Account)
+	write, err := json.Marshal(to)
+	if err != nil {
+		return fmt.Errorf("ledger: encoding the callback of %s: %w", c.BatchRef, err)
+	}
+	keys := []string{lane.batch(c.Batch), lane.completions(c.Batch), lane.owedBatches(), lane.deadBatches()}
+	reply, err := persist(ctx, func(ctx context.Context) ([]string, error) {
+		s, err := toldScript.Run(ctx, l.rdb, keys,
+			c.Batch, c.BatchRef.Completion, c.Rev, write, string(to.State), l.keep.Milliseconds()).Text()
+		return []string{s}, err
+	})
+	switch {
+	case err != nil:
+	case reply[0] == "missing":
+		err = tasks.ErrNotFound
+	case reply[0] == "conflict":
+		err = tasks.ErrConflict
+	default:
+		return nil
+	}
+	return fmt.Errorf("ledger: noting that %s was told: %w", c.BatchRef, err)
+}
+
+// OwedBatches pages through the account's completions whose callback has been owed
+// for at least age, as [tasks.BatchRef.Key] names them.
+func (l *Ledger) OwedBatches(ctx context.Context, account string, age time.Duration) iter.Seq2[[]string, error] {
+	return l.pages(ctx, account, OwedBatches, age)
+}
+
+// batchOf is the batch in the key of a completion.
+func batchOf(key string) string {
+	if at := strings.LastIndexByte(key, '#'); at >= 0 {
+		return key[:at]
+	}
+	return key
+}

@@ -1,0 +1,83 @@
+package sheet
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+)
+
+// kindOfFile is what a file is by its first bytes.
+type kindOfFile string
+
+const (
+	plainText kindOfFile = ""
+	archive   kindOfFile = "zip"
+	compound  kindOfFile = "compound"
+	noText    kindOfFile = "binary"
+	utf32     kindOfFile = "UTF-32"
+)
+
+const saveAgain = `save it as .xlsx or as "CSV UTF-8"`
+
+// otherMagic are the beginnings of files that [http.DetectContentType] does not tell.
+var otherMagic = map[string]kindOfFile{
+	"BZh":                "a bzip2 archive",
+	"\xfd7zXZ\x00":       "an xz archive",
+	"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+	"SQLite format 3":    "an SQLite database",
+	"{\\rtf":             "a Rich Text document",
+}
+
+// recognise tells what a file is, by its beginning.
+func recognise(head []byte) kindOfFile {
+	text := string(head)
+	switch {
+	case strings.HasPrefix(text, "PK\x03\x04"), strings.HasPrefix(text, "PK\x05\x06"):
+		return archive
+	case strings.HasPrefix(text, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+		return compound
+	case strings.HasPrefix(text, "\xff\xfe\x00\x00"), strings.HasPrefix(text, "\x00\x00\xfe\xff"):
+		return utf32
+	}
+	for magic, what := range otherMagic {
+		if strings.HasPrefix(text, magic) {
+			return what
+		}
+	}
+	kind, _, _ := strings.Cut(http.DetectContentType(head), ";")
+	switch {
+	case kind == "text/html":
+		return "a web page, whatever its name"
+	case kind == "text/xml":
+		return "XML, whatever its name"
+	case kind != "text/plain" && kind != "application/octet-stream":
+		return kindOfFile("a file of type " + kind)
+	case http.DetectContentType(firstLine(head)) == "application/octet-stream" && markOf(head) == "" && unmarkedUTF16(head) == "":
+		return noText
+	}
+	return plainText
+}
+
+func firstLine(head []byte) []byte {
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	return line
+}
+
+// refusal is why a file of this kind cannot be read, or "".
+func (k kindOfFile) refusal(head []byte) string {
+	switch k {
+	case plainText:
+		return ""
+	case compound:
+		// [MS-OFFCRYPTO] 2.3.2: what a workbook with a password keeps its parts in.
+		if strings.Contains(string(head), "E\x00n\x00c\x00r\x00y\x00p\x00t\x00e\x00d\x00P\x00a\x00c\x00k\x00a\x00g\x00e\x00") {
+			return "the workbook has a password; save it without one"
+		}
+		return "the file is an old .xls workbook, or one with a password; " + saveAgain + ", without a password"
+	case noText:
+		return "the file is binary, not a table; " + saveAgain
+	case utf32:
+		return "the text is UTF-32; " + saveAgain
+	}
+	return "the file is " + string(k) + "; " + saveAgain
+}

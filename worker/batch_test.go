@@ -1,0 +1,431 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/camsq/camsq/cams/camstest"
+	"github.com/camsq/camsq/tasks"
+	"github.com/camsq/camsq/worker"
+)
+
+var march = tasks.BatchRef{Account: account, Batch: "march", Completion: 1}
+
+// completed is a completion that is owed.
+func completed() tasks.Completion {
+	return tasks.Completion{
+		BatchRef: march, Callback: tasks.CallbackProgress{State: tasks.CallbackOwed},
+		Facts: tasks.Batch{
+			Account: account, Name: "march", Jobs: map[tasks.State]int64{tasks.StateCreated: 2}, Completions: 1,
+			Started: time.UnixMilli(1_000), Closed: time.UnixMilli(2_000), Completed: time.UnixMilli(3_000),
+		},
+	}
+}
+
+func TestACompletedBatchIsTriedUntilItsReceiverHasIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		box := &inbox{script: []tasks.Delivery{{Reason: tasks.ReasonTimeout}, {Reason: tasks.ReasonGated, RetryAfter: time.Hour}}}
+		d := newDesk(t, delivering(box))
+		d.ledger.complete(completed())
+		want(t, "first wait", later(t, d.DeliverBatch(t.Context(), march)), time.Minute)
+		want(t, "second wait", later(t, d.DeliverBatch(t.Context(), march)), time.Hour)
+		for range 2 {
+			noError(t, d.DeliverBatch(t.Context(), march))
+		}
+		c, err := d.ledger.Completion(t.Context(), march)
+		noError(t, err)
+		want(t, "callback", c.Callback, tasks.CallbackProgress{State: tasks.CallbackDelivered, Tries: 2, Reason: tasks.ReasonOK})
+		want(t, "sends", len(box.ids), 3)
+		for i := range box.ids {
+			if box.ids[i] != box.ids[0] || box.bodies[i] != box.bodies[0] || box.urls[i] != "https://example.com/hook" {
+				t.Errorf("try %d: %s %s to %s", i, box.ids[i], box.bodies[i], box.urls[i])
+			}
+		}
+	})
+}
+
+func TestACompletedBatchThatNobodyTakesIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		box := &inbox{script: slices.Repeat([]tasks.Delivery{{Reason: tasks.ReasonTLS}}, 3)}
+		d := newDesk(t, delivering(box))
+		d.ledger.complete(completed())
+		for range 2 {
+			time.Sleep(later(t, d.DeliverBatch(t.Context(), march)))
+		}
+		noError(t, d.DeliverBatch(t.Context(), march))
+		c, err := d.ledger.Completion(t.Context(), march)
+		noError(t, err)
+		want(t, "callback", c.Callback, tasks.CallbackProgress{State: tasks.CallbackDead, Tries: 3, Reason: tasks.ReasonTLS})
+	})
+}
+
+func TestWhoIsToldOfABatch(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*worker.Config)
+		ref    tasks.BatchRef
+		wait   time.Duration // 0: it is done with
+		state  tasks.CallbackState
+	}{
+		"the account has no receiver": {func(c *worker.Config) { c.Lanes[0].CallbackURL = "" }, march, 0, tasks.CallbackNone},
+		"this worker has no secret":   {func(c *worker.Config) { c.Sender = nil }, march, time.Hour, tasks.CallbackOwed},
+		"this worker has no such account": {func(c *worker.Config) { c.Lanes[0].Account = "other" }, march, time.Hour,
+			tasks.CallbackOwed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			box := new(inbox)
+			d := newDesk(t, delivering(box), config(tt.change))
+			d.ledger.complete(completed())
+			err := d.DeliverBatch(t.Context(), tt.ref)
+			if tt.wait > 0 {
+				want(t, "wait", later(t, err), tt.wait)
+			} else {
+				noError(t, err)
+			}
+			c, err := d.ledger.Completion(t.Context(), march)
+			noError(t, err)
+			want(t, "state", c.Callback.State, tt.state)
+			want(t, "sends", len(box.ids), 0)
+		})
+	}
+	d := newDesk(t, delivering(new(inbox)))
+	noError(t, d.DeliverBatch(t.Context(), march)) // told long ago
+}
+
+// Two workers with the same task tell the same, and one of them notes it.
+func TestANoteThatComesSecondIsMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d *desk
+		box := &changing{change: func() { noError(t, d.DeliverBatch(t.Context(), march)) }}
+		d = newDesk(t, delivering(&secondFirst{changing: box}))
+		d.ledger.complete(completed())
+		want(t, "wait", later(t, d.DeliverBatch(t.Context(), march)), time.Second)
+		noError(t, d.DeliverBatch(t.Context(), march))
+		c, err := d.ledger.Completion(t.Context(), march)
+		noError(t, err)
+		want(t, "callback", c.Callback.State, tasks.CallbackDelivered)
+		want(t, "sends", len(box.ids), 2)
+	})
+}
+
+// secondFirst lets its first send wait for the whole of another.
+type secondFirst struct {
+	*changing
+	began bool
+}
+
+func (s *secondFirst) Send(ctx context.Context, url, id string, body []byte) tasks.Delivery {
+	if !s.began {
+		s.began = true
+		s.change()
+	}
+	return s.inbox.Send(ctx, url, id, body)
+}
+
+// told gives the lanes a receiver for their batches, and makes others of the same
+// kind for more accounts.
+func told(more ...string) func(*process, *setup) {
+	return func(_ *process, s *setup) {
+		for _, name := range more {
+			l := s.Lanes[0]
+			l.Account, l.Create, l.List = name, new(turnstile), new(turnstile)
+			s.Lanes = append(s.Lanes, l)
+		}
+		for i := range s.Lanes {
+			s.Lanes[i].CallbackURL = "https://" + s.Lanes[i].Account + ".example/hook"
+		}
+	}
+}
+
+// file sends jobs as a batch; an ID may be ACCOUNT/ID.
+func (w *world) file(batch string, ids ...string) {
+	w.t.Helper()
+	for _, id := range ids {
+		j := tasks.Job{ID: id, Account: account, Batch: batch, Request: tasks.Request{ChannelType: "VIBER", InstanceName: id}}
+		if name, rest, ok := strings.Cut(id, "/"); ok {
+			j.Account, j.ID, j.Request.InstanceName = name, rest, rest
+		}
+		if _, err := w.producer.Create(w.t.Context(), j); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) closeBatch(batch string, accounts ...string) {
+	w.t.Helper()
+	if err := w.producer.CloseBatch(w.t.Context(), batch, accounts...); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// completions are the different events of batches that came, by their IDs; one that
+// came twice said the same.
+func (w *world) completions() map[string]tasks.Event {
+	w.t.Helper()
+	w.post.mu.Lock()
+	defer w.post.mu.Unlock()
+	events, bodies := map[string]tasks.Event{}, map[string]string{}
+	for _, p := range w.post.batches {
+		if first, again := bodies[p.id]; again && first != p.body {
+			w.t.Errorf("%s came as\n%s\nand as\n%s", p.id, first, p.body)
+		}
+		events[p.id], bodies[p.id] = p.event, p.body
+	}
+	return events
+}
+
+// awaitCompletions waits for n events of batches, and some time for one too many. It
+// returns them as account/batch#completion, and how the jobs ended.
+func (w *world) awaitCompletions(limit time.Duration, n int) map[string]tasks.EventBatchJobs {
+	w.t.Helper()
+	w.await("told of the batches", limit, func() bool { return len(w.completions()) >= n })
+	time.Sleep(3 * time.Minute)
+	out := map[string]tasks.EventBatchJobs{}
+	for _, e := range w.completions() {
+		out[tasks.BatchRef{Account: e.Data.Account, Batch: e.Data.BatchID, Completion: e.Data.Batch.Completion}.String()] = e.Data.Batch.Jobs
+	}
+	if events := w.completions(); len(out) != len(events) {
+		w.t.Errorf("%d IDs for %d completions", len(events), len(out))
+	}
+	return out
+}
+
+func (w *world) created(id string) func() bool {
+	return func() bool { return w.record(id).State == tasks.StateCreated }
+}
+
+// The same end is told once, whatever comes first, dies, or is lost.
+func TestABatchIsToldOnce(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		run  func(w *world)
+	}{
+		{"closed before the first job ends", func(w *world) {
+			w.file("march", "a", "b")
+			w.closeBatch("march", account)
+			w.start(told())
+		}},
+		{"closed after the last job has ended", func(w *world) {
+			w.file("march", "a", "b")
+			w.start(told())
+			w.await("the end", time.Minute, func() bool { return w.created("a")() && w.created("b")() })
+			w.closeBatch("march", account)
+		}},
+		{"the producer dies before the end, and the same file comes again", func(w *world) {
+			w.file("march", "a")
+			w.start(told())
+			w.await("the end", time.Minute, w.created("a"))
+			time.Sleep(3 * time.Minute)
+			if n := len(w.completions()); n != 0 {
+				w.t.Errorf("%d completions of a batch that nobody has closed", n)
+			}
+			w.file("march", "a", "b")
+			w.closeBatch("march", account)
+		}},
+		{"the queue loses its task", func(w *world) {
+			w.file("march", "a", "b")
+			w.closeBatch("march", account)
+			w.start(told(), func(_ *process, s *setup) { s.Callbacks = nobody{} })
+		}},
+		{"the producer dies between closing and queueing", func(w *world) {
+			w.file("march", "a", "b")
+			w.start(told())
+			w.await("the end", time.Minute, func() bool { return w.created("a")() && w.created("b")() })
+			if n, err := w.ledger.CloseBatch(w.t.Context(), account, "march"); n != 1 || err != nil {
+				w.t.Fatal(n, err)
+			}
+		}},
+		{"the worker dies between the last step and its callback", func(w *world) {
+			w.file("march", "a", "b")
+			w.closeBatch("march", account)
+			w.start(told(), func(p *process, s *setup) { s.Callbacks = killing{p} })
+			w.await("the end", 5*time.Minute, func() bool { return w.created("a")() && w.created("b")() })
+			w.start(told())
+		}},
+		{"the worker dies after the receiver has it", func(w *world) {
+			w.file("march", "a", "b")
+			w.closeBatch("march", account)
+			w.start(told(), func(p *process, s *setup) { s.Sender = dying{w.post, p} })
+			w.await("the first try", 5*time.Minute, func() bool { return len(w.completions()) > 0 })
+			w.start(told())
+		}},
+		{"the receiver is down", func(w *world) {
+			w.post.fails = 2
+			w.file("march", "a", "b")
+			w.closeBatch("march", account)
+			w.start(told())
+		}},
+		{"two workers", func(w *world) {
+			w.start(told())
+			w.start(told())
+			w.file("march", "a", "b")
+			w.closeBatch("march", account)
+		}},
+	}
+	for _, tt := range tests {
+		bubble(t, tt.name, func(t *testing.T) {
+			w := newWorld(t, camstest.Config{})
+			tt.run(w)
+			got := w.awaitCompletions(30*time.Minute, 1)
+			if diff := cmp.Diff(map[string]tasks.EventBatchJobs{"acme/march#1": {Total: 2, Created: 2}}, got); diff != "" {
+				t.Errorf("completions (-want +got):\n%s", diff)
+			}
+			c, err := w.ledger.Completion(t.Context(), march)
+			if err != nil || c.Callback.State != tasks.CallbackDelivered {
+				t.Errorf("the completion: %+v, %v", c, err)
+			}
+			w.wantCreated("a", "b")
+		})
+	}
+}
+
+// killing kills its process when a batch's callback is to be queued.
+type killing struct{ *process }
+
+func (k killing) Callback(context.Context, tasks.Ref) error { return nil }
+
+func (k killing) BatchCallback(context.Context, tasks.BatchRef) error {
+	k.kill()
+	return errors.New("killed")
+}
+
+// dying kills its process when the receiver has taken a batch's event.
+type dying struct {
+	*postbox
+	p *process
+}
+
+func (d dying) Send(ctx context.Context, url, id string, body []byte) tasks.Delivery {
+	answer := d.postbox.Send(ctx, url, id, body)
+	if strings.Contains(string(body), string(tasks.EventBatchCompleted)) {
+		d.p.kill()
+	}
+	return answer
+}
+
+func TestABatchThatGoesOnIsToldAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, camstest.Config{})
+		w.cloud.FailName("b", camstest.Fault{Reply: camstest.ReplyRejected})
+		w.start(told())
+		w.file("march", "a", "b")
+		w.closeBatch("march", account)
+		w.awaitCompletions(time.Minute, 1)
+
+		o := worker.Operator{Ledger: w.ledger, Queue: w.producer}
+		noError(t, o.Retry(t.Context(), tasks.Ref{Account: account, ID: "b"})[0])
+		w.awaitCompletions(time.Minute, 2)
+
+		w.file("march", "c")
+		w.await("the end", time.Minute, w.created("c"))
+		w.closeBatch("march", account)
+		got := w.awaitCompletions(time.Minute, 3)
+		want := map[string]tasks.EventBatchJobs{
+			"acme/march#1": {Total: 2, Created: 1, Failed: 1}, "acme/march#2": {Total: 2, Created: 2}, "acme/march#3": {Total: 3, Created: 3},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("completions (-want +got):\n%s", diff)
+		}
+		for _, e := range w.completions() {
+			if b := e.Data.Batch; (b.Completion == 1) != (len(b.Codes) == 1) {
+				t.Errorf("completion %d: codes %v", b.Completion, b.Codes)
+			}
+		}
+	})
+}
+
+func TestAFileOfTwoAccountsIsTwoBatches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, camstest.Config{})
+		w.cloud.FailName("slow", camstest.Fault{Created: true, Reply: camstest.ReplyHang})
+		w.start(told("eu"))
+		w.file("march", "a", "eu/b", "eu/slow")
+		w.closeBatch("march")
+		w.await("the first", 10*time.Second, func() bool { return len(w.completions()) == 1 })
+		got := w.awaitCompletions(time.Hour, 2)
+		want := map[string]tasks.EventBatchJobs{"acme/march#1": {Total: 1, Created: 1}, "eu/march#1": {Total: 2, Created: 2}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("completions (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAHeldJobIsDecidedBeforeItsBatchIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, camstest.Config{})
+		w.cloud.FailName("b", camstest.Fault{Reply: camstest.ReplyHang})
+		w.start(told(), func(_ *process, s *setup) { s.Absent = worker.AbsentHold })
+		w.file("march", "a", "b")
+		w.closeBatch("march", account)
+		w.await("held", time.Hour, func() bool { return w.record("b").State == tasks.StateHeld })
+		time.Sleep(3 * time.Minute)
+		if n := len(w.completions()); n != 0 {
+			t.Errorf("%d completions while a job is held", n)
+		}
+		o := worker.Operator{Ledger: w.ledger, Queue: w.producer}
+		_, err := o.Resolve(t.Context(), tasks.Ref{Account: account, ID: "b"}, worker.Decision{By: tasks.StepResolveFailed})
+		noError(t, err)
+		got := w.awaitCompletions(time.Minute, 1)
+		if diff := cmp.Diff(map[string]tasks.EventBatchJobs{"acme/march#1": {Total: 2, Created: 1, Failed: 1}}, got); diff != "" {
+			t.Errorf("completions (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestWithdrawingTheLastJobsCompletesTheirBatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, camstest.Config{})
+		w.file("march", "a", "b")
+		w.closeBatch("march", account)
+		o := worker.Operator{Ledger: w.ledger, Queue: w.producer}
+		for _, err := range o.Cancel(t.Context(), tasks.Ref{Account: account, ID: "a"}, tasks.Ref{Account: account, ID: "b"}) {
+			noError(t, err)
+		}
+		w.start(told())
+		got := w.awaitCompletions(time.Minute, 1)
+		if diff := cmp.Diff(map[string]tasks.EventBatchJobs{"acme/march#1": {Total: 2, Cancelled: 2}}, got); diff != "" {
+			t.Errorf("completions (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestADeadCallbackOfABatchIsReplayed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, camstest.Config{})
+		w.post.fails = 3 // as many as there are tries
+		w.start(told())
+		w.file("march", "a")
+		w.closeBatch("march", account)
+		state := func() tasks.CallbackState {
+			c, _ := w.ledger.Completion(t.Context(), march)
+			return c.Callback.State
+		}
+		w.await("given up", time.Hour, func() bool { return state() == tasks.CallbackDead })
+		o := worker.Operator{Ledger: w.ledger, Queue: w.producer}
+		nothing := tasks.BatchRef{Account: account, Batch: "april", Completion: 1}
+		errs := o.ReplayBatches(t.Context(), march, nothing)
+		if errs[0] != nil || !errors.Is(errs[1], tasks.ErrNotFound) {
+			t.Fatal(errs)
+		}
+		w.await("told", time.Minute, func() bool { return state() == tasks.CallbackDelivered })
+		refused, ok := errors.AsType[*worker.RefusedError](o.ReplayBatches(t.Context(), march)[0])
+		if !ok || refused.Batch != march || !strings.Contains(refused.Error(), "batch acme/march#1 has no callback that was given up; it is delivered") {
+			t.Errorf("again: %v", refused)
+		}
+		if n := len(w.completions()); n != 1 {
+			t.Errorf("%d events", n)
+		}
+	})
+}
