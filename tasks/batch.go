@@ -98,7 +98,7 @@ func (r BatchRef) Key() string { return r.Batch + "#" + strconv.FormatInt(r.Comp
 func ParseBatchRef(s string) (BatchRef, error) {
 	account, key, _ := strings.Cut(s, "/")
 	at := strings.LastIndexByte(key, '#')
-	if at > 0 && accountRule.MatchString(account) && checkBatch(key[:at]) == "" {
+	if at > 0 && ValidAccount(account) && checkBatch(key[:at]) == "" {
 		n, err := strconv.ParseInt(key[at+1:], 10, 64)
 		if r := (BatchRef{Account: account, Batch: key[:at], Completion: n}); err == nil && n > 0 && r.String() == s {
 			return r, nil
