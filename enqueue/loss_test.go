@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,6 +153,7 @@ func TestARefusalIsNotTriedAgain(t *testing.T) {
 const (
 	childRedis = "ENQUEUE_TEST_REDIS"
 	childKey   = "ENQUEUE_TEST_KEY"
+	childName  = "producer"
 	childJobs  = 120 * stepSize
 )
 
@@ -161,7 +163,7 @@ func TestProducerProcess(t *testing.T) {
 	if addr == "" {
 		return
 	}
-	c := redis.NewClient(&redis.Options{Addr: addr})
+	c := redis.NewClient(&redis.Options{Addr: addr, ClientName: childName})
 	defer c.Close()
 	client, err := enqueue.New(enqueue.Config{Redis: c, DataKeys: os.Getenv(childKey)})
 	if err != nil {
@@ -196,6 +198,7 @@ func TestAProducerThatIsKilledAtAnyMomentLosesAndDoublesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		told := killAfter(t, cmd, out, last+rand.IntN(childJobs/10))
+		awaitGone(t, c)
 		there := int(c.LLen(t.Context(), keysOf(queue)("pending")).Val())
 		if there < told || there < last {
 			t.Errorf("kill %d: %d jobs are there; %d were told, and %d were there before", kill, there, told, last)
@@ -225,4 +228,20 @@ func killAfter(t *testing.T, cmd *exec.Cmd, out io.Reader, after int) (told int)
 	}
 	_ = cmd.Wait()
 	return told
+}
+
+// awaitGone waits until Redis has taken what a dead producer had sent.
+func awaitGone(t *testing.T, c redis.UniversalClient) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
+		list, err := c.Do(t.Context(), "CLIENT", "LIST").Text()
+		if err == nil && !strings.Contains(list, "name="+childName) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the producer's connections stay: %v", err)
+		}
+	}
 }

@@ -24,10 +24,11 @@ const stepsUnderWay = 4
 //
 // It waits, and says so, while Redis has no room: see [Config.Room]. While Redis does
 // not answer it tries again: see [Config.Patience]. Canceling ctx ends both, and begins
-// no further step; those under way end.
+// no further step.
 //
-// The error means that Redis did not answer, or refused. Results given so far
-// hold, and the whole sequence may be sent again: what is there comes as known.
+// The error means that Redis did not answer, or refused, or that ctx has ended.
+// Results given so far hold, and a few steps more may have been taken. The whole
+// sequence may be sent again: what is there comes as known.
 func (c *Client) CreateAll(ctx context.Context, jobs iter.Seq2[tasks.Job, error], each func(Result)) (Summary, error) {
 	s := &stream{client: c, each: each, seed: maphash.MakeSeed(), last: map[uint64]int{}}
 	defer s.await()

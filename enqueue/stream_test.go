@@ -192,7 +192,12 @@ func TestCancelingBeginsNoFurtherStep(t *testing.T) {
 		if read > lookedInto+stepSize {
 			t.Errorf("%d jobs were read", read)
 		}
-		mustHoldOnce(t, c, told) // what was under way is told too
+		// What was under way was written as a whole or not at all.
+		there := len(c.Keys(t.Context(), keysOf(queue)("t:*")).Val())
+		if there < told || there > told+underWay*stepSize || there%stepSize != 0 {
+			t.Errorf("%d jobs are there, and %d were told", there, told)
+		}
+		mustBeWhole(t, c, there)
 	})
 }
 

@@ -42,6 +42,10 @@ func TestAnImportThatWasKilledIsFinishedByTheSameCommand(t *testing.T) {
 		}
 		_ = run.cmd.Process.Kill()
 		_ = run.cmd.Wait()
+		eventually(t, "Redis has taken what the dead process had sent", func() bool {
+			list, err := c.Do(t.Context(), "CLIENT", "LIST").Text()
+			return err == nil && !strings.Contains(list, "name=camsq")
+		})
 	}
 	there := pending()
 	if there == rows {
