@@ -194,6 +194,8 @@ func broken(err error, n *node, got *imported, before bool, after []source) erro
 	if errors.Is(err, context.Canceled) {
 		return &exitError{exitSomeFailed, fmt.Errorf("stopped at %s; %s", at, holds)}
 	}
+	// Redis may have taken the first rows and gone away before it said so.
+	holds = strings.Replace(holds, "nothing was queued", "no row is known to be queued; send the file again, no job is made twice", 1)
 	return unreachable("Redis at %s did not take the rows from %s on; %s: %w", n.config.redisHost(), at, holds, err)
 }
 
