@@ -222,6 +222,7 @@ func TestTheBarTellsPaceAndRestFirst(t *testing.T) {
 func TestAnImportKeepsNoMoreJobsThanAreFollowed(t *testing.T) {
 	in := newImporter(strings.NewReader(""), io.Discard, nil)
 	in.follow = true
+	in.seen.begin("f.csv")
 	got := &imported{known: tally{}, lanes: map[string]int64{}, accounts: map[string]bool{}}
 	for i := range mostFollowed + 100 {
 		in.note(got, i, enqueue.Result{Job: tasks.Job{ID: strconv.Itoa(i), Account: "default"}, Status: enqueue.StatusQueued})
