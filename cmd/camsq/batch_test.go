@@ -96,7 +96,11 @@ func TestABatchOfSeveralFilesIsClosedAfterTheLast(t *testing.T) {
 func TestAFileThatIsNotSentWholeClosesNothing(t *testing.T) {
 	d := newDesk(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	in := io.MultiReader(strings.NewReader(many(1200)), then(func() {
+	in := io.MultiReader(strings.NewReader(many(20_000)), then(func() {
+		eventually(t, "the first rows are queued", func() bool {
+			b, err := d.ledger.Batch(t.Context(), "default", "stopped")
+			return err == nil && b != nil
+		})
 		cancel()
 		<-t.Context().Done() // more might have come
 	}))

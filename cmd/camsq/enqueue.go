@@ -40,6 +40,9 @@ each: correct them there and enqueue that file. Its first column, camsq_rejected
 when it is read, and so is the apostrophe in front of cells that a spreadsheet would take
 for a formula.
 
+A file is a batch. At the end of one that was sent whole its batch is closed: once every job of
+it has ended, the account's webhook receiver is told (batch.completed).
+
 Exit codes: 0 all well; 1 some rows were refused, or, with --wait, some rows have no
 instance in the end, or the wait was stopped with Ctrl-C; 2 wrong usage, or a file that
 cannot be understood; 3 Redis did not answer.`,
@@ -71,7 +74,7 @@ cannot be understood; 3 Redis did not answer.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.BoolVar(&o.wait, "wait", false, "follow the jobs until each has ended; Ctrl-C stops following, not the jobs")
+	f.BoolVar(&o.wait, "wait", false, "follow the jobs until each has ended (of more than 100,000: their batches); Ctrl-C stops following, not the jobs")
 	f.BoolVar(&o.dryRun, "dry-run", false, "check every row and send nothing; needs no Redis")
 	f.StringVar(&o.batch, "batch", "", "`name` of the batch (default: the file's name without its ending)")
 	o.reading.addFlags(f)

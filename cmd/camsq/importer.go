@@ -213,7 +213,7 @@ func (in *importer) note(got *imported, line int, r enqueue.Result) (refused str
 	if !got.accounts[ref.Account] {
 		got.accounts[strings.Clone(ref.Account)] = true
 	}
-	if in.follow {
+	if in.follow && len(in.jobs) <= mostFollowed { // of more, their batches are followed
 		// The row's own text is let go of: these may be many.
 		ref = tasks.Ref{Account: strings.Clone(ref.Account), ID: strings.Clone(ref.ID)}
 		in.jobs = append(in.jobs, followed{ref: ref, at: at, state: r.State})

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/internal/ratelimit"
 	"github.com/camsq/camsq/tasks"
 )
@@ -216,6 +219,19 @@ func TestTheBarTellsPaceAndRestFirst(t *testing.T) {
 }
 
 // Of very many jobs nothing is kept but the counts of their batches.
+func TestAnImportKeepsNoMoreJobsThanAreFollowed(t *testing.T) {
+	in := newImporter(strings.NewReader(""), io.Discard, nil)
+	in.follow = true
+	in.seen.begin("f.csv")
+	got := &imported{known: tally{}, lanes: map[string]int64{}, accounts: map[string]bool{}}
+	for i := range mostFollowed + 100 {
+		in.note(got, i, enqueue.Result{Job: tasks.Job{ID: strconv.Itoa(i), Account: "default"}, Status: enqueue.StatusQueued})
+	}
+	if len(in.jobs) != mostFollowed+1 || in.accepted != mostFollowed+100 {
+		t.Errorf("%d of %d jobs are kept", len(in.jobs), in.accepted)
+	}
+}
+
 func TestVeryManyJobsAreFollowedByTheirBatch(t *testing.T) {
 	d := newDesk(t)
 	d.filed("march", "a", "b")
