@@ -8,8 +8,8 @@
 //
 // It promises that all figures of a table come from one run, that a figure is of a run
 // in which every job has ended as created, and none twice, and that no process and no
-// file of it is left behind. It needs redis-server on the PATH and Linux's /proc, and
-// touches no Redis and no cloud that it did not start.
+// file of it is left behind. It needs redis-server and redis-benchmark on the PATH and
+// Linux's /proc, and touches no Redis and no cloud that it did not start.
 package main
 
 import (
@@ -55,6 +55,7 @@ func parts() []part {
 		{"d", "the cost of a job, beside a bare asynq handler", measureCost},
 		{"e", "idle", measureIdle},
 		{"f", "the latency of a job that comes alone", measureLatency},
+		{"g", "a file into the queue, beside a loop over asynq's client", measureBulk},
 	}
 }
 
@@ -92,7 +93,7 @@ func parseOptions(args []string, errs io.Writer) (options, error) {
 		delete(wanted, p.name)
 	}
 	for name := range wanted {
-		return o, fmt.Errorf("-only %s: there is no part %q; there are a to f", *only, name)
+		return o, fmt.Errorf("-only %s: there is no part %q; there are a to g", *only, name)
 	}
 	return o, nil
 }

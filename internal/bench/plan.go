@@ -27,6 +27,9 @@ type plan struct {
 
 	// f
 	latencyJobs, latencyLanes int
+
+	// g
+	bulkRows, bulkRounds, bulkLarge int
 }
 
 type quotaPlan struct{ quota, jobs, peerJobs int }
@@ -42,6 +45,7 @@ func fullPlan() plan {
 		costJobs: 10_000, costRounds: 5, depths: []int{1_000, 100_000},
 		idleLanes: 200, settle: 10 * time.Second, idleTime: 30 * time.Second,
 		latencyJobs: 200, latencyLanes: 200,
+		bulkRows: 200_000, bulkRounds: 5, bulkLarge: 1_000_000,
 	}
 }
 
@@ -57,5 +61,6 @@ func quickPlan() plan {
 		costJobs: 5_000, costRounds: 1, depths: []int{1_000},
 		idleLanes: 200, settle: 3 * time.Second, idleTime: 5 * time.Second,
 		latencyJobs: 20, latencyLanes: 200,
+		bulkRows: 50_000, bulkRounds: 1, bulkLarge: 200_000,
 	}
 }

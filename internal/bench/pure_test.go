@@ -100,7 +100,7 @@ func TestWhatTheSystemSaysIsRead(t *testing.T) {
 	if got, err := parseStat(stat); err != nil || got != 2*time.Second {
 		t.Errorf("stat: got %v, %v", got, err)
 	}
-	if got, err := parseStatus("Name:\tx\nVmHWM:\t  999 kB\nVmRSS:\t   2048 kB\nThreads:\t1\n"); err != nil || got != 2<<20 {
+	if got, err := parseStatus("Name:\tx\nVmHWM:\t  999 kB\nVmRSS:\t   2048 kB\nThreads:\t1\n", "VmRSS"); err != nil || got != 2<<20 {
 		t.Errorf("status: got %v, %v", got, err)
 	}
 	info := "# CPU\r\nused_cpu_sys:0.250000\r\nused_cpu_user:1.500000\r\nused_cpu_sys_children:9\r\n\r\n# Commandstats\r\n" +
@@ -111,7 +111,7 @@ func TestWhatTheSystemSaysIsRead(t *testing.T) {
 	}
 	for name, err := range map[string]error{
 		"no stat": second(parseStat("")), "a short stat": second(parseStat("1 (x) S 1")), "an odd stat": second(parseStat("1 (x) S 1 2 3 0 -1 4 1 0 0 0 a b")),
-		"no status": second(parseStatus("Name: x\n")), "an odd status": second(parseStatus("VmRSS: much kB\n")),
+		"no status": second(parseStatus("Name: x\n", "VmRSS")), "an odd status": second(parseStatus("VmRSS: much kB\n", "VmRSS")),
 		"no INFO": second(parseInfo("")), "odd INFO": second(parseInfo("used_cpu_user:x\n")), "odd calls": second(parseInfo("cmdstat_get:calls=x,usec=1\n")),
 	} {
 		if err == nil {
@@ -174,7 +174,7 @@ func TestThePeerIsAsItsPageSays(t *testing.T) {
 
 func TestTheCommandLineChoosesParts(t *testing.T) {
 	for args, want := range map[string]string{
-		"": "abcdef", "-quick": "abcdef", "-only a": "a", "-only e,b": "be", "-only c,,c": "c",
+		"": "abcdefg", "-quick": "abcdefg", "-only a": "a", "-only e,b": "be", "-only c,,c": "c",
 	} {
 		o, err := parseOptions(strings.Fields(args), io.Discard)
 		got := ""

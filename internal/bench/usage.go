@@ -40,26 +40,31 @@ func parseStat(text string) (time.Duration, error) {
 }
 
 // processMemory is how much memory of a process is resident, in bytes.
-func processMemory(pid int) (int64, error) {
+func processMemory(pid int) (int64, error) { return processStatus(pid, "VmRSS") }
+
+// processPeak is how much memory of a process was resident at most so far, in bytes.
+func processPeak(pid int) (int64, error) { return processStatus(pid, "VmHWM") }
+
+func processStatus(pid int, name string) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("the memory of a process is read from Linux's /proc: %w", err)
 	}
-	return parseStatus(string(text))
+	return parseStatus(string(text), name)
 }
 
-// parseStatus reads VmRSS, which is in kB, from /proc/PID/status.
-func parseStatus(text string) (int64, error) {
+// parseStatus reads one of the figures in kB from /proc/PID/status.
+func parseStatus(text, name string) (int64, error) {
 	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
 			kb, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
 			if err != nil {
-				return 0, fmt.Errorf("/proc/PID/status: VmRSS: %w", err)
+				return 0, fmt.Errorf("/proc/PID/status: %s: %w", name, err)
 			}
 			return kb << 10, nil
 		}
 	}
-	return 0, fmt.Errorf("/proc/PID/status: there is no VmRSS")
+	return 0, fmt.Errorf("/proc/PID/status: there is no %s", name)
 }
 
 // redisUsage is what a Redis has done so far.
