@@ -40,7 +40,7 @@ type gate struct {
 	// taking are tasks that asynq is taking, waiting the turns that the quota has not
 	// let through yet, and room how many both may be.
 	taking, waiting, room, most int
-	took                        time.Time
+	took, shrunk                time.Time
 }
 
 func newGate(rate float64, concurrency int, stopping <-chan struct{}) *gate {
@@ -54,6 +54,11 @@ func newGate(rate float64, concurrency int, stopping <-chan struct{}) *gate {
 // is one in the lane's other queue alone, or if the worker stops.
 func (g *gate) Enter(queue string) bool {
 	for {
+		select {
+		case <-g.stopping:
+			return false
+		default:
+		}
 		g.mu.Lock()
 		open, again := g.open(time.Now())
 		enter := open && g.work[queue]
@@ -174,7 +179,10 @@ func (a *admission) through(waited time.Duration) {
 	a.leave(func(g *gate) {
 		switch {
 		case waited > 2*Ahead:
-			g.room = max(g.room-g.room/8-1, 1)
+			// Once for those that were let in together: they all wait long.
+			if now := time.Now(); now.Sub(g.shrunk) > 2*Ahead {
+				g.room, g.shrunk = max(g.room-g.room/8-1, 1), now
+			}
 		case waited < Ahead:
 			g.room = min(g.room+1, g.most)
 		}

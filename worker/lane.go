@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
+	"strconv"
 	"sync"
 	"time"
 
@@ -29,7 +31,7 @@ type lane struct {
 	seen tasks.Lane // as of the last look
 	// skew is how far Redis's clock is ahead of this one.
 	skew time.Duration
-	// probing is the ID of the job whose turn, here, is the probe; or "".
+	// probing is the name of the turn that, here, is the probe; or "".
 	probing string
 }
 
@@ -91,13 +93,31 @@ func (l *lane) tripped(t *tasks.Trip) {
 // in the queue, where the gate keeps them.
 const heldBack = 5 * time.Second
 
+type turnKey struct{}
+
+// named gives a turn a name of its own. The breaker knows its prober by it, since
+// another turn of the same job may run beside this one.
+func named(ctx context.Context) context.Context {
+	return context.WithValue(ctx, turnKey{}, strconv.FormatUint(rand.Uint64(), 36))
+}
+
+// asProber is the job as the breaker knows it in this turn. No job's ID has a #.
+func asProber(ctx context.Context, ref tasks.Ref) tasks.Ref {
+	name, _ := ctx.Value(turnKey{}).(string)
+	ref.ID += "#" + name
+	return ref
+}
+
 // permit says whether a turn may call the API now: nil, or a [*Later]. A look for
-// the instance of an earlier call goes on while a person has paused the account.
+// the instance of an earlier call goes on while a person has paused the account,
+// and while the API refuses something else than looks: what may have been made
+// must be known.
 //
 // Dies while it probes: the probe ends by itself after probeTime.
 func (w *Worker) permit(ctx context.Context, l *lane, ref tasks.Ref, looking bool) error {
+	ref = asProber(ctx, ref)
 	l.mu.Lock()
-	paused, trip, probing := l.seen.Pause != nil, l.seen.Trip, l.probing
+	paused, trip, probing := l.seen.Pause != nil, l.seen.Trip, l.probing == ref.ID
 	wait := time.Duration(0)
 	if trip != nil {
 		wait = time.Until(l.here(trip.ProbeAt))
@@ -106,9 +126,9 @@ func (w *Worker) permit(ctx context.Context, l *lane, ref tasks.Ref, looking boo
 	switch {
 	case paused && !looking:
 		return &Later{heldBack, "the account is paused"}
-	case trip == nil || probing == ref.ID:
+	case trip == nil, looking && trip.Action != ActionList:
 		return nil
-	case wait <= 0:
+	case wait <= 0 || probing: // the prober's time begins anew with each of its calls
 		ok, wait, err := w.Breaker.Probe(ctx, ref, w.probeTime())
 		if err != nil {
 			return err
@@ -126,12 +146,13 @@ func (w *Worker) permit(ctx context.Context, l *lane, ref tasks.Ref, looking boo
 	return &Later{heldBack, "the API refuses the account: " + trip.Code}
 }
 
-// probeTime is how long a dead prober keeps others from probing: more than a
-// turn of two calls can take.
+// probeTime is how long a dead prober keeps others from probing: more than its
+// wait for the quota and one call take, but on a very slow account.
 func (w *Worker) probeTime() time.Duration { return 2*w.CallTimeout + settleTime }
 
 // refused opens the breaker, or keeps it open.
 func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Trip) {
+	ref = asProber(ctx, ref)
 	l.mu.Lock()
 	known, probing := l.seen.Trip, l.probing == ref.ID
 	l.mu.Unlock()
@@ -154,6 +175,7 @@ func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Tr
 // letIn closes the breaker if this turn is the probe, and the action is the one
 // that had been refused, or a create, which needs most.
 func (w *Worker) letIn(ctx context.Context, l *lane, ref tasks.Ref, action string) {
+	ref = asProber(ctx, ref)
 	l.mu.Lock()
 	trip := l.seen.Trip
 	proved := l.probing == ref.ID && (trip == nil || trip.Action == action || action == ActionCreate)
@@ -169,6 +191,7 @@ func (w *Worker) letIn(ctx context.Context, l *lane, ref tasks.Ref, action strin
 
 // unprobe ends the probe of a turn that proved nothing.
 func (w *Worker) unprobe(ctx context.Context, l *lane, ref tasks.Ref) {
+	ref = asProber(ctx, ref)
 	if !l.endProbe(ref) {
 		return
 	}

@@ -370,3 +370,29 @@ func TestAFastLaneIsServedBySeveralServers(t *testing.T) {
 		want(t, "servers of the lane", servers.Load(), 4)
 	})
 }
+
+// While the API refuses creates and lets lists through, what a lost call has made is
+// found all the same.
+func TestLostAnswersAreFoundWhileCreatesAreRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, camstest.Config{Calm: true})
+		w.start(func(_ *process, s *setup) { s.LookEvery = 10 * time.Second })
+		lost := names("lost", 20)
+		for _, id := range lost {
+			w.cloud.FailName(id, camstest.Fault{Created: true, Reply: camstest.ReplyReset})
+		}
+		w.enqueue(lost...)
+		w.await("every call", time.Minute, func() bool { return w.cloud.Calls("CreateInstance") == len(lost) })
+		w.cloud.Always("CreateInstance", &camstest.Fault{Reply: camstest.ReplyForbidden})
+		waiting := names("shop", 20)
+		w.enqueue(waiting...)
+		w.awaitEnd(5*time.Minute, lost...)
+		w.wantCreated(lost...)
+		for _, id := range waiting {
+			if r := w.record(id); r.State != tasks.StateQueued {
+				t.Errorf("job %s is %s while creates are refused, want queued", id, r.State)
+			}
+		}
+	})
+}

@@ -161,7 +161,7 @@ func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err er
 	switch {
 	case v.throttled:
 		due = w.throttledDelay(r.Delays, err)
-	case v.outcome == tasks.OutcomeBlocked:
+	case v.outcome == tasks.OutcomeBlocked && r.State == tasks.StateQueued:
 		due = e.RetryAfter // the breaker holds the job back
 	}
 	if r.State == tasks.StateQueued {

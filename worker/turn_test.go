@@ -960,3 +960,30 @@ func TestADrainingWorkerBeginsNoCall(t *testing.T) {
 		})
 	}
 }
+
+// Another turn of the prober's job, such as a task that came twice, neither ends
+// the probe nor keeps the lane tripped.
+func TestATurnBesideTheProbersLeavesTheProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refused := true
+		d := newDesk(t, creating(func(_ context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+			if refused {
+				return cams.Instance{}, said(403, "NoPermission")
+			}
+			time.Sleep(5 * time.Second)
+			return cams.Instance{InstanceID: "cams-1"}, nil
+		}))
+		d.ledger.put(queued())
+		_, err := d.turn(t)
+		later(t, err)
+		refused = false
+		time.Sleep(time.Minute)
+		probing := make(chan error)
+		go func() { probing <- d.Turn(t.Context(), job1) }()
+		time.Sleep(time.Second) // its call is on the wire
+		later(t, d.Turn(t.Context(), job1))
+		noError(t, <-probing)
+		want(t, "state", d.job(t).State, tasks.StateCreated)
+		want(t, "the lane is tripped", d.breaker.tripped("acme"), false)
+	})
+}

@@ -134,7 +134,7 @@ func parseLimit(text string) (float64, error) {
 	number, unit, _ := strings.Cut(text, "/")
 	seconds, ok := map[string]float64{"": 1, "s": 1, "m": 60, "h": 3600}[unit]
 	n, err := strconv.ParseFloat(number, 64)
-	if rate := n / max(seconds, 1); ok && err == nil && rate >= 1e-4 && rate <= maxRate {
+	if rate := n / max(seconds, 1); ok && err == nil && rate >= minRate && rate <= maxRate {
 		return rate, nil
 	}
 	return 0, fmt.Errorf("%q is no rate: want a number above 0 for each s, m or h, such as 8/s or 30/m, or off; at most %d/s", plain(text), maxRate)

@@ -408,17 +408,18 @@ func parseCount(v string) (int, error) {
 	return n, nil
 }
 
-// defaultRate is the rate of an account that nobody has configured, maxRate the
-// highest that there is, in creates a second.
+// defaultRate is the rate of an account that nobody has configured, minRate and
+// maxRate the lowest and the highest that there are, in creates a second.
 const (
 	defaultRate = 5
+	minRate     = 0.0001
 	maxRate     = 10_000
 )
 
 func parseRate(v string) (float64, error) {
 	r, err := strconv.ParseFloat(v, 64)
-	if err != nil || !(r > 0) || r > maxRate {
-		return 0, fmt.Errorf("%q is not a number a second, above 0 and up to %d", v, maxRate)
+	if err != nil || !(r >= minRate) || r > maxRate {
+		return 0, fmt.Errorf("%q is not a number a second, from %v to %d", v, minRate, maxRate)
 	}
 	return r, nil
 }

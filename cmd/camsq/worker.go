@@ -384,6 +384,9 @@ func (b backlog) Backlog(ctx context.Context) ([]metrics.LaneBacklog, metrics.Ca
 			Rate: f.Quota.Rate, Ceiling: worker.Pace(f.rate()), Paused: f.Pause != nil,
 			Desired: f.desiredWorkers(o.Jobs[tasks.StateQueued], b.turns.of(name), b.node.config.concurrency(name)),
 		}
+		if o.Jobs[tasks.StateCalling]+o.Jobs[tasks.StateUncertain]+o.Owed > 0 {
+			lane.Desired = max(lane.Desired, 1) // to look for what was made, and to tell of it
+		}
 		if f.Trip != nil {
 			lane.TrippedBy = f.Trip.Code
 		}

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -55,7 +56,9 @@ func (l *Ledger) Lanes(ctx context.Context, accounts []string) ([]tasks.Lane, er
 // decodeLane is lenient: what it cannot read holds nobody back.
 func decodeLane(account string, now time.Time, f map[string]string) tasks.Lane {
 	lane := tasks.Lane{Account: account, Now: now}
-	lane.Limit, _ = strconv.ParseFloat(f["limit"], 64)
+	if limit, err := strconv.ParseFloat(f["limit"], 64); err == nil && validLimit(limit) {
+		lane.Limit = limit
+	}
 	if at := f["paused"]; at != "" {
 		lane.Pause = &tasks.Pause{Since: millis(at), Why: f["paused_why"]}
 	}
@@ -65,7 +68,7 @@ func decodeLane(account string, now time.Time, f map[string]string) tasks.Lane {
 		}
 		t.Probes, _ = strconv.Atoi(f["probes"])
 		if millis(f["prober_until"]).After(now) {
-			t.Prober = f["prober"]
+			t.Prober, _, _ = strings.Cut(f["prober"], "#") // the job; what follows names its turn
 		}
 		lane.Trip = t
 	}
@@ -144,6 +147,9 @@ func (l *Ledger) ResumeLane(ctx context.Context, account string) error {
 // configured one and for every process, until it is set anew. 0 goes back to the
 // configured one.
 func (l *Ledger) LimitLane(ctx context.Context, account string, rate float64) error {
+	if rate != 0 && !validLimit(rate) {
+		return fmt.Errorf("ledger: limiting account %s: %v is not from 0.0001 to 10000 a second", account, rate)
+	}
 	return l.control(ctx, account, "limiting", func(p redis.Pipeliner, key string) {
 		if rate == 0 {
 			p.HDel(ctx, key, "limit")
@@ -152,6 +158,9 @@ func (l *Ledger) LimitLane(ctx context.Context, account string, rate float64) er
 		}
 	})
 }
+
+// validLimit says whether a limiter takes the rate.
+func validLimit(rate float64) bool { return rate >= 1e-4 && rate <= 10_000 }
 
 // control changes a lane in one step, and then says so: who does not hear it
 // looks soon.

@@ -469,7 +469,7 @@ func lanes() []mutant {
 		},
 		{
 			name: "a lane that tripped calls on", risk: "an account that the API refuses is asked by all its jobs, which may lock it",
-			file: "worker/lane.go", old: "	case trip == nil || probing == ref.ID:\n", new: "	case trip == nil || probing != \"?\":\n",
+			file: "worker/lane.go", old: "	case trip == nil, looking && trip.Action != ActionList:\n", new: "	case trip == nil, trip.Probes > 0:\n",
 			pkg: "worker", test: "TestABlockedAccountIsProbedLessAndLessOften",
 		},
 		{
