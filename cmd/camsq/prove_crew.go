@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	processes "github.com/camsq/camsq/internal/process"
 )
 
 // crew are the worker processes, and what is done to them.
@@ -37,7 +39,7 @@ type hand struct {
 	// Of the crew's lock.
 	busy    bool // cannot work, or only soon again
 	wanted  bool // its process is to run
-	process *child
+	process *processes.Child
 }
 
 func newCrew(o proveOptions, dir string, r *proveRedis, cloudDial func() (net.Conn, error), command func(redis, cloud string) *exec.Cmd, say func(string, ...any)) (*crew, error) {
@@ -63,7 +65,7 @@ func newCrew(o proveOptions, dir string, r *proveRedis, cloudDial func() (net.Co
 
 // start starts a process for a worker, and sees to it that its end is noticed.
 func (c *crew) start(h *hand) error {
-	process, err := startChild(
+	child, err := processes.Start(
 		c.command(c.redis.through(h.redis.addr()), "http://"+h.cloud.addr()),
 		filepath.Join(c.dir, fmt.Sprintf("worker-%d.log", h.number)),
 	)
@@ -71,15 +73,15 @@ func (c *crew) start(h *hand) error {
 		return err
 	}
 	c.mu.Lock()
-	h.process, h.wanted = process, true
-	c.pids = append(c.pids, process.pid())
+	h.process, h.wanted = child, true
+	c.pids = append(c.pids, child.Pid())
 	c.mu.Unlock()
 	go func() {
-		<-process.exited
+		<-child.Exited()
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if h.process == process && h.wanted {
-			c.crashes = append(c.crashes, fmt.Sprintf("worker %d (pid %d) ended by itself: %s", h.number, process.pid(), process.cmd.ProcessState))
+		if h.process == child && h.wanted {
+			c.crashes = append(c.crashes, fmt.Sprintf("worker %d (pid %d) ended by itself: %s", h.number, child.Pid(), child.Ended()))
 		}
 	}()
 	return nil
@@ -114,9 +116,9 @@ func (c *crew) withOne(ctx context.Context, m mishap, do func(context.Context, *
 
 func (c *crew) freeze(ctx context.Context, h *hand, m mishap) {
 	c.say("worker %d is stopped (SIGSTOP) for %v", h.number, m.length.Round(time.Second))
-	h.process.send(freezeSignal)
+	_ = h.process.Signal(freezeSignal) // it may have ended
 	pause(ctx, m.length)
-	h.process.send(thawSignal)
+	_ = h.process.Signal(thawSignal)
 }
 
 func (c *crew) cutRedis(ctx context.Context, h *hand, m mishap) {
@@ -127,11 +129,11 @@ func (c *crew) cutRedis(ctx context.Context, h *hand, m mishap) {
 }
 
 func (c *crew) killAndRestart(ctx context.Context, h *hand, m mishap) {
-	c.say("worker %d is killed (kill -9 %d)", h.number, h.process.pid())
+	c.say("worker %d is killed (kill -9 %d)", h.number, h.process.Pid())
 	c.mu.Lock()
 	h.wanted = false
 	c.mu.Unlock()
-	h.process.kill()
+	h.process.Kill()
 	pause(ctx, m.length)
 	if err := c.start(h); err != nil {
 		c.mu.Lock()
@@ -222,7 +224,7 @@ func (c *crew) stop(within time.Duration) {
 	deadline := time.After(within)
 	for _, h := range c.workers {
 		if h.process != nil {
-			h.process.send(syscall.SIGTERM)
+			_ = h.process.Signal(syscall.SIGTERM) // it may have ended
 		}
 	}
 	for _, h := range c.workers {
@@ -230,13 +232,13 @@ func (c *crew) stop(within time.Duration) {
 			continue
 		}
 		select {
-		case <-h.process.exited:
+		case <-h.process.Exited():
 			// One that had just been started may not listen to SIGTERM yet, and dies of it.
-			if end := h.process.cmd.ProcessState; !end.Success() && end.String() != "signal: terminated" {
+			if end := h.process.Ended(); !end.Success() && end.String() != "signal: terminated" {
 				c.crashes = append(c.crashes, fmt.Sprintf("worker %d: %s after SIGTERM", h.number, end))
 			}
 		case <-deadline:
-			h.process.kill()
+			h.process.Kill()
 			c.crashes = append(c.crashes, fmt.Sprintf("worker %d does not end within %v of SIGTERM", h.number, within))
 			deadline = time.After(0)
 		}
@@ -250,7 +252,7 @@ func (c *crew) close() {
 		h.wanted = false
 		c.mu.Unlock()
 		if h.process != nil {
-			h.process.kill()
+			h.process.Kill()
 		}
 		for _, p := range []*proxy{h.redis, h.cloud} {
 			if p != nil {

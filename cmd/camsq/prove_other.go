@@ -9,5 +9,3 @@ const (
 	freezeSignal = syscall.Signal(-1)
 	thawSignal   = syscall.Signal(-1)
 )
-
-func apart() *syscall.SysProcAttr { return nil }

@@ -20,6 +20,8 @@ import (
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
+
+	processes "github.com/camsq/camsq/internal/process"
 )
 
 // proveRedis is the Redis that a proof works on.
@@ -37,7 +39,7 @@ type proveRedis struct {
 type redisServer struct {
 	bin, dir, log string
 	port          int
-	child         *child
+	child         *processes.Child
 }
 
 const redisStartTime = 15 * time.Second
@@ -84,7 +86,7 @@ func (s *redisServer) addr() string { return net.JoinHostPort("127.0.0.1", strco
 
 // start starts the server on what it has written so far, and returns when it answers.
 func (s *redisServer) start(ctx context.Context) error {
-	c, err := startChild(exec.Command(s.bin,
+	c, err := processes.Start(exec.Command(s.bin,
 		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", "",
 		"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
 	), s.log)
@@ -102,7 +104,7 @@ func (s *redisServer) start(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-c.exited:
+		case <-c.Exited():
 			return fmt.Errorf("it ended at once; see %s", s.log)
 		case <-ctx.Done():
 			s.kill()
@@ -122,7 +124,7 @@ func (s *redisServer) listens() bool {
 	return true
 }
 
-func (s *redisServer) kill() { s.child.kill() }
+func (s *redisServer) kill() { s.child.Kill() }
 
 // usersRedis is the Redis of a URL. Only one server can be reached by way of a proxy.
 func usersRedis(raw string) (*proveRedis, error) {

@@ -22,7 +22,7 @@ const module = "github.com/camsq/camsq/"
 var rooms = map[string][]string{
 	// Floor 2 knows everyone; nobody imports it.
 	"cmd/camsq": {
-		"callback", "cams", "cams/camstest", "enqueue", "examples", "internal/ledger", "internal/ratelimit",
+		"callback", "cams", "cams/camstest", "enqueue", "examples", "internal/ledger", "internal/process", "internal/ratelimit",
 		"internal/redisconn", "internal/seal", "internal/sheet", "metrics", "tasks", "worker",
 	},
 

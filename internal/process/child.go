@@ -59,6 +59,9 @@ func (c *Child) Pid() int { return c.cmd.Process.Pid }
 // Exited is closed when the process has ended.
 func (c *Child) Exited() <-chan struct{} { return c.exited }
 
+// Ended is how the process ended. It is nil before that.
+func (c *Child) Ended() *os.ProcessState { return c.cmd.ProcessState }
+
 // Signal sends a signal. It fails if the process has ended.
 func (c *Child) Signal(s os.Signal) error { return c.cmd.Process.Signal(s) }
 
