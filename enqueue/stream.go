@@ -91,6 +91,7 @@ func (s *stream) add(ctx context.Context, job tasks.Job, err error) error {
 		job = job.Normalize()
 		hash := maphash.Comparable(s.seed, job.Ref())
 		number, is := s.last[hash]
+		st.twins = st.twins || is && number == st.number
 		st.apart = st.apart || is && number != st.number
 		s.last[hash] = st.number
 		st.hashes = append(st.hashes, hash)
@@ -134,6 +135,9 @@ func (s *stream) send(ctx context.Context) error {
 		}
 		return fmt.Errorf("enqueue: %w", ctx.Err())
 	}
+	// In this goroutine: Redis takes longer for a step than this does, and where both
+	// share a machine, more threads would only take its time away.
+	st.err = s.client.compose(&st.chunk, s.client.room)
 	st.done = make(chan struct{})
 	s.under = append(s.under, st)
 	go func() {
