@@ -14,9 +14,9 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// chunkSize is how many jobs go to Redis in one step. While Redis takes them it
-// answers nobody else: it is a millisecond or two.
-const chunkSize = 250
+// chunkSize is how many jobs go to Redis in one step. While Redis takes them, which is
+// a millisecond, it answers nobody else.
+const chunkSize = 100
 
 // chunk is jobs that go to Redis together, those of each account in one script.
 type chunk struct {
