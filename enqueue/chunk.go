@@ -161,7 +161,7 @@ type letter struct {
 
 func (c *Client) letter(p *parcel, ch *chunk, share float64) (letter, error) {
 	normal, high := tasks.ProvisionQueue(p.account), tasks.HighQueue(p.account)
-	queues := []string{normal, high}
+	queues := [...]string{normal, high}
 	l := letter{keys: make([]string, 0, 17+3*len(p.jobs)), args: make([]any, 0, 32+2*len(p.jobs))}
 	l.keys = append(l.keys, listKeys(normal)...)
 	l.keys = append(l.keys, listKeys(high)...)
@@ -173,10 +173,7 @@ func (c *Client) letter(p *parcel, ch *chunk, share float64) (letter, error) {
 	cast := map[shape]bool{}
 	begin := 0
 	for i, r := range p.jobs {
-		s := shape{0, len(r.Job.ID)}
-		if r.Job.Priority == tasks.PriorityHigh {
-			s.queue = 1
-		}
+		s := shape{queueOf(r.Job), len(r.Job.ID)}
 		if !cast[s] {
 			m, err := castTask(c.asynq, queues[s.queue], s.length)
 			if err != nil {
@@ -193,15 +190,25 @@ func (c *Client) letter(p *parcel, ch *chunk, share float64) (letter, error) {
 	}
 	l.args = append(l.args, tasks.WakeChannel, normal, high, share, ch.try, stamp, !ch.twins, len(moulds)/5, len(runs)/3)
 	l.args = append(append(l.args, moulds...), runs...)
+	insertion := c.ledger.Insertion(p.account)
+	hashes := [...]string{taskKey(normal, ""), taskKey(high, "")}
 	for _, r := range p.jobs {
-		record, sealed, err := c.ledger.Insertion(r.Job)
+		record, sealed, err := insertion(r.Job)
 		if err != nil {
 			return letter{}, fmt.Errorf("enqueue: %w", err)
 		}
-		l.keys = append(l.keys, record, taskKey(tasks.JobQueue(p.account, r.Job.Priority), r.Job.ID))
+		l.keys = append(l.keys, record, hashes[queueOf(r.Job)]+r.Job.ID)
 		l.args = append(l.args, r.Job.ID, sealed)
 	}
 	return l, nil
+}
+
+// queueOf is 0 for a job of the normal queue and 1 for one of the high one.
+func queueOf(j tasks.Job) int {
+	if j.Priority == tasks.PriorityHigh {
+		return 1
+	}
+	return 0
 }
 
 // settle reads an answer of create.lua.
