@@ -71,8 +71,8 @@ func captureTask(client *asynq.Client, queue, kind, id, payload string) (string,
 var (
 	//go:embed task.lua
 	taskLua string
-	//go:embed push.lua
-	pushLua string
+	//go:embed gather.lua
+	gatherLua string
 	//go:embed room.lua
 	roomLua string
 	//go:embed create.lua
@@ -93,14 +93,32 @@ func newScripts(client *asynq.Client) (scripts, error) {
 	if err != nil {
 		return scripts{}, err
 	}
-	asynqLua := function("asynq", "KEYS, ARGV", source)
-	gathering := "local asynq, push\ndo\n" + pushLua + strings.Replace(asynqLua, "local ", "", 1) + "end\n"
+	gathering, err := gatherTasks(source)
+	if err != nil {
+		return scripts{}, err
+	}
 	return scripts{
-		create:  redis.NewScript(gathering + taskLua + ledger.InsertLua + roomLua + createLua),
-		requeue: redis.NewScript(asynqLua + taskLua + requeueLua),
+		create:  redis.NewScript(gatherLua + gathering + taskLua + ledger.InsertLua + roomLua + createLua),
+		requeue: redis.NewScript(function("asynq", "KEYS, ARGV", source) + taskLua + requeueLua),
 		room:    redis.NewScript(roomLua + "local used, max = memory()\nreturn {used, max}\n"),
 		keys:    len(sample.keys), args: len(sample.args),
 	}, nil
+}
+
+// gatherTasks is asynq's script (v0.26.0 internal/rdb/rdb.go, enqueueCmd) as a function
+// that calls exists and gather of gather.lua instead of two commands. What it writes
+// into the task's hash is as asynq writes it.
+func gatherTasks(source string) (string, error) {
+	for command, instead := range map[string]string{
+		`redis.call("EXISTS", KEYS[1])`:         `exists(KEYS[1])`,
+		`redis.call("LPUSH", KEYS[2], ARGV[2])`: `gather(KEYS[2], ARGV[2])`,
+	} {
+		if strings.Count(source, command) != 1 {
+			return "", errOtherTask
+		}
+		source = strings.Replace(source, command, instead, 1)
+	}
+	return function("asynq", "KEYS, ARGV", source), nil
 }
 
 // function wraps a script's source as a Lua function, whose parameters take the

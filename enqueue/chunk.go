@@ -14,16 +14,18 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// chunkSize is how many jobs go to Redis in one step. While Redis takes them it
-// answers nobody else: it is a millisecond or two.
-const chunkSize = 250
+// chunkSize is how many jobs go to Redis in one step. While Redis takes them, which is
+// a millisecond, it answers nobody else.
+const chunkSize = 100
 
 // chunk is jobs that go to Redis together, those of each account in one script.
 type chunk struct {
 	results []Result
 	// try names the writing of the chunk. It stays the same however often it is
 	// begun anew, so that what was written already is recognised.
-	try     string
+	try string
+	// twins means that two of the jobs may be the same.
+	twins   bool
 	checked bool
 	parcels []*parcel
 }
@@ -32,15 +34,35 @@ type chunk struct {
 type parcel struct {
 	account string
 	jobs    []*Result
+	letter  *letter // is composed anew for each attempt
 	settled bool
+}
+
+// compose holds the jobs of a chunk to the rules and writes the letters that settle
+// the others.
+func (c *Client) compose(ch *chunk, share float64) error {
+	if !ch.checked {
+		c.open(ch)
+	}
+	for _, p := range ch.parcels {
+		if p.settled || p.letter != nil {
+			continue
+		}
+		l, err := c.letter(p, ch, share)
+		if err != nil {
+			return err
+		}
+		p.letter = &l
+	}
+	return nil
 }
 
 // send settles the results that have no status yet. If it returns an error it may be
 // called again: what was written stands and is not written twice. Above that share of
 // maxmemory it writes nothing new and returns a [*fullError]; 0 is no limit.
 func (c *Client) send(ctx context.Context, ch *chunk, share float64) error {
-	if !ch.checked {
-		c.open(ch)
+	if err := c.compose(ch, share); err != nil {
+		return err
 	}
 	var open []*parcel
 	for _, p := range ch.parcels {
@@ -57,11 +79,15 @@ func (c *Client) send(ctx context.Context, ch *chunk, share float64) error {
 	if err := c.prepare(ctx, queuesOf(open)...); err != nil {
 		return orFull(open[0].account, err)
 	}
-	answers, err := c.write(ctx, open, ch.try, share)
+	answers, err := c.write(ctx, open)
 	for i, answer := range answers {
 		if bad := c.settle(ctx, open[i], answer); bad != nil {
-			return bad
+			err = bad
+			break
 		}
+	}
+	for _, p := range open {
+		p.letter = nil // an attempt that comes later has a later time of enqueueing
 	}
 	return err
 }
@@ -103,26 +129,19 @@ func queuesOf(parcels []*parcel) []string {
 
 // write runs the script for each parcel, all in one round trip. The answers are in
 // order; an error ends them.
-func (c *Client) write(ctx context.Context, parcels []*parcel, try string, share float64) ([][]string, error) {
-	letters := make([]letter, len(parcels))
-	for i, p := range parcels {
-		var err error
-		if letters[i], err = c.compose(p, try, share); err != nil {
-			return nil, err
-		}
-	}
+func (c *Client) write(ctx context.Context, parcels []*parcel) ([][]string, error) {
 	cmds := make([]*redis.Cmd, len(parcels))
 	// Each command has its own error.
 	_, _ = c.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for i, l := range letters {
-			cmds[i] = c.scripts.create.EvalSha(ctx, pipe, l.keys, l.args...)
+		for i, p := range parcels {
+			cmds[i] = c.scripts.create.EvalSha(ctx, pipe, p.letter.keys, p.letter.args...)
 		}
 		return nil
 	})
 	var answers [][]string
 	for i, cmd := range cmds {
 		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-			cmd = c.scripts.create.Run(ctx, c.rdb, letters[i].keys, letters[i].args...)
+			cmd = c.scripts.create.Run(ctx, c.rdb, parcels[i].letter.keys, parcels[i].letter.args...)
 		}
 		answer, err := cmd.StringSlice()
 		if err != nil {
@@ -140,9 +159,9 @@ type letter struct {
 	args []any
 }
 
-func (c *Client) compose(p *parcel, try string, share float64) (letter, error) {
+func (c *Client) letter(p *parcel, ch *chunk, share float64) (letter, error) {
 	normal, high := tasks.ProvisionQueue(p.account), tasks.HighQueue(p.account)
-	queues := []string{normal, high}
+	queues := [...]string{normal, high}
 	l := letter{keys: make([]string, 0, 17+3*len(p.jobs)), args: make([]any, 0, 32+2*len(p.jobs))}
 	l.keys = append(l.keys, listKeys(normal)...)
 	l.keys = append(l.keys, listKeys(high)...)
@@ -154,10 +173,7 @@ func (c *Client) compose(p *parcel, try string, share float64) (letter, error) {
 	cast := map[shape]bool{}
 	begin := 0
 	for i, r := range p.jobs {
-		s := shape{0, len(r.Job.ID)}
-		if r.Job.Priority == tasks.PriorityHigh {
-			s.queue = 1
-		}
+		s := shape{queueOf(r.Job), len(r.Job.ID)}
 		if !cast[s] {
 			m, err := castTask(c.asynq, queues[s.queue], s.length)
 			if err != nil {
@@ -172,17 +188,27 @@ func (c *Client) compose(p *parcel, try string, share float64) (letter, error) {
 			begin = i + 1
 		}
 	}
-	l.args = append(l.args, tasks.WakeChannel, normal, high, share, try, stamp, len(moulds)/5, len(runs)/3)
+	l.args = append(l.args, tasks.WakeChannel, normal, high, share, ch.try, stamp, !ch.twins, len(moulds)/5, len(runs)/3)
 	l.args = append(append(l.args, moulds...), runs...)
+	insertion := c.ledger.Insertion(p.account)
+	hashes := [...]string{taskKey(normal, ""), taskKey(high, "")}
 	for _, r := range p.jobs {
-		record, sealed, err := c.ledger.Insertion(r.Job)
+		record, sealed, err := insertion(r.Job)
 		if err != nil {
 			return letter{}, fmt.Errorf("enqueue: %w", err)
 		}
-		l.keys = append(l.keys, record, taskKey(tasks.JobQueue(p.account, r.Job.Priority), r.Job.ID))
+		l.keys = append(l.keys, record, hashes[queueOf(r.Job)]+r.Job.ID)
 		l.args = append(l.args, r.Job.ID, sealed)
 	}
 	return l, nil
+}
+
+// queueOf is 0 for a job of the normal queue and 1 for one of the high one.
+func queueOf(j tasks.Job) int {
+	if j.Priority == tasks.PriorityHigh {
+		return 1
+	}
+	return 0
 }
 
 // settle reads an answer of create.lua.

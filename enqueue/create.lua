@@ -4,7 +4,7 @@
 --   its task's hash.
 -- ARGV: the channel to wake; the names of the two queues; the share of maxmemory
 --   above which nothing new is written ('0' = none); the name of the try; asynq's
---   time; numbers of moulds and of runs.
+--   time; '1' if no ID comes twice; numbers of moulds and of runs.
 --   For each mould: its queue (1, 2), the length of the IDs it is for, and what
 --   asynq's message has before the ID, between the two of it, and after it.
 --   For each run of jobs that follow each other: how many, their priority and batch.
@@ -13,13 +13,13 @@
 -- that stands there has the same request and '!' if it has another, with that
 -- record's priority, a space and its head. Or 'full', used_memory and maxmemory:
 -- then nothing was written.
-local channel, share, try, stamp = ARGV[1], tonumber(ARGV[4]), ARGV[5], ARGV[6]
-local moulds, runs = tonumber(ARGV[7]), tonumber(ARGV[8])
+local channel, share, try, stamp, distinct = ARGV[1], tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7] == '1'
+local moulds, runs = tonumber(ARGV[8]), tonumber(ARGV[9])
 local queues = {
   {name = ARGV[2], lists = {unpack(KEYS, 1, 7)}, mould = {}},
   {name = ARGV[3], lists = {unpack(KEYS, 8, 14)}, mould = {}},
 }
-local a, k = 8, 17
+local a, k = 9, 17
 for _ = 1, moulds do
   queues[tonumber(ARGV[a + 1])].mould[tonumber(ARGV[a + 2])] = {ARGV[a + 3], ARGV[a + 4], ARGV[a + 5]}
   a = a + 5
@@ -34,32 +34,32 @@ for r = 1, runs do
   a = a + 3
 end
 k = k + runs
-local function job(i)
-  return ARGV[a + 2 * i - 1], ARGV[a + 2 * i], KEYS[k + 2 * i - 1], KEYS[k + 2 * i]
-end
-
 local t = redis.call('TIME')
 local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
-local new, ids, batches = {}, {}, {} -- new: numbers of jobs
-local head, due, out = {}, {}, {'ok'} -- head by number; due: numbers of jobs whose task must be there
-local first = {} -- by ID, the number of the new job
+-- Mostly nothing stands there of any of them. That is asked once, and not job by job.
+fresh = distinct and redis.call('EXISTS', unpack(KEYS, k + 1, k + 2 * #runOf)) == 0
+local head, first = {}, {} -- of new jobs: the heads by number, the numbers by ID
+local due, ids, batches, out = {}, {}, {}, {'ok'} -- due: numbers of the jobs that must have a task
 for i, run in ipairs(runOf) do
-  local id, sealed, record = job(i)
+  local id, sealed = ARGV[a + 2 * i - 1], ARGV[a + 2 * i]
   local found, same, priority
-  local twin = first[id]
-  if twin then
-    local _, other = job(twin)
-    found, same, priority = head[twin], sealed == other, runOf[twin].priority
-  else
-    found, same, priority = standing(record, try .. i, sealed)
+  if not fresh then
+    local twin = first[id]
+    if twin then
+      found, same, priority = head[twin], sealed == ARGV[a + 2 * twin], runOf[twin].priority
+    else
+      found, same, priority = standing(KEYS[k + 2 * i - 1], try .. i, sealed)
+    end
   end
   if found then
     out[#out + 1], out[#out + 2] = tostring(i), (same and '=' or '!') .. priority .. ' ' .. found
   else
     due[#due + 1] = i
     if found == nil then
-      first[id], head[i] = i, newHead(try .. i, run.batch, now)
-      new[#new + 1], ids[#ids + 1] = i, id
+      head[i], ids[#ids + 1] = newHead(try .. i, run.batch, now), id
+      if not fresh then
+        first[id] = i
+      end
       if run.batch ~= '' then
         local b = batches[run.batch] or {name = run.batch, count = run.count, n = 0}
         batches[run.batch], b.n = b, b.n + 1
@@ -68,7 +68,7 @@ for i, run in ipairs(runOf) do
   end
 end
 
-if #new > 0 then
+if #ids > 0 then
   if share > 0 then
     local used, max = memory()
     if used > share * max then
@@ -79,10 +79,9 @@ if #new > 0 then
 end
 local taskKeys, taskArgs = {}, {nil, nil, stamp}
 for _, i in ipairs(due) do
-  local id, sealed, record, task = job(i)
-  local run = runOf[i]
+  local run, id, task = runOf[i], ARGV[a + 2 * i - 1], KEYS[k + 2 * i]
   if head[i] then
-    insert(record, head[i], sealed, run.priority)
+    insert(KEYS[k + 2 * i - 1], head[i], ARGV[a + 2 * i], run.priority)
   end
   local queue = run.queue
   local mould = queue.mould[#id]

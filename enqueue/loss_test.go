@@ -20,29 +20,23 @@ import (
 	"github.com/camsq/camsq/internal/redistest"
 )
 
-// The connection is cut at each step in turn, before or after the step was written,
-// and the producer dies of it. The same sequence again puts in what is missing.
+// From each script on in turn, before or after it was run, the connection is cut, and
+// the producer dies of it. The same sequence again puts in what is missing.
 func TestAProducerThatIsCutOffAtAnyStepGoesOnWhereItWas(t *testing.T) {
 	each(t, func(t *testing.T, c redis.UniversalClient) {
-		const steps = 6
+		const steps = underWay + 4
 		const jobs = steps * stepSize
 		for _, how := range []fault{beforeScript, afterScript} {
 			for at := range steps {
-				t.Run(fmt.Sprintf("fault %d in step %d", how, at), func(t *testing.T) {
+				t.Run(fmt.Sprintf("fault %d in script %d", how, at), func(t *testing.T) {
 					c.FlushDB(t.Context())
 					create(t, newClient(t, c, dataKey), numberedJob(0), enqueue.StatusQueued) // so that Redis knows the script
 					mine, wire := cutable(t, c, -1)
 					dying := newClientWith(t, enqueue.Config{Redis: mine, Patience: time.Nanosecond})
 					told := 0
-					if at == 0 {
-						wire.fail(how, 1)
-					}
-					sum, err := dying.CreateAll(t.Context(), numbered(jobs), func(enqueue.Result) {
-						if told++; told == at*stepSize {
-							wire.fail(how, 1)
-						}
-					})
-					if err != nil && (sum.Queued+sum.Known != told || told%stepSize != 0) {
+					wire.failAfter(how, at)
+					sum, err := dying.CreateAll(t.Context(), numbered(jobs), func(enqueue.Result) { told++ })
+					if err == nil || sum.Queued+sum.Known != told || told%stepSize != 0 {
 						t.Errorf("%+v, %v with %d told", sum, err, told)
 					}
 					there := int(c.LLen(t.Context(), keysOf(queue)("pending")).Val())
@@ -66,7 +60,7 @@ func TestALostConnectionIsWaitedOutAndNothingIsWrittenTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := redistest.Mini(t)
 		mine, wire := cutable(t, c, -1)
-		const jobs = 20 * stepSize
+		const jobs = 60 * stepSize
 		told := 0
 		sum, err := newClient(t, mine, dataKey).CreateAll(t.Context(), numbered(jobs), func(r enqueue.Result) {
 			if r.Status != enqueue.StatusQueued {
@@ -91,7 +85,7 @@ func TestARedisThatStaysAwayIsWaitedForAsLongAsTheSettingSays(t *testing.T) {
 			client := newClientWith(t, enqueue.Config{Redis: mine, Patience: patience})
 			var begin time.Time
 			told := 0
-			sum, err := client.CreateAll(t.Context(), numbered(20*stepSize), func(enqueue.Result) {
+			sum, err := client.CreateAll(t.Context(), numbered(60*stepSize), func(enqueue.Result) {
 				if told++; told == 5*stepSize {
 					wire.fail(beforeScript, 1e6)
 					begin = time.Now()
@@ -154,7 +148,7 @@ const (
 	childRedis = "ENQUEUE_TEST_REDIS"
 	childKey   = "ENQUEUE_TEST_KEY"
 	childName  = "producer"
-	childJobs  = 120 * stepSize
+	childJobs  = 300 * stepSize
 )
 
 // This is no test but the producer that the next one kills. It tells each step.

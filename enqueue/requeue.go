@@ -266,6 +266,9 @@ func (c *Client) pending(ctx context.Context, queue string) (map[string]bool, er
 	}
 }
 
+// ensuredAtOnce is how many tasks one script looks at.
+const ensuredAtOnce = 500
+
 // ensure puts back, by asynq's own script, each task of a group that is not on its
 // way. A task's payload is its ID in every queue. old says that a task without a
 // hash may still stand in a list, which takes a walk along the list to find out.
@@ -281,7 +284,7 @@ func (c *Client) ensure(ctx context.Context, kind string, g group, old bool) (in
 	if old {
 		flag = 1
 	}
-	for ids := range slices.Chunk(g.ids, chunkSize) {
+	for ids := range slices.Chunk(g.ids, ensuredAtOnce) {
 		var keys []string
 		for _, q := range g.queues {
 			keys = append(keys, listKeys(q)...)

@@ -12,15 +12,15 @@ import (
 )
 
 // stepsUnderWay is how many steps are under way at once: while one is on its way to
-// Redis or back, Redis works on another, and others are checked and sealed. With more
-// of them, whoever else asks Redis something would wait longer.
-const stepsUnderWay = 4
+// Redis or back, Redis works on others. With more of them, whoever else asks Redis
+// something would wait longer.
+const stepsUnderWay = 16
 
-// CreateAll puts many jobs into the queue, some hundreds in each step and a few steps
-// at once, and calls each (which may be nil) with every job's result, in the order of
-// the sequence. A job that is refused, or that comes with an error, does not stop the
-// others. It holds about a thousand jobs at a time, however many there are; so many
-// may also change places in the queue.
+// CreateAll puts many jobs into the queue, a hundred in each step and several steps at
+// once, and calls each (which may be nil) with every job's result, in the order of the
+// sequence. A job that is refused, or that comes with an error, does not stop the
+// others. It holds less than two thousand jobs at a time, however many there are; so
+// many may also change places in the queue.
 //
 // It waits, and says so, while Redis has no room: see [Config.Room]. While Redis does
 // not answer it tries again: see [Config.Patience]. Canceling ctx ends both, and begins
@@ -91,6 +91,7 @@ func (s *stream) add(ctx context.Context, job tasks.Job, err error) error {
 		job = job.Normalize()
 		hash := maphash.Comparable(s.seed, job.Ref())
 		number, is := s.last[hash]
+		st.twins = st.twins || is && number == st.number
 		st.apart = st.apart || is && number != st.number
 		s.last[hash] = st.number
 		st.hashes = append(st.hashes, hash)
@@ -134,6 +135,9 @@ func (s *stream) send(ctx context.Context) error {
 		}
 		return fmt.Errorf("enqueue: %w", ctx.Err())
 	}
+	// In this goroutine: Redis takes longer for a step than this does, and where both
+	// share a machine, more threads would only take its time away.
+	_ = s.client.compose(&st.chunk, s.client.room) // an error comes again with the attempt
 	st.done = make(chan struct{})
 	s.under = append(s.under, st)
 	go func() {
@@ -230,10 +234,11 @@ func (s *stream) bear(ctx context.Context, err error) error {
 	if s.failing.IsZero() {
 		s.failing = now
 	}
-	if now.Sub(s.failing) >= s.client.patience {
+	left := s.client.patience - now.Sub(s.failing)
+	if left <= 0 {
 		return err
 	}
-	return pause(ctx, retryPause)
+	return pause(ctx, min(left, retryPause))
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	stepSize   = 250 // jobs of one step
-	underWay   = 4   // steps at once
+	stepSize   = 100 // jobs of one step
+	underWay   = 16  // steps at once
 	lookedInto = stepSize * (underWay + 1)
 )
 
@@ -131,7 +131,7 @@ func TestTheFirstOfTwoIsTheFirstHoweverTheStepsOvertakeEachOther(t *testing.T) {
 				return next()
 			}))
 			var jobs []tasks.Job
-			for range 9 * stepSize {
+			for range 25 * stepSize {
 				j := newJob(fmt.Sprint("j", random.IntN(4000)))
 				j.Priority = []tasks.Priority{tasks.PriorityNormal, tasks.PriorityHigh}[random.IntN(2)]
 				j.Request.OfficeAddress = []string{"here", "here", "there"}[random.IntN(3)]
@@ -224,7 +224,7 @@ func TestOfKnownJobsTheSummarySaysHowManyHaveEnded(t *testing.T) {
 			t.Fatalf("%+v, %v", sum, err)
 		}
 		for i := range 3 {
-			r, err := l.Get(t.Context(), numberedJob(100*i).Ref())
+			r, err := l.Get(t.Context(), numberedJob(50*i).Ref())
 			if err != nil {
 				t.Fatal(err)
 			}

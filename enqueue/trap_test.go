@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"math"
 	"net"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 type wire struct {
 	mu    sync.Mutex
 	cut   fault
+	pass  int // so many scripts get through before
 	times int
 }
 
@@ -56,9 +58,21 @@ func (w *wire) fail(how fault, times int) {
 	w.cut, w.times = how, times
 }
 
+// failAfter lets so many scripts pass and fails all others.
+func (w *wire) failAfter(how fault, pass int) {
+	w.fail(how, math.MaxInt)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pass = pass
+}
+
 func (w *wire) next() (fault, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.pass > 0 {
+		w.pass--
+		return 0, false
+	}
 	if w.times == 0 {
 		return 0, false
 	}

@@ -84,6 +84,15 @@ var params = []Param{
 	{"IsConfirmAudit", false, func(r *Request) *string { return &r.IsConfirmAudit }},
 }
 
+// fields are the parameters in the order of params. Unlike Param.Field, which the
+// compiler cannot see through, they leave the request on the stack.
+func (r *Request) fields() [10]*string {
+	return [...]*string{
+		&r.ChannelType, &r.InstanceName, &r.InstanceDescription, &r.ResourceGroupID, &r.OfficeAddress,
+		&r.ContactMail, &r.CountryID, &r.FacebookBmID, &r.IsvTerms, &r.IsConfirmAudit,
+	}
+}
+
 // Params lists the API's parameters in the order of its documentation.
 func Params() []Param { return append([]Param(nil), params...) }
 
@@ -97,8 +106,7 @@ func (j Job) Ref() Ref { return Ref{Account: j.Account, ID: j.ID} }
 // gets one that is derived from account, channel type and instance name, so that
 // the same row is the same job however often it is sent.
 func (j Job) Normalize() Job {
-	for _, p := range params {
-		f := p.Field(&j.Request)
+	for _, f := range j.Request.fields() {
 		*f = strings.TrimSpace(*f)
 	}
 	j.Request.ChannelType = strings.ToUpper(j.Request.ChannelType)
@@ -159,6 +167,7 @@ var (
 	accountBytes  = bytesOf(lower + digit + "_-")
 	idBytes       = bytesOf(alnum + "._:@/=+-")
 	keyBytes      = bytesOf(alnum + "_.-")
+	dotAtomBytes  = bytesOf(alnum + ".!#$%&'*+-/=?^_`{|}~")
 )
 
 func bytesOf(text string) *byteSet {

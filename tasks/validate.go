@@ -96,8 +96,8 @@ func (j Job) Validate(rules Rules) error {
 	var faults faults
 	faults.add("job_id", checkID(j.ID))
 	faults.add("account", rules.checkAccount(j.Account))
-	for _, p := range params {
-		faults.add(p.Name, rules.checkParam(p, *p.Field(&j.Request)))
+	for i, f := range j.Request.fields() {
+		faults.add(params[i].Name, rules.checkParam(params[i], *f))
 	}
 	faults.add("request", checkSize(&j.Request))
 	faults.add("batch", checkBatch(j.Batch))
@@ -106,7 +106,7 @@ func (j Job) Validate(rules Rules) error {
 	if len(j.Metadata) > maxMetadata {
 		faults.add("metadata", fmt.Sprintf("must have at most %d keys", maxMetadata))
 	}
-	for _, key := range slices.Sorted(maps.Keys(j.Metadata)) {
+	for _, key := range sortedKeys(j.Metadata) {
 		if !ValidMetadataKey(key) {
 			faults.add("metadata", fmt.Sprintf("the key %q must be 1 to 40 of A-Z a-z 0-9 . _ -", clip(key, 40)))
 			continue
@@ -117,6 +117,13 @@ func (j Job) Validate(rules Rules) error {
 		return &InvalidError{Fields: faults}
 	}
 	return nil
+}
+
+func sortedKeys(metadata map[string]string) []string {
+	if len(metadata) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(metadata))
 }
 
 type faults []FieldError
@@ -255,12 +262,31 @@ func checkMail(value string) string {
 	if len(value) > maxMail {
 		return fmt.Sprintf("must be at most %d characters long", maxMail)
 	}
+	if isDotAtoms(value) {
+		return ""
+	}
 	// ParseAddress also takes "Name <address>"; only the bare form comes back as it was.
 	a, err := mail.ParseAddress(value)
 	if err != nil || a.Address != value {
 		return "is not a mail address"
 	}
 	return ""
+}
+
+// isDotAtoms says whether a value is an address of the usual form, which needs no
+// parser: RFC 5322's dot-atom on both sides of the @.
+func isDotAtoms(value string) bool {
+	local, domain, ok := strings.Cut(value, "@")
+	return ok && isDotAtom(local) && isDotAtom(domain)
+}
+
+func isDotAtom(text string) bool {
+	for i := range len(text) {
+		if text[i] == '.' && (i == 0 || i == len(text)-1 || text[i-1] == '.') {
+			return false
+		}
+	}
+	return text != "" && dotAtomBytes.all(text)
 }
 
 func checkDigits(value string, most int, reason string) string {
@@ -338,18 +364,18 @@ func checkLength(value string, limit int) string {
 // checkSize counts what the parameters take in the query, percent-encoded.
 func checkSize(request *Request) string {
 	size, most := 0, 0
-	for _, p := range params {
-		most += len(p.Name) + len("=&") + len("%XX")*len(*p.Field(request))
+	for i, f := range request.fields() {
+		most += len(params[i].Name) + len("=&") + len("%XX")*len(*f)
 	}
 	if most <= maxQuery {
 		return "" // however much of it is encoded
 	}
-	for _, p := range params {
-		value := *p.Field(request)
+	for i, f := range request.fields() {
+		value := *f
 		if value == "" {
 			continue
 		}
-		size += len(p.Name) + len("=&")
+		size += len(params[i].Name) + len("=&")
 		for _, b := range []byte(value) {
 			if unreserved(b) {
 				size++

@@ -15,11 +15,14 @@ import (
 //go:embed insert.lua
 var InsertLua string
 
-// Insertion returns the key of a normalised job's record and its sealed request, for
-// [InsertLua].
-func (l *Ledger) Insertion(j tasks.Job) (key string, sealed []byte, err error) {
-	sealed, err = l.sealRequest(j)
-	return laneOf(j.Account).job(j.ID), sealed, err
+// Insertion returns what tells, of an account's normalised jobs, the key of the record
+// and the sealed request, for [InsertLua].
+func (l *Ledger) Insertion(account string) func(tasks.Job) (key string, sealed []byte, err error) {
+	lane := laneOf(account)
+	return func(j tasks.Job) (string, []byte, error) {
+		sealed, err := l.sealRequest(j)
+		return lane.job(j.ID), sealed, err
+	}
 }
 
 // BookKeys are the keys of an account in which new jobs are entered: those that book
