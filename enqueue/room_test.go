@@ -139,6 +139,14 @@ func TestARedisThatDoesNotTellItsMemoryIsWaitedForOnlyWhenItRefuses(t *testing.T
 		if waits++; used != 0 || max != 0 {
 			t.Errorf("it knows %d and %d", used, max)
 		}
+		if waits < 2 {
+			return // the other steps are still under way
+		}
+		n := int(admin.LLen(t.Context(), keysOf(queue)("pending")).Val())
+		if n%stepSize != 0 {
+			t.Errorf("it waits with %d tasks pending", n)
+		}
+		mustBeWhole(t, admin, n)
 		admin.ConfigSet(t.Context(), "maxmemory", "256mb")
 	}})
 	if sum, err := client.CreateAll(t.Context(), numbered(2*stepSize), nil); err != nil || sum.Queued != 2*stepSize || waits != 0 {

@@ -458,8 +458,8 @@ func queue() []mutant {
 		},
 		{
 			name: "a Redis without memory ends an import", risk: "what could have waited is left to people",
-			file: "enqueue/room.go", old: "redis.IsOOMError(err) || strings.Contains(err.Error(), \"OOM command not allowed\")", new: "err == nil",
-			pkg: "enqueue", test: "TestAStepThatRedisHasNoMemoryForIsNotWrittenAndComesAgain",
+			file: "enqueue/stream.go", old: "errors.AsType[*fullError](err); ok {", new: "errors.AsType[*fullError](err); ok && full.err == nil {",
+			pkg: "enqueue", test: "TestARedisThatDoesNotTellItsMemoryIsWaitedForOnlyWhenItRefuses",
 		},
 		{
 			name: "a requeue looks into one queue alone", risk: "a job that an older camsq has put back has two tasks",
