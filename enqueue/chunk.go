@@ -48,11 +48,10 @@ func (c *Client) compose(ch *chunk, share float64) error {
 		if p.settled || p.letter != nil {
 			continue
 		}
-		l, err := c.letter(p, ch, share)
-		if err != nil {
+		var err error
+		if p.letter, err = c.write(p, ch, share); err != nil {
 			return err
 		}
-		p.letter = &l
 	}
 	return nil
 }
@@ -79,7 +78,7 @@ func (c *Client) send(ctx context.Context, ch *chunk, share float64) error {
 	if err := c.prepare(ctx, queuesOf(open)...); err != nil {
 		return orFull(open[0].account, err)
 	}
-	answers, err := c.write(ctx, open)
+	answers, err := c.post(ctx, open)
 	for i, answer := range answers {
 		if bad := c.settle(ctx, open[i], answer); bad != nil {
 			err = bad
@@ -115,21 +114,22 @@ func (c *Client) open(ch *chunk) {
 	}
 }
 
+// queuesOf are the queues that the tasks of some parcels go into.
 func queuesOf(parcels []*parcel) []string {
 	var queues []string
 	for _, p := range parcels {
-		for _, r := range p.jobs {
-			if queue := tasks.JobQueue(p.account, r.Job.Priority); !slices.Contains(queues, queue) {
-				queues = append(queues, queue)
+		for _, priority := range []tasks.Priority{tasks.PriorityNormal, tasks.PriorityHigh} {
+			if slices.ContainsFunc(p.jobs, func(r *Result) bool { return r.Job.Priority == priority }) {
+				queues = append(queues, tasks.JobQueue(p.account, priority))
 			}
 		}
 	}
 	return queues
 }
 
-// write runs the script for each parcel, all in one round trip. The answers are in
+// post runs the script for each parcel, all in one round trip. The answers are in
 // order; an error ends them.
-func (c *Client) write(ctx context.Context, parcels []*parcel) ([][]string, error) {
+func (c *Client) post(ctx context.Context, parcels []*parcel) ([][]string, error) {
 	cmds := make([]*redis.Cmd, len(parcels))
 	// Each command has its own error.
 	_, _ = c.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
@@ -153,64 +153,6 @@ func (c *Client) write(ctx context.Context, parcels []*parcel) ([][]string, erro
 	return answers, nil
 }
 
-// letter is what create.lua is told.
-type letter struct {
-	keys []string
-	args []any
-}
-
-func (c *Client) letter(p *parcel, ch *chunk, share float64) (letter, error) {
-	normal, high := tasks.ProvisionQueue(p.account), tasks.HighQueue(p.account)
-	queues := [...]string{normal, high}
-	l := letter{keys: make([]string, 0, 17+3*len(p.jobs)), args: make([]any, 0, 32+2*len(p.jobs))}
-	l.keys = append(l.keys, listKeys(normal)...)
-	l.keys = append(l.keys, listKeys(high)...)
-	l.keys = append(l.keys, ledger.BookKeys(p.account)...)
-
-	var moulds, runs []any
-	var stamp string
-	type shape struct{ queue, length int }
-	cast := map[shape]bool{}
-	begin := 0
-	for i, r := range p.jobs {
-		s := shape{queueOf(r.Job), len(r.Job.ID)}
-		if !cast[s] {
-			m, err := castTask(c.asynq, queues[s.queue], s.length)
-			if err != nil {
-				return letter{}, err
-			}
-			moulds, stamp = append(moulds, s.queue+1, s.length, m.before, m.between, m.after), m.stamp
-			cast[s] = true
-		}
-		if i+1 == len(p.jobs) || p.jobs[i+1].Job.Priority != r.Job.Priority || p.jobs[i+1].Job.Batch != r.Job.Batch {
-			l.keys = append(l.keys, ledger.BatchKey(p.account, r.Job.Batch))
-			runs = append(runs, i+1-begin, string(r.Job.Priority), r.Job.Batch)
-			begin = i + 1
-		}
-	}
-	l.args = append(l.args, tasks.WakeChannel, normal, high, share, ch.try, stamp, !ch.twins, len(moulds)/5, len(runs)/3)
-	l.args = append(append(l.args, moulds...), runs...)
-	insertion := c.ledger.Insertion(p.account)
-	hashes := [...]string{taskKey(normal, ""), taskKey(high, "")}
-	for _, r := range p.jobs {
-		record, sealed, err := insertion(r.Job)
-		if err != nil {
-			return letter{}, fmt.Errorf("enqueue: %w", err)
-		}
-		l.keys = append(l.keys, record, hashes[queueOf(r.Job)]+r.Job.ID)
-		l.args = append(l.args, r.Job.ID, sealed)
-	}
-	return l, nil
-}
-
-// queueOf is 0 for a job of the normal queue and 1 for one of the high one.
-func queueOf(j tasks.Job) int {
-	if j.Priority == tasks.PriorityHigh {
-		return 1
-	}
-	return 0
-}
-
 // settle reads an answer of create.lua.
 func (c *Client) settle(ctx context.Context, p *parcel, answer []string) error {
 	if len(answer) == 3 && answer[0] == "full" {
@@ -218,21 +160,17 @@ func (c *Client) settle(ctx context.Context, p *parcel, answer []string) error {
 		most, _ := strconv.ParseInt(answer[2], 10, 64)
 		return &fullError{account: p.account, used: used, max: most}
 	}
-	type verdict struct {
-		state    tasks.State
-		priority tasks.Priority
-	}
-	known, others := map[int]verdict{}, []*Result{}
 	if len(answer)%2 != 1 || answer[0] != "ok" {
 		return errAnswer
 	}
+	known, others := map[int]standing{}, []*Result{}
 	for i := 1; i < len(answer); i += 2 {
 		n, err := strconv.Atoi(answer[i])
 		if err != nil || n < 1 || n > len(p.jobs) || answer[i+1] == "" {
 			return errAnswer
 		}
 		priority, head, _ := strings.Cut(answer[i+1][1:], " ")
-		known[n-1] = verdict{ledger.HeadState(head), tasks.Priority(priority)}
+		known[n-1] = standing{ledger.HeadState(head), tasks.Priority(priority)}
 		if answer[i+1][0] != '=' {
 			p.jobs[n-1].State = known[n-1].state
 			others = append(others, p.jobs[n-1])
@@ -252,6 +190,12 @@ func (c *Client) settle(ctx context.Context, p *parcel, answer []string) error {
 	}
 	p.settled = true
 	return nil
+}
+
+// standing is what create.lua tells of a job that is there.
+type standing struct {
+	state    tasks.State
+	priority tasks.Priority
 }
 
 var errAnswer = errors.New("enqueue: the script has answered something that it does not answer")

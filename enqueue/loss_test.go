@@ -148,7 +148,7 @@ const (
 	childRedis = "ENQUEUE_TEST_REDIS"
 	childKey   = "ENQUEUE_TEST_KEY"
 	childName  = "producer"
-	childJobs  = 300 * stepSize
+	childJobs  = 800 * stepSize
 )
 
 // This is no test but the producer that the next one kills. It tells each step.
@@ -181,7 +181,7 @@ func TestAProducerThatIsKilledAtAnyMomentLosesAndDoublesNothing(t *testing.T) {
 	server := redistest.Start(t)
 	c := server.Client()
 	last := 0
-	for kill := range 8 {
+	for kill := range 6 {
 		cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestProducerProcess$")
 		cmd.Env = append(os.Environ(), childRedis+"="+server.Addr(), childKey+"="+dataKey)
 		out, err := cmd.StdoutPipe()
@@ -191,7 +191,7 @@ func TestAProducerThatIsKilledAtAnyMomentLosesAndDoublesNothing(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		told := killAfter(t, cmd, out, last+rand.IntN(childJobs/10))
+		told := killAfter(t, cmd, out, last+rand.IntN(childJobs/20))
 		awaitGone(t, c)
 		there := int(c.LLen(t.Context(), keysOf(queue)("pending")).Val())
 		if there < told || there < last {

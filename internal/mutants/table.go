@@ -432,6 +432,36 @@ func queue() []mutant {
 			pkg: "worker", test: "TestAStopWaitsForTheLongestCall",
 		},
 		{
+			name: "steps overtake each other", risk: "of two rows that are one job, the later one is taken for the first",
+			file: "enqueue/stream.go", old: "is && number != st.number", new: "false",
+			pkg: "enqueue", test: "TestTheFirstOfTwoIsTheFirstHoweverTheStepsOvertakeEachOther",
+		},
+		{
+			name: "twins in a step are not looked for", risk: "a row that comes twice is counted and queued twice",
+			file: "enqueue/stream.go", old: "is && number == st.number", new: "false",
+			pkg: "enqueue", test: "TestEveryJobGetsItsResultInOrder",
+		},
+		{
+			name: "a step that is tried again has another name", risk: "what it wrote itself is told as another's",
+			file: "enqueue/chunk.go", old: "	if !ch.checked {\n		c.open(ch)\n	}\n", new: "	if !ch.checked {\n		c.open(ch)\n	}\n	ch.try = ledger.NewTry()\n",
+			pkg: "enqueue", test: "TestALostConnectionIsWaitedOutAndNothingIsWrittenTwice",
+		},
+		{
+			name: "records come before the index", risk: "a step that Redis refuses in its middle leaves jobs that nobody finds",
+			file: "internal/ledger/insert.lua", old: "  redis.call('ZADD', keys[1], unpack(members))\n",
+			pkg: "enqueue", test: "TestARefusalIsNotTriedAgain",
+		},
+		{
+			name: "an import fills Redis", risk: "at maxmemory no worker can take a job any more",
+			file: "enqueue/create.lua", old: "if used > share * max then", new: "if false then",
+			pkg: "enqueue", test: "TestAnImportWaitsWhileRedisIsFullerThanItsRoomAndGoesOn",
+		},
+		{
+			name: "a Redis without memory ends an import", risk: "what could have waited is left to people",
+			file: "enqueue/stream.go", old: "errors.AsType[*fullError](err); ok {", new: "errors.AsType[*fullError](err); ok && full.err == nil {",
+			pkg: "enqueue", test: "TestARedisThatDoesNotTellItsMemoryIsWaitedForOnlyWhenItRefuses",
+		},
+		{
 			name: "a requeue looks into one queue alone", risk: "a job that an older camsq has put back has two tasks",
 			file: "enqueue/requeue.lua", old: "  if queues == 2 then\n", new: "  if queues == 3 then\n",
 			pkg: "enqueue", test: "TestATaskThatIsOnItsWayInTheOtherQueueGetsNoTwin",
