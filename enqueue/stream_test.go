@@ -127,7 +127,7 @@ func TestTheFirstOfTwoIsTheFirstHoweverTheStepsOvertakeEachOther(t *testing.T) {
 			_, c := redistest.Mini(t)
 			random := rand.New(rand.NewPCG(seed, 0))
 			c.AddHook(hook(func(next func() error) error {
-				time.Sleep(time.Duration(random.IntN(10)) * time.Millisecond) // one step at a time wakes up
+				time.Sleep(time.Duration(rand.IntN(10)) * time.Millisecond)
 				return next()
 			}))
 			var jobs []tasks.Job
