@@ -34,8 +34,8 @@ func (b *Bucket) Wait(ctx context.Context) (waited time.Duration, err error) {
 	return b.wait(ctx, false)
 }
 
-// WaitUrgent is [Bucket.Wait] for a caller that goes before all in this process
-// that are not urgent.
+// WaitUrgent is [Bucket.Wait] for a caller that goes before those in this process
+// that are not urgent, but for those that [overtakes] urgent ones went before.
 func (b *Bucket) WaitUrgent(ctx context.Context) (waited time.Duration, err error) {
 	return b.wait(ctx, true)
 }
@@ -61,12 +61,19 @@ func (b *Bucket) wait(ctx context.Context, urgent bool) (waited time.Duration, e
 	}
 }
 
+// overtakes is how many urgent callers go before one that is not. Without an end a
+// flood of them would hold it until its wait is too long, time after time.
+const overtakes = 4
+
 type waiter struct {
-	begin  time.Time
-	urgent bool
-	wake   chan struct{} // holds one: look at the bucket again
-	err    error         // set, and out of the queue, when asking failed
+	begin     time.Time
+	urgent    bool
+	overtaken int
+	wake      chan struct{} // holds one: look at the bucket again
+	err       error         // set, and out of the queue, when asking failed
 }
+
+func (w *waiter) givesWay() bool { return !w.urgent && w.overtaken < overtakes }
 
 func (w *waiter) nudge() {
 	select {
@@ -92,7 +99,7 @@ func (w *waiter) hold(ctx context.Context, until time.Time) {
 // asked. An account of less than 100 a second books none.
 const spare = 10 * time.Millisecond
 
-// join puts a waiter at the end of the queue, or of its urgent part.
+// join puts a waiter at the end of the queue, or before those that give way.
 func (b *Bucket) join(urgent bool) *waiter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,10 +110,9 @@ func (b *Bucket) join(urgent bool) *waiter {
 		}
 	}
 	place := len(b.queue)
-	if urgent {
-		if i := slices.IndexFunc(b.queue, func(w *waiter) bool { return !w.urgent }); i >= 0 {
-			place = i
-		}
+	for urgent && place > 0 && b.queue[place-1].givesWay() {
+		place--
+		b.queue[place].overtaken++
 	}
 	b.queue = slices.Insert(b.queue, place, w)
 	return w
