@@ -76,13 +76,18 @@ if #ids > 0 then
     end
   end
   book({unpack(KEYS, 15, 17)}, ids, batches, now)
+  local records = {}
+  for _, i in ipairs(due) do
+    if head[i] then
+      records[#records + 1] = KEYS[k + 2 * i - 1]
+      records[#records + 1] = join(head[i], runOf[i].priority, '', ARGV[a + 2 * i])
+    end
+  end
+  insert(records)
 end
 local taskKeys, taskArgs = {}, {nil, nil, stamp}
 for _, i in ipairs(due) do
   local run, id, task = runOf[i], ARGV[a + 2 * i - 1], KEYS[k + 2 * i]
-  if head[i] then
-    insert(KEYS[k + 2 * i - 1], head[i], ARGV[a + 2 * i], run.priority)
-  end
   local queue = run.queue
   local mould = queue.mould[#id]
   taskKeys[1], taskKeys[2] = task, queue.lists[1]

@@ -152,7 +152,7 @@ func TestARedisThatDoesNotTellItsMemoryIsWaitedForOnlyWhenItRefuses(t *testing.T
 	if sum, err := client.CreateAll(t.Context(), numbered(2*stepSize), nil); err != nil || sum.Queued != 2*stepSize || waits != 0 {
 		t.Errorf("above the room: %+v, %v after %d waits", sum, err, waits)
 	}
-	const jobs = 80 * stepSize
+	const jobs = 120 * stepSize
 	if sum, err := client.CreateAll(t.Context(), numbered(jobs), nil); err != nil || sum.Queued+sum.Known != jobs || waits == 0 {
 		t.Errorf("above maxmemory: %+v, %v after %d waits", sum, err, waits)
 	}

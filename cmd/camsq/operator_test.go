@@ -154,7 +154,7 @@ func TestAJobThatCannotBeReadIsListedToo(t *testing.T) {
 	d.filed("march", "a", "b")
 	d.reject("default", "a", "No", "no")
 	d.reject("default", "b", "No", "no")
-	d.rdb.HSet(t.Context(), ledger.JobKey(tasks.Ref{Account: "default", ID: "a"}), "head", "2 from the future")
+	d.rdb.Set(t.Context(), ledger.JobKey(tasks.Ref{Account: "default", ID: "a"}), "2 from the future", 0)
 	if _, out, _ := d.run("failed"); !strings.Contains(out, "2 failed jobs") || !strings.Contains(out, "default/a  -      -                    unreadable") {
 		t.Errorf("failed:\n%s", out)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -213,7 +214,9 @@ func TestADamagedRecordIsShownAsSuch(t *testing.T) {
 	d := newDesk(t)
 	d.write("f.csv", many(1))
 	d.run("enqueue", "f.csv")
-	d.mini.HSet("camsq:{provision:default}:job:j0", "request", "rubbish")
+	key := ledger.JobKey(tasks.Ref{Account: "default", ID: "j0"})
+	record := d.rdb.Get(t.Context(), key).Val()
+	d.rdb.Set(t.Context(), key, record[:len(record)-1], 0)
 	code, out, errs := d.run("status", "j0")
 	if code != 0 || errs != "" || !strings.HasPrefix(out, "Job default/j0\n  state       unreadable\n  reason      ") {
 		t.Errorf("exit %d, %q:\n%s", code, errs, out)

@@ -80,7 +80,7 @@ func TestANameIsTakenOverFromAJobThatIsGone(t *testing.T) {
 		mustClaim(t, l, late, "late")
 
 		// Who cannot be read may be alive.
-		c.HSet(t.Context(), prefix+"job:late", "head", "2 from the future")
+		c.Set(t.Context(), prefix+"job:late", "2 from the future", 0)
 		insert(t, c, twin("next"))
 		mustClaim(t, l, get(t, l, "next"), "late")
 	})

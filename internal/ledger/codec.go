@@ -30,21 +30,29 @@ func (l *Ledger) sealRequest(j tasks.Job) ([]byte, error) {
 	return sealed, nil
 }
 
-// fields is how many of a record's fields get.lua returns.
-const fields = 4
+// parts are a record as it stands in Redis: see the layout.
+type parts struct{ head, priority, progress, sealed string }
 
-// decode makes a record of what get.lua returned. Every error wraps
-// [tasks.ErrUnreadable] and says which job it is about.
-func (l *Ledger) decode(ref tasks.Ref, now time.Time, head, sealed, progress, priority string) (tasks.Record, error) {
+func split(record string) parts {
+	var p parts
+	p.head, record, _ = strings.Cut(record, "\n")
+	p.priority, record, _ = strings.Cut(record, "\n")
+	p.progress, p.sealed, _ = strings.Cut(record, "\n")
+	return p
+}
+
+// decode makes a record of its parts. Every error wraps [tasks.ErrUnreadable] and
+// says which job it is about.
+func (l *Ledger) decode(ref tasks.Ref, now time.Time, p parts) (tasks.Record, error) {
 	r := tasks.Record{Now: now}
 	r.Account, r.ID = ref.Account, ref.ID
-	if err := decodeHead(head, &r); err != nil {
+	if err := decodeHead(p.head, &r); err != nil {
 		return tasks.Record{}, unreadable(ref, err)
 	}
-	if r.Priority = tasks.Priority(priority); !r.Priority.Valid() {
-		return tasks.Record{}, unreadable(ref, fmt.Errorf("its priority %.20q is unknown", priority))
+	if r.Priority = tasks.Priority(p.priority); !r.Priority.Valid() {
+		return tasks.Record{}, unreadable(ref, fmt.Errorf("its priority %.20q is unknown", p.priority))
 	}
-	plain, err := l.keys.Open([]byte(sealed), ref.String())
+	plain, err := l.keys.Open([]byte(p.sealed), ref.String())
 	if err != nil {
 		return tasks.Record{}, unreadable(ref, err)
 	}
@@ -53,8 +61,8 @@ func (l *Ledger) decode(ref tasks.Ref, now time.Time, head, sealed, progress, pr
 		return tasks.Record{}, unreadable(ref, fmt.Errorf("its request is damaged"))
 	}
 	r.Request, r.CallbackURL, r.Metadata = req.Request, req.CallbackURL, req.Metadata
-	if progress != "" {
-		if err := json.Unmarshal([]byte(progress), &r.Progress); err != nil {
+	if p.progress != "" {
+		if err := json.Unmarshal([]byte(p.progress), &r.Progress); err != nil {
 			return tasks.Record{}, unreadable(ref, fmt.Errorf("its progress is damaged"))
 		}
 	}

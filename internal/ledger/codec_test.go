@@ -100,33 +100,37 @@ func TestARecordThatCannotBeReadIsNamedAndHarmsNoOther(t *testing.T) {
 		b, _ := personal("b")
 		insert(t, c, a, b)
 		step(t, l, get(t, l, "a"), tasks.StepBegin)
-		whole := c.HGetAll(t.Context(), prefix+"job:a").Val()
-		stranger := c.HGet(t.Context(), prefix+"job:b", "request").Val()
-		flipped := []byte(whole["request"])
+		whole := partsOf(c.Get(t.Context(), prefix+"job:a").Val())
+		stranger := partsOf(c.Get(t.Context(), prefix+"job:b").Val())
+		flipped := []byte(whole[request])
 		flipped[len(flipped)-1] ^= 1
-		head := strings.Fields(whole["head"])
+		fields := strings.Fields(whole[head])
 
-		for name, change := range map[string][]string{
-			"a newer version":          {"head", "2 " + strings.Join(head[1:], "|")},
-			"a version without end":    {"head", strings.Repeat("9", 300)},
-			"half a head":              {"head", strings.Join(head[:3], " ")},
-			"a head of spaces":         {"head", "1      "},
-			"a time that is none":      {"head", "1 calling " + head[2] + " noon 0 0 "},
-			"a state of later days":    {"head", "1 paused " + head[2] + " 0 0 0 "},
-			"a changed request":        {"request", string(flipped)},
-			"half a request":           {"request", whole["request"][:20]},
-			"no request":               {"request", ""},
-			"another job's request":    {"request", stranger},
-			"a request that is clear":  {"request", `{"r":{"ContactMail":"` + secrets[0] + `"}}`},
-			"broken progress":          {"progress", `{"tries":`},
-			"a priority of later days": {"priority", "urgent"},
-			"a priority without end":   {"priority", strings.Repeat("high ", 100)},
-			"progress of other types":  {"progress", `{"tries":"Mx Street 17"}`},
+		for name, change := range map[string]struct {
+			part int
+			text string
+		}{
+			"a newer version":          {head, "2 " + strings.Join(fields[1:], "|")},
+			"a version without end":    {head, strings.Repeat("9", 300)},
+			"half a head":              {head, strings.Join(fields[:3], " ")},
+			"a head of spaces":         {head, "1      "},
+			"a time that is none":      {head, "1 calling " + fields[2] + " noon 0 0 "},
+			"a state of later days":    {head, "1 paused " + fields[2] + " 0 0 0 "},
+			"a head of two lines":      {head, whole[head] + "\n"},
+			"a changed request":        {request, string(flipped)},
+			"half a request":           {request, whole[request][:20]},
+			"no request":               {request, ""},
+			"another job's request":    {request, stranger[request]},
+			"a request that is clear":  {request, `{"r":{"ContactMail":"` + secrets[0] + `"}}`},
+			"broken progress":          {progress, `{"tries":`},
+			"a priority of later days": {priority, "urgent"},
+			"a priority without end":   {priority, strings.Repeat("high ", 100)},
+			"progress of other types":  {progress, `{"tries":"Mx Street 17"}`},
 		} {
 			t.Run(name, func(t *testing.T) {
-				c.Del(t.Context(), prefix+"job:a")
-				c.HSet(t.Context(), prefix+"job:a", whole)
-				c.HSet(t.Context(), prefix+"job:a", change)
+				changed := whole
+				changed[change.part] = change.text
+				c.Set(t.Context(), prefix+"job:a", changed.String(), 0)
 				found, err := l.GetMany(t.Context(), account, []string{"a", "b", "none"})
 				if err != nil {
 					t.Fatal(err)
@@ -150,16 +154,16 @@ func TestARecordThatCannotBeReadIsNamedAndHarmsNoOther(t *testing.T) {
 		}
 
 		// Nor is such a record written over.
-		c.Del(t.Context(), prefix+"job:a")
-		c.HSet(t.Context(), prefix+"job:a", whole)
+		c.Set(t.Context(), prefix+"job:a", whole.String(), 0)
 		r := get(t, l, "a")
-		later := strings.Replace(whole["head"], "1", "2", 1)
-		c.HSet(t.Context(), prefix+"job:a", "head", later)
-		if _, err := l.Step(t.Context(), r, tasks.StepAmbiguous, 0); !errors.Is(err, tasks.ErrConflict) {
-			t.Errorf("Step on a newer record: %v, want ErrConflict", err)
-		}
-		if got := c.HGet(t.Context(), prefix+"job:a", "head").Val(); got != later {
-			t.Errorf("the newer head has become %q", got)
+		for _, later := range []string{"2" + whole.String()[1:], "2 of one line", ""} {
+			c.Set(t.Context(), prefix+"job:a", later, 0)
+			if _, err := l.Step(t.Context(), r, tasks.StepAmbiguous, 0); !errors.Is(err, tasks.ErrConflict) {
+				t.Errorf("Step on a newer record %q: %v, want ErrConflict", later, err)
+			}
+			if got := c.Get(t.Context(), prefix+"job:a").Val(); got != later {
+				t.Errorf("the newer record has become %q", got)
+			}
 		}
 	})
 }

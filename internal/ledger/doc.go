@@ -17,7 +17,7 @@
 // that one script reaches all of them, on Redis Cluster too. With Q for
 // {provision:ACCOUNT}:
 //
-//	camsq:Q:job:ID        hash: head, request (sealed), progress (JSON), and of high priority: priority
+//	camsq:Q:job:ID        string: the record, see below
 //	camsq:Q:state:STATE   sorted set of IDs by the time they entered the state (queued, calling, uncertain, held, failed)
 //	camsq:Q:count         hash: how many jobs stand in each state; expired ones still count
 //	camsq:Q:batch:NAME    hash: the same for one batch; why its jobs failed (code:CODE) and when it
@@ -43,8 +43,10 @@
 // takes completed away, and one more job makes both closed and completed differ from
 // the number of jobs: then neither holds, without anybody having to undo them.
 //
-// The head is "1 STATE REV SINCE DUE ENQUEUED BATCH", times in milliseconds on
-// Redis's clock. It is one field, and there are few of them, because a hash with
-// a long value costs some 60 bytes more for each field. The priority is one of its
-// own, so that a job's queue is known without the data key; it never changes.
+// A record is four parts with a line end between them: head, priority, progress (JSON)
+// and the sealed request, which alone may have line ends in it. The head is
+// "1 STATE REV SINCE DUE ENQUEUED BATCH", times in milliseconds on Redis's clock. The
+// priority, nothing for normal, stands in clear, so that a job's queue is known without
+// the data key; it never changes. A string and not a hash, since a hash with a value of
+// more than 64 bytes costs some 200 bytes more, and takes longer to make.
 package ledger

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -66,6 +67,20 @@ func insert(t testing.TB, c redis.UniversalClient, jobs ...tasks.Job) {
 		t.Fatalf("inserting %d jobs: %+v, %v", len(jobs), sum, err)
 	}
 }
+
+// parts are a record's: see the layout of package ledger.
+type parts [4]string
+
+const (
+	head = iota
+	priority
+	progress
+	request
+)
+
+func partsOf(record string) parts { return parts(strings.SplitN(record, "\n", 4)) }
+
+func (p parts) String() string { return strings.Join(p[:], "\n") }
 
 func get(t testing.TB, l *ledger.Ledger, id string) tasks.Record {
 	t.Helper()

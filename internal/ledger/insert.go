@@ -8,12 +8,13 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// InsertLua defines the Lua functions standing, newHead, insert and book, which write
+// InsertLua defines the Lua functions standing, newHead, join, insert and book, which write
 // new jobs' records. Package enqueue runs them in one script with asynq's own
 // enqueueing, so that records and tasks are written together or not at all.
-//
+var InsertLua = recordLua + insertLua
+
 //go:embed insert.lua
-var InsertLua string
+var insertLua string
 
 // Insertion returns what tells, of an account's normalised jobs, the key of the record
 // and the sealed request, for [InsertLua].

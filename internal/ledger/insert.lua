@@ -4,15 +4,15 @@
 -- standing looks for a job's record. It returns nil if there is none, and false if
 -- this very try wrote it before and only the reply was lost; else the record's head,
 -- whether it has the same request, and its priority.
-local function standing(key, rev, sealed)
-  local head = redis.call('HGET', key, 'head')
-  if not head then
+local function standing(key, rev, request)
+  local record = redis.call('GET', key)
+  if not record then
     return nil
-  elseif string.find(head, '1 queued ' .. rev .. ' ', 1, true) == 1 then
+  elseif string.find(record, '1 queued ' .. rev .. ' ', 1, true) == 1 then
     return false
   end
-  local f = redis.call('HMGET', key, 'request', 'priority')
-  return head, f[1] == sealed, f[2] or ''
+  local head, priority, _, sealed = split(record)
+  return head or record, sealed == request, priority or ''
 end
 
 -- newHead is the head of a new job's record.
@@ -20,12 +20,9 @@ local function newHead(rev, batch, now)
   return '1 queued ' .. rev .. ' ' .. now .. ' 0 ' .. now .. ' ' .. batch
 end
 
--- insert writes a new job's record ('' = normal priority).
-local function insert(key, head, sealed, priority)
-  redis.call('HSET', key, 'head', head, 'request', sealed)
-  if priority ~= '' then
-    redis.call('HSET', key, 'priority', priority)
-  end
+-- insert writes new jobs' records: keys and records in turn.
+local function insert(records)
+  redis.call('MSET', unpack(records))
 end
 
 -- book enters new jobs into the index of queued jobs and the counts, all at once. It

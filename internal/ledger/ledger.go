@@ -22,13 +22,16 @@ import (
 const DefaultKeep = 90 * 24 * time.Hour
 
 var (
+	//go:embed record.lua
+	recordLua string
+
 	//go:embed get.lua
 	getLua    string
 	getScript = redis.NewScript(getLua)
 
 	//go:embed step.lua
 	stepLua    string
-	stepScript = redis.NewScript(batchLua + stepLua)
+	stepScript = redis.NewScript(recordLua + batchLua + stepLua)
 
 	//go:embed claim.lua
 	claimLua    string
@@ -156,17 +159,17 @@ func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]F
 	if err != nil {
 		return nil, fmt.Errorf("ledger: reading %d jobs of account %s: %w", len(ids), account, err)
 	}
-	if len(reply) != 1+fields*len(ids) {
+	if len(reply) != 1+len(ids) {
 		return nil, fmt.Errorf("ledger: reading %d jobs of account %s: Redis returned %d values", len(ids), account, len(reply))
 	}
 	now := millis(reply[0])
 	out := make([]Found, len(ids))
 	for i, id := range ids {
-		ref, f := tasks.Ref{Account: account, ID: id}, reply[1+fields*i:]
-		if f[0] == "" {
+		ref, record := tasks.Ref{Account: account, ID: id}, reply[1+i]
+		if record == "" {
 			out[i].Err = fmt.Errorf("ledger: job %s: %w", ref, tasks.ErrNotFound)
 		} else {
-			out[i].Record, out[i].Err = l.decode(ref, now, f[0], f[1], f[2], f[3])
+			out[i].Record, out[i].Err = l.decode(ref, now, split(record))
 		}
 		if out[i].Err != nil {
 			out[i].Record.Account, out[i].Record.ID = account, id

@@ -21,7 +21,7 @@ func (l *Ledger) Priorities(ctx context.Context, account string, ids []string) (
 	lane, cmds := laneOf(account), make([]*redis.StringCmd, len(ids))
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, id := range ids {
-			cmds[i] = p.HGet(ctx, lane.job(id), "priority")
+			cmds[i] = p.Get(ctx, lane.job(id))
 		}
 		return nil
 	})
@@ -30,12 +30,12 @@ func (l *Ledger) Priorities(ctx context.Context, account string, ids []string) (
 	}
 	out := make([]tasks.Priority, len(ids))
 	for i, cmd := range cmds {
-		// The pipeline's own error is that of its first command, most often a missing field.
-		text, err := cmd.Result()
+		// The pipeline's own error is that of its first command, most often a missing record.
+		record, err := cmd.Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return nil, fmt.Errorf("ledger: reading the priority of job %s: %w", tasks.Ref{Account: account, ID: ids[i]}, err)
 		}
-		if p := tasks.Priority(text); p.Valid() {
+		if p := tasks.Priority(split(record).priority); p.Valid() {
 			out[i] = p
 		}
 	}

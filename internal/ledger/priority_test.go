@@ -1,7 +1,6 @@
 package ledger_test
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,25 +32,11 @@ func TestAJobKeepsItsPriorityInEveryState(t *testing.T) {
 	})
 }
 
-// A hash with a long value costs some 60 bytes for each field, and most jobs are normal.
-func TestOnlyAJobOfHighPriorityHasTheField(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
-		insert(t, c, job("a"), urgent("b"))
-		for id, want := range map[string][]string{"a": {"head", "request"}, "b": {"head", "priority", "request"}} {
-			fields := c.HKeys(t.Context(), prefix+"job:"+id).Val()
-			slices.Sort(fields)
-			if diff := cmp.Diff(want, fields); diff != "" {
-				t.Errorf("fields of %s (-want +got):\n%s", id, diff)
-			}
-		}
-	})
-}
-
 func TestPrioritiesAreToldWithoutTheDataKey(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 		insert(t, c, job("a"), urgent("b"), job("d"), urgent("e"))
-		c.HSet(t.Context(), prefix+"job:d", "priority", "urgent", "request", "rubbish")
-		c.HSet(t.Context(), prefix+"job:e", "head", "2", "request", "rubbish")
+		c.Set(t.Context(), prefix+"job:d", parts{"1", "urgent", "", "rubbish"}.String(), 0)
+		c.Set(t.Context(), prefix+"job:e", parts{"2", "high", "", "rubbish"}.String(), 0)
 		l := withKeys(t, c, enqueue.NewDataKey())
 		got, err := l.Priorities(t.Context(), account, []string{"a", "b", "none", "d", "e"})
 		if err != nil {
@@ -63,9 +48,9 @@ func TestPrioritiesAreToldWithoutTheDataKey(t *testing.T) {
 		if got, err := l.Priorities(t.Context(), account, nil); len(got) != 0 || err != nil {
 			t.Errorf("of no jobs: %q, %v", got, err)
 		}
-		c.Set(t.Context(), prefix+"job:string", "x", 0)
-		if _, err := l.Priorities(t.Context(), account, []string{"none", "string"}); err == nil {
-			t.Error("a record that is no hash has a priority")
+		c.HSet(t.Context(), prefix+"job:hash", "head", "x")
+		if _, err := l.Priorities(t.Context(), account, []string{"none", "hash"}); err == nil {
+			t.Error("a record that is no string has a priority")
 		}
 	})
 }

@@ -13,9 +13,13 @@ local id, read, write, from, to = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local t = redis.call('TIME')
 local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
 
-local head = redis.call('HGET', KEYS[1], 'head')
-if not head then
+local record = redis.call('GET', KEYS[1])
+if not record then
   return {'missing', '', now, '0'}
+end
+local head, priority, before, sealed = split(record)
+if not head then
+  return {'conflict', '', now, '0'}
 end
 local v, state, rev, since, enqueued, batch =
   string.match(head, '^(%S+) (%S+) (%S+) (%S+) %S+ (%S+) ?(.*)$')
@@ -50,17 +54,17 @@ if from ~= to then
   end
 end
 if from == 'failed' and from ~= to and ARGV[10] == '1' then
-  failed(KEYS[5], redis.call('HGET', KEYS[1], 'progress'), -1)
+  failed(KEYS[5], before, -1)
   reopen(KEYS[5]) -- it may have been the batch's last
 end
 head = table.concat({'1', to, write, since, due, enqueued, batch}, ' ')
-redis.call('HSET', KEYS[1], 'head', head, 'progress', ARGV[6])
+record = join(head, priority, ARGV[6], sealed)
 
 local completion = '0'
 if ARGV[8] == '0' then
-  redis.call('PERSIST', KEYS[1])
+  redis.call('SET', KEYS[1], record)
 else
-  redis.call('PEXPIRE', KEYS[1], ARGV[8])
+  redis.call('SET', KEYS[1], record, 'PX', ARGV[8])
   if redis.call('GET', KEYS[6]) == id then
     redis.call('DEL', KEYS[6])
   end

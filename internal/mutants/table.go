@@ -295,7 +295,7 @@ func (a anywhere) Open(dst, nonce, sealed, _ []byte) ([]byte, error) {
 		},
 		{
 			name: "another request under a known ID is the same", risk: "a producer's second job is dropped in silence",
-			file: "internal/ledger/insert.lua", old: "f[1] == sealed", new: "true",
+			file: "internal/ledger/insert.lua", old: "sealed == request", new: "true",
 			pkg: "enqueue", test: "TestAnotherRequestUnderTheSameIDIsRefused",
 		},
 	}
