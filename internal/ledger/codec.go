@@ -13,13 +13,28 @@ import (
 // request is the sealed part of a record: what the producer asked for, without
 // what names the job. Two requests are the same if these are.
 type request struct {
-	Request     tasks.Request     `json:"r"`
-	CallbackURL string            `json:"c,omitempty"`
+	params
+	CallbackURL string            `json:"u,omitempty"`
 	Metadata    map[string]string `json:"m,omitempty"`
 }
 
+// params is a [tasks.Request] with names of one letter: there may be a million of them
+// in Redis. A letter means what it means for good.
+type params struct {
+	ChannelType         string `json:"t"`
+	InstanceName        string `json:"n"`
+	InstanceDescription string `json:"d,omitempty"`
+	ResourceGroupID     string `json:"g,omitempty"`
+	OfficeAddress       string `json:"a,omitempty"`
+	ContactMail         string `json:"e,omitempty"`
+	CountryID           string `json:"c,omitempty"`
+	FacebookBmID        string `json:"b,omitempty"`
+	IsvTerms            string `json:"i,omitempty"`
+	IsConfirmAudit      string `json:"y,omitempty"`
+}
+
 func (l *Ledger) sealRequest(j tasks.Job) ([]byte, error) {
-	plain, err := json.Marshal(request{Request: j.Request, CallbackURL: j.CallbackURL, Metadata: j.Metadata})
+	plain, err := json.Marshal(request{params: params(j.Request), CallbackURL: j.CallbackURL, Metadata: j.Metadata})
 	if err != nil {
 		return nil, fmt.Errorf("ledger: encoding the request of %s: %w", j.Ref(), err)
 	}
@@ -60,7 +75,7 @@ func (l *Ledger) decode(ref tasks.Ref, now time.Time, p parts) (tasks.Record, er
 	if err := json.Unmarshal(plain, &req); err != nil {
 		return tasks.Record{}, unreadable(ref, fmt.Errorf("its request is damaged"))
 	}
-	r.Request, r.CallbackURL, r.Metadata = req.Request, req.CallbackURL, req.Metadata
+	r.Request, r.CallbackURL, r.Metadata = tasks.Request(req.params), req.CallbackURL, req.Metadata
 	if p.progress != "" {
 		if err := json.Unmarshal([]byte(p.progress), &r.Progress); err != nil {
 			return tasks.Record{}, unreadable(ref, fmt.Errorf("its progress is damaged"))

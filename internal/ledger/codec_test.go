@@ -121,7 +121,7 @@ func TestARecordThatCannotBeReadIsNamedAndHarmsNoOther(t *testing.T) {
 			"half a request":           {request, whole[request][:20]},
 			"no request":               {request, ""},
 			"another job's request":    {request, stranger[request]},
-			"a request that is clear":  {request, `{"r":{"ContactMail":"` + secrets[0] + `"}}`},
+			"a request that is clear":  {request, `{"e":"` + secrets[0] + `"}`},
 			"broken progress":          {progress, `{"tries":`},
 			"a priority of later days": {priority, "urgent"},
 			"a priority without end":   {priority, strings.Repeat("high ", 100)},

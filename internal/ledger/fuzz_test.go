@@ -43,7 +43,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	l := &Ledger{keys: keys}
 	ref := tasks.Ref{Account: "acme", ID: "a"}
-	const whole = `{"r":{"ChannelType":"VIBER","InstanceName":"x","ContactMail":"` + secret + `"},"c":"https://hook.example/mx","m":{"k":"v"}}`
+	const whole = `{"t":"VIBER","n":"x","e":"` + secret + `","u":"https://hook.example/mx","m":{"k":"v"}}`
 	const progress = `{"tries":1,"first_try":"2026-01-02T03:04:05.678Z","baseline":[],"instance":{"instance_id":"7"},"callback":{"state":"owed"}}`
 	for _, head := range []string{
 		"1 queued r 0 0 0 ", "1 calling xyz 1767323045678 1767323060678 1767323045000 march.csv", "1 held r 1 2 3 a b  c",
@@ -53,7 +53,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add("1 queued r 0 0 0 ", []byte(whole), false, "", "")
 	f.Add("1 queued r 0 0 0 ", []byte{}, false, "{}", "")
-	f.Add("1 queued r 0 0 0 ", []byte(`{"r":[]}`), true, `{"tries":"1"}`, "")
+	f.Add("1 queued r 0 0 0 ", []byte(`{"n":[]}`), true, `{"tries":"1"}`, "")
 	f.Add("1 queued r 0 0 0 ", []byte(`null`), true, `{"baseline":null,"first_try":"0001-01-01T00:00:00Z"}`, "")
 	f.Add("1 queued r 0 0 0 ", []byte(`{"m":{}}`), true, `{"candidates":[],"baseline":["7"]}`, "")
 	f.Add("1 queued r 0 0 0 ", []byte(whole+"{}"), true, `[`, "")
