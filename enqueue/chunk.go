@@ -203,20 +203,12 @@ var errAnswer = errors.New("enqueue: the script has answered something that it d
 // compare settles jobs whose sealed requests differ from those of the records:
 // sealed with an older data key, the same request has other bytes.
 func (c *Client) compare(ctx context.Context, account string, rs []*Result) error {
-	ids := make([]string, len(rs))
-	for i, r := range rs {
-		ids[i] = r.Job.ID
-	}
-	found, err := c.ledger.GetMany(ctx, account, ids)
+	found, err := c.records(ctx, account, rs)
 	if err != nil {
 		return fmt.Errorf("enqueue: comparing with the jobs that are there: %w", err)
 	}
 	for i, r := range rs {
-		if found[i].Err == nil && ledger.SameRequest(found[i].Record, r.Job) {
-			r.Status, r.Job.Priority = StatusKnown, found[i].Record.Priority
-			continue
-		}
-		r.Status, r.Err = StatusConflict, &ConflictError{Ref: r.Job.Ref(), State: r.State, Err: found[i].Err}
+		r.compare(found[i])
 	}
 	return nil
 }

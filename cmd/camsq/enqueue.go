@@ -75,7 +75,7 @@ cannot be understood; 3 Redis did not answer.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.BoolVar(&o.wait, "wait", false, "follow the jobs until each has ended (of more than 100,000: their batches); Ctrl-C stops following, not the jobs")
-	f.BoolVar(&o.dryRun, "dry-run", false, "check every row and send nothing; needs no Redis")
+	f.BoolVar(&o.dryRun, "dry-run", false, "check every row and send nothing; needs no Redis, and tells what is there already if there is one")
 	f.StringVar(&o.batch, "batch", "", "`name` of the batch (default: the file's name without its ending)")
 	o.reading.addFlags(f)
 	f.StringVar(&o.priority, "priority", "", "priority of rows that name none: `high` or normal")
@@ -152,7 +152,7 @@ func (p *program) takeAll(ctx context.Context, in *importer, files []source, n *
 		}
 		got, err := in.take(ctx, s)
 		if got.rows > 0 {
-			got.print(p.stdout, false)
+			got.print(p.stdout, wording{queued: "queued", refused: "not queued: "})
 			fmt.Fprintln(p.stdout)
 		}
 		if err == nil {

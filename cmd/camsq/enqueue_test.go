@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -213,18 +211,6 @@ Row by row:           camsq results f.csv
 	must()
 }
 
-func TestAnotherPriorityMakesNoConflictInADryRun(t *testing.T) {
-	d := newDesk(t)
-	d.write("f.csv", "ChannelType,InstanceName,priority\nVIBER,one,\nVIBER,one,high\nVIBER,two,soon\n")
-	code, out, errs := d.run("enqueue", "--dry-run", "f.csv")
-	if want := "f.csv:3: note: same row as line 2; it is one job\nf.csv:4: priority: must be high or normal; leave it out for normal\n"; errs != want || code != 1 {
-		t.Errorf("exit %d, %q, want %q", code, errs, want)
-	}
-	if !strings.HasPrefix(out, "f.csv (ASCII, commas), batch f\n  3  rows\n  1  valid\n  1  the same as a row before") {
-		t.Errorf("printed:\n%s", out)
-	}
-}
-
 func TestAFileThatBreaksOffLeavesWhatWasReadAndSaysSo(t *testing.T) {
 	d := newDesk(t)
 	d.write("one.csv", "ChannelType,InstanceName\nVIBER,one\n")
@@ -252,52 +238,6 @@ func TestStandardInputIsAFileToo(t *testing.T) {
 	if !strings.Contains(out, "stdin (UTF-8, commas), batch stdin\n") {
 		t.Errorf("without --batch: %s", out)
 	}
-}
-
-func TestADryRunTellsTheSameAndTouchesNothing(t *testing.T) {
-	d := newDesk(t).twoAccounts()
-	home := t.TempDir()
-	t.Setenv("HOME", home)
-	t.Setenv("XDG_CONFIG_HOME", "")
-	d.env = []string{"CAMSQ_CONFIG=camsq.yaml", "CAMSQ_REDIS_URL=redis://" + nobody(t)}
-	d.write("f.csv", "ChannelType,InstanceName,account,CountryId\n"+
-		"VIBER,one,,\nVIBER,one,,\nVIBER,one,,49\nSMS,two,,\nVIBER,three,eu,\nVIBER,four,eu,\nVIBER,five,eu,\n")
-	code, out, errs := d.run("enqueue", "--dry-run", "f.csv")
-	said(t, "output", code, 1, out, `f.csv (ASCII, commas), batch f
-  7  rows
-  4  valid
-  1  the same as a row before (noted above)
-  1  another request under the same job ID (listed above)
-  1  bad (listed above)
-  Bad rows by reason, and where each is first:
-    1  line 5: ChannelType: … is not one of WHATSAPP, MESSENGER, INSTAGRAM, VIBER
-  The rows that were refused are in f.csv.rejected.csv, each with why. Correct them there,
-  and enqueue that file: camsq enqueue f.csv.rejected.csv
-
-At 2 a second for account eu, 3 creates need at least 2 s; the other accounts are done before.
-Nothing was sent. Whether a job is in the queue already was not looked up; if so, it is not made twice.
-`)
-	said(t, "complaints", code, 1, errs, `f.csv:3: note: same row as line 2; it is one job
-f.csv:4: same job as line 2 (default/job_sa7eztv4i4veup4cpa7br6ugfy), but another request; correct one of the two, or give it a job_id of its own
-f.csv:5: ChannelType: "SMS" is not one of WHATSAPP, MESSENGER, INSTAGRAM, VIBER
-`)
-	if made, _ := os.ReadDir(home); len(made) > 0 {
-		t.Errorf("a dry run made %v", made)
-	}
-
-	d.write("broken.csv", "ChannelType\nVIBER\n")
-	code, out, errs = d.run("enqueue", "--dry-run", "broken.csv")
-	said(t, "broken", code, 2, out+errs, "camsq: broken.csv:1: the header has no column InstanceName\n")
-}
-
-// nobody is an address at which nobody listens.
-func nobody(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func TestWithoutRedisNothingBegins(t *testing.T) {

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -116,7 +115,7 @@ func TestManyBadRowsAreCountedByReasonAndListedInPart(t *testing.T) {
 	code, out, errs := d.run("enqueue", "--dry-run", "f.csv")
 	said(t, "report", code, 1, out, `f.csv (ASCII, commas), batch f
   60  rows
-   1  valid
+   1  valid and new
   19  the same as a row before (noted above)
   40  bad (listed above)
   Bad rows by reason, and where each is first:
@@ -126,7 +125,7 @@ func TestManyBadRowsAreCountedByReasonAndListedInPart(t *testing.T) {
   and enqueue that file: camsq enqueue f.csv.rejected.csv
 
 At 5 a second for account default, 1 create needs less than 1 s.
-Nothing was sent. Whether a job is in the queue already was not looked up; if so, it is not made twice.
+Nothing was sent.
 `)
 	if n := strings.Count(errs, "\n"); n != 20+19+1 || !strings.Contains(errs, "\n… more bad rows; --list-all lists them all\n") {
 		t.Errorf("%d lines:\n%s", n, errs)
@@ -231,26 +230,6 @@ func TestAnEncodingInDoubtComesWithTheFlag(t *testing.T) {
 	code, out, errs := d.run("enqueue", "f.csv", "--encoding", "windows-1252")
 	if code != 0 || !strings.HasPrefix(out, "f.csv (windows-1252, commas), batch f\n") || !strings.Contains(out, "camsq results f.csv --encoding windows-1252\n") {
 		t.Errorf("given: exit %d\n%s%s", code, out, errs)
-	}
-}
-
-func TestADryRunCanBeToldWhatIsThereAlready(t *testing.T) {
-	d := newDesk(t)
-	d.write("f.csv", many(1200))
-	h := &rehearsal{seen: newSeen(0), look: func(_ context.Context, jobs []tasks.Job) ([]tasks.State, error) {
-		states := make([]tasks.State, len(jobs))
-		for i, j := range jobs {
-			if j.ID == "j7" || j.ID == "j1100" {
-				states[i] = tasks.StateCreated
-			}
-		}
-		return states, nil
-	}}
-	in := newImporter(strings.NewReader(""), io.Discard, h.createAll)
-	in.seen = h.seen
-	got, err := in.take(t.Context(), source{path: "f.csv", name: "f.csv", options: enqueue.ReadOptions{}})
-	if err != nil || got.queued != 1198 || got.known[tasks.StateCreated] != 2 || got.lanes["default"] != 1198 {
-		t.Errorf("%d new and %v there, %v", got.queued, got.known, err)
 	}
 }
 

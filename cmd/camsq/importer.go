@@ -261,8 +261,15 @@ func (r *imported) giveBack() string {
 	return args
 }
 
+// wording is how the rows of a file are counted.
+type wording struct {
+	queued  string // what became of those that are new
+	refused string // stands before why rows were refused
+	reasons bool   // why is counted also if each row is listed
+}
+
 // print tells what became of a file's rows.
-func (r *imported) print(w io.Writer, dry bool) {
+func (r *imported) print(w io.Writer, words wording) {
 	fmt.Fprint(w, plain(r.name))
 	if r.found.Format != "" {
 		fmt.Fprintf(w, " (%s)", plain(r.found.Format))
@@ -271,24 +278,20 @@ func (r *imported) print(w io.Writer, dry bool) {
 	if len(r.found.Ignored) > 0 {
 		fmt.Fprintf(w, "  left out: %s\n", plain(strings.Join(r.found.Ignored, ", ")))
 	}
-	lines := []countLine{{r.rows, "rows"}, {r.queued, "queued"}}
+	lines := []countLine{{r.rows, "rows"}, {r.queued, words.queued}}
 	if r.rows == 1 {
 		lines[0].text = "row"
-	}
-	not := "not queued: "
-	if dry {
-		lines[1].text, not = "valid", ""
 	}
 	for _, s := range tasks.States() {
 		lines = append(lines, countLine{r.known[s], already(s)})
 	}
 	lines = append(lines,
 		countLine{r.twice, "the same as a row before (noted above)"},
-		countLine{r.conflicts, not + "another request under the same job ID (listed above)"},
-		countLine{r.bad, not + "bad (listed above)"},
+		countLine{r.conflicts, words.refused + "another request under the same job ID (listed above)"},
+		countLine{r.bad, words.refused + "bad (listed above)"},
 	)
 	printCounts(w, lines)
-	if r.bad > 0 && (dry || r.bad > mostListed) {
+	if r.bad > 0 && (words.reasons || r.bad > mostListed) {
 		r.reasons.print(w)
 	}
 	if r.rejected != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"strings"
 	"time"
 
@@ -16,9 +17,9 @@ import (
 // the jobs of this run.
 type rehearsal struct {
 	seen *seen
-	// look says where jobs stand that are in Redis, and "" for those that are not.
-	// Nil means that nobody looks.
-	look func(ctx context.Context, jobs []tasks.Job) ([]tasks.State, error)
+	// look says what is in Redis of some jobs: see [enqueue.Client.Look]. Nil means that
+	// nobody looks.
+	look func(context.Context, []tasks.Job) ([]enqueue.Result, error)
 }
 
 // rehearsalPage is how many jobs are looked up in one step.
@@ -50,32 +51,16 @@ func (h *rehearsal) createAll(ctx context.Context, jobs iter.Seq2[tasks.Job, err
 
 // settle tells of some jobs, in order: each must be seen before the next is.
 func (h *rehearsal) settle(ctx context.Context, page []enqueue.Result, each func(enqueue.Result)) error {
-	states := map[int]tasks.State{}
-	if h.look != nil {
-		var jobs []tasks.Job
-		var at []int
-		for i, r := range page {
-			if r.Err == nil {
-				jobs, at = append(jobs, r.Job), append(at, i)
-			}
-		}
-		found, err := h.look(ctx, jobs)
-		if err != nil {
-			return err
-		}
-		for i, state := range found {
-			states[at[i]] = state
-		}
+	if err := h.compare(ctx, page); err != nil {
+		return err
 	}
-	for i, r := range page {
-		if r.Err == nil {
+	for _, r := range page {
+		if r.Status != enqueue.StatusInvalid {
 			switch _, request, twin := h.seen.find(r.Job.Ref()); {
 			case twin && request == requestDigest(r.Job):
-				r.Status = enqueue.StatusKnown
+				r.Status, r.Err = enqueue.StatusKnown, nil
 			case twin:
 				r.Status, r.Err = enqueue.StatusConflict, &enqueue.ConflictError{Ref: r.Job.Ref(), State: r.State}
-			case states[i] != "":
-				r.Status, r.State = enqueue.StatusKnown, states[i]
 			}
 		}
 		each(r)
@@ -83,26 +68,71 @@ func (h *rehearsal) settle(ctx context.Context, page []enqueue.Result, each func
 	return nil
 }
 
+// compare settles the jobs of a page that are in Redis already.
+func (h *rehearsal) compare(ctx context.Context, page []enqueue.Result) error {
+	if h.look == nil {
+		return nil
+	}
+	var jobs []tasks.Job
+	var at []int
+	for i, r := range page {
+		if r.Status == enqueue.StatusQueued {
+			jobs, at = append(jobs, r.Job), append(at, i)
+		}
+	}
+	found, err := h.look(ctx, jobs)
+	for i, r := range found {
+		page[at[i]] = r
+	}
+	return err
+}
+
+// dryNode returns a node whose Redis can be asked what is there already, or why there
+// is none: a dry run needs neither Redis nor a data key, and makes none.
+func dryNode(ctx context.Context, c config) (n *node, without error) {
+	if c.DataKeys == "" {
+		if path, err := dataKeyFile(); err != nil {
+			return nil, err
+		} else if _, err := os.Stat(path); err != nil {
+			return nil, errors.New("there is no data key yet")
+		}
+	}
+	n, err := newNode(c)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dryNodeTime)
+	defer cancel()
+	if err := n.reach(ctx); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// dryNodeTime is how long a dry run waits for a Redis that may not be there.
+const dryNodeTime = 3 * time.Second
+
 // rehearse is a dry run: everything but the sending.
 func (p *program) rehearse(ctx context.Context, files []source, o enqueueOptions, c config) error {
 	h := &rehearsal{seen: newSeen(0)}
+	words := wording{queued: "valid", reasons: true}
+	n, without := dryNode(ctx, c)
+	if without == nil {
+		defer n.close()
+		h.look, words.queued = n.client.Look, "valid and new"
+	}
 	in := newImporter(p.stdin, p.stderr, h.createAll)
 	in.seen, in.digest, in.all, in.rejected = h.seen, requestDigest, o.listAll, o.rejected
 	lanes, refused := map[string]int64{}, false
 	for _, s := range files {
 		got, err := in.take(ctx, s)
 		if got.rows > 0 {
-			got.print(p.stdout, true)
+			got.print(p.stdout, words)
 			fmt.Fprintln(p.stdout)
 		}
-		if errors.Is(err, context.Canceled) {
-			return &exitError{exitSomeFailed, fmt.Errorf("stopped in %s; nothing was sent", s.name)}
-		}
-		if _, ends := errors.AsType[*enqueue.FileError](err); ends {
-			err = usage("%w", fileFault(err))
-		}
 		if err != nil {
-			return err
+			return brokenRehearsal(err, s, c)
 		}
 		for account, n := range got.lanes {
 			lanes[account] += n
@@ -110,15 +140,28 @@ func (p *program) rehearse(ctx context.Context, files []source, o enqueueOptions
 		refused = refused || got.refused()
 	}
 	fmt.Fprintln(p.stdout, estimate(lanes, c))
-	text := "Nothing was sent."
-	if h.look == nil {
-		text += " Whether a job is in the queue already was not looked up; if so, it is not made twice."
+	fmt.Fprintln(p.stdout, "Nothing was sent.")
+	if without != nil {
+		fmt.Fprintf(p.stdout, "What is in the queue already was not looked up (it is not made twice): %v\n", without)
 	}
-	fmt.Fprintln(p.stdout, text)
 	if refused {
 		return errSomeFailed
 	}
 	return nil
+}
+
+// brokenRehearsal words an error in the middle of a dry run.
+func brokenRehearsal(err error, s source, c config) error {
+	if errors.Is(err, context.Canceled) {
+		return &exitError{exitSomeFailed, fmt.Errorf("stopped in %s; nothing was sent", s.name)}
+	}
+	if _, ends := errors.AsType[*enqueue.FileError](err); ends {
+		return usage("%w", fileFault(err))
+	}
+	if _, told := errors.AsType[*exitError](err); told {
+		return err
+	}
+	return unreachable("Redis at %s stopped answering while %s was compared with what is there; nothing was sent: %w", c.redisHost(), s.name, err)
 }
 
 // estimate says how long the creates of new jobs take at best.

@@ -49,7 +49,7 @@ func TestAFinishedJobTakesLittleMemory(t *testing.T) {
 		bytes += used
 	}
 	t.Logf("bytes per finished job: %d", bytes/n)
-	if per := bytes / n; per > 1500 {
-		t.Errorf("a finished job takes %d bytes, want at most 1500", per)
+	if per := bytes / n; per > 1000 {
+		t.Errorf("a finished job takes %d bytes, want at most 1000", per)
 	}
 }

@@ -1,0 +1,60 @@
+package enqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/tasks"
+)
+
+// Look tells, in the order of the jobs, what [Client.Create] would say of each, and
+// writes nothing: [StatusQueued] of one that is not there yet. It is one round trip for
+// each account; some hundreds of jobs at a time are a good number. The error means that
+// Redis did not answer.
+func (c *Client) Look(ctx context.Context, jobs []tasks.Job) ([]Result, error) {
+	results := make([]Result, len(jobs))
+	byAccount := map[string][]*Result{}
+	for i, job := range jobs {
+		r := &results[i]
+		*r = Result{Job: job.Normalize(), Status: StatusQueued, State: tasks.StateQueued}
+		if r.Err = r.Job.Validate(c.rules); r.Err != nil {
+			r.Status, r.State = StatusInvalid, ""
+			continue
+		}
+		byAccount[r.Job.Account] = append(byAccount[r.Job.Account], r)
+	}
+	for account, rs := range byAccount {
+		found, err := c.records(ctx, account, rs)
+		if err != nil {
+			return nil, fmt.Errorf("enqueue: looking for jobs that are there: %w", err)
+		}
+		for i, r := range rs {
+			if errors.Is(found[i].Err, tasks.ErrNotFound) {
+				continue
+			}
+			r.State = found[i].Record.State // none, if it cannot be read
+			r.compare(found[i])
+		}
+	}
+	return results, nil
+}
+
+// records reads what is there under the names of an account's jobs.
+func (c *Client) records(ctx context.Context, account string, rs []*Result) ([]ledger.Found, error) {
+	ids := make([]string, len(rs))
+	for i, r := range rs {
+		ids[i] = r.Job.ID
+	}
+	return c.ledger.GetMany(ctx, account, ids)
+}
+
+// compare settles a job under whose name there is a record.
+func (r *Result) compare(there ledger.Found) {
+	if there.Err == nil && ledger.SameRequest(there.Record, r.Job) {
+		r.Status, r.Job.Priority = StatusKnown, there.Record.Priority
+		return
+	}
+	r.Status, r.Err = StatusConflict, &ConflictError{Ref: r.Job.Ref(), State: r.State, Err: there.Err}
+}
