@@ -69,13 +69,14 @@ func (w *Worker) watch(ctx context.Context, c *crew) {
 }
 
 func (w *Worker) look(ctx context.Context, c *crew) error {
+	asked := time.Now()
 	lanes, depths, err := w.Lookout.Look(ctx, w.accounts)
 	if err != nil {
 		return err
 	}
 	for i, account := range w.accounts {
 		l, d := w.lanes[account], depths[i]
-		l.see(lanes[i], d)
+		l.see(asked, lanes[i], d)
 		if d.Normal+d.High+d.Active > 0 || !d.Due.IsZero() {
 			c.work(l)
 		}

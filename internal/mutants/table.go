@@ -499,8 +499,13 @@ func lanes() []mutant {
 		},
 		{
 			name: "a lane that tripped calls on", risk: "an account that the API refuses is asked by all its jobs, which may lock it",
-			file: "worker/lane.go", old: "	case trip == nil, looking && trip.Action != ActionList:\n", new: "	case trip == nil, trip.Probes > 0:\n",
+			file: "worker/breaker.go", old: "	case looking && trip.Action != ActionList:\n", new: "	case trip.Probes > 0:\n",
 			pkg: "worker", test: "TestABlockedAccountIsProbedLessAndLessOften",
+		},
+		{
+			name: "a worker's own fault is the account's", risk: "one host with a wrong clock stops the account for all the others",
+			file: "worker/breaker.go", old: "	case known == nil && before.alone:\n", new: "	case false:\n",
+			pkg: "worker", test: "TestAWorkerWithAFaultOfItsOwnHoldsNoOther",
 		},
 		{
 			name: "a process takes all that it can", risk: "an urgent job waits behind hundreds, and jobs are given back again and again",

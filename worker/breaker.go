@@ -1,0 +1,228 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/camsq/camsq/tasks"
+)
+
+// heldBack is how long jobs stay out of a lane that is held back: then they stand
+// in the queue, where the gate keeps them.
+const heldBack = 5 * time.Second
+
+// own is what the API has said to this process alone. Who is refused again after the
+// API has let another process in has a key, a clock or a proxy that is wrong here: it
+// holds itself back, and the lane stays open for the others.
+type own struct {
+	action, code string    // what was refused last; "" once the API has taken a call of this process
+	told         time.Time // when Redis knew of the first refusal
+	alone        bool      // others were let in after that
+	refusals     int       // since then
+	until        time.Time // no call before
+}
+
+// shy is by how much a process that was refused comes later to the next probe than
+// one that was not.
+const shy = 500 * time.Millisecond
+
+// heldUntil is when this process may call again, one call at a time; or zero. The
+// caller has the lock.
+func (l *lane) heldUntil() time.Time {
+	switch {
+	case l.seen.Trip == nil:
+		return l.own.until
+	case l.own.action != "":
+		return l.here(l.seen.Trip.ProbeAt).Add(shy)
+	}
+	return l.here(l.seen.Trip.ProbeAt)
+}
+
+// hear takes in what this process has just learned, before anybody else tells it.
+func (l *lane) hear(change func()) {
+	l.mu.Lock()
+	change()
+	hold := l.holds()
+	l.mu.Unlock()
+	l.gate.set(hold)
+}
+
+// tripped opens the breaker here, or closes it.
+func (l *lane) tripped(t *tasks.Trip) { l.hear(func() { l.seen.Trip = t }) }
+
+type turnKey struct{}
+
+// named gives a turn a name of its own. The breaker knows its prober by it, since
+// another turn of the same job may run beside this one.
+func named(ctx context.Context) context.Context {
+	return context.WithValue(ctx, turnKey{}, strconv.FormatUint(rand.Uint64(), 36))
+}
+
+// asProber is the job as the breaker knows it in this turn. No job's ID has a #.
+func asProber(ctx context.Context, ref tasks.Ref) tasks.Ref {
+	name, _ := ctx.Value(turnKey{}).(string)
+	ref.ID += "#" + name
+	return ref
+}
+
+// permit says whether a turn may call the API now: nil, or a [*Later]. A look for
+// the instance of an earlier call goes on while a person has paused the account,
+// and while the API refuses something else than looks: what may have been made
+// must be known.
+//
+// Dies while it probes: the probe ends by itself after probeTime.
+func (w *Worker) permit(ctx context.Context, l *lane, ref tasks.Ref, looking bool) error {
+	ref = asProber(ctx, ref)
+	l.mu.Lock()
+	paused, trip, own, wait, probing := l.seen.Pause != nil, l.seen.Trip, l.own, time.Until(l.heldUntil()), l.probing == ref.ID
+	l.mu.Unlock()
+	switch {
+	case paused && !looking:
+		return &Later{heldBack, "the account is paused"}
+	case trip == nil && (wait <= 0 || looking && own.action != ActionList):
+		return nil
+	case trip == nil:
+		return &Later{heldBack, "the API refuses this worker, and no other: " + own.code}
+	case looking && trip.Action != ActionList:
+		return nil
+	case wait <= 0 || probing: // the prober's time begins anew with each of its calls
+		ok, wait, err := w.Breaker.Probe(ctx, ref, w.probeTime())
+		if err != nil {
+			return err
+		}
+		if ok {
+			l.mu.Lock()
+			l.probing = ref.ID
+			l.mu.Unlock()
+			return nil
+		}
+		later := *trip
+		later.ProbeAt = time.Now().Add(l.skewed() + wait)
+		l.tripped(&later)
+	}
+	return &Later{heldBack, "the API refuses the account: " + trip.Code}
+}
+
+// probeTime is how long a dead prober keeps others from probing: more than its
+// wait for the quota and one call take, but on a very slow account.
+func (w *Worker) probeTime() time.Duration { return 2*w.CallTimeout + settleTime }
+
+// refused opens the breaker, or keeps it open.
+func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Trip) {
+	ref = asProber(ctx, ref)
+	l.mu.Lock()
+	known, probing, before := l.seen.Trip, l.probing == ref.ID, l.own
+	l.own.action, l.own.code = t.Action, t.Code
+	l.mu.Unlock()
+	switch {
+	case known != nil && !probing, before.until.After(time.Now()):
+		return // a call that was under way says nothing new
+	case known == nil && before.alone:
+		w.refusedAlone(ctx, l, t)
+		return
+	}
+	t.Since, t.Probes = time.Now().Add(l.skewed()), 1
+	if known != nil {
+		t.Since, t.Probes = known.Since, known.Probes+1
+	}
+	next := backoffDelay(t.Probes, 5*w.RetryMin, w.RetryMax)
+	t.ProbeAt = time.Now().Add(l.skewed() + next)
+	l.endProbe(ref)
+	l.tripped(&t)
+	w.Log.LogAttrs(ctx, slog.LevelWarn, "the API refuses the account; its jobs wait", slog.String("account", l.Account),
+		slog.String("action", t.Action), slog.String("code", t.Code), slog.Int("refusals", t.Probes), slog.Duration("next_probe", next))
+	err := w.Breaker.Trip(ctx, ref, t, next)
+	w.tellBreaker(ctx, l, err)
+	if err == nil {
+		l.toldAll()
+	}
+}
+
+// toldAll notes that Redis knows of what this process was refused.
+func (l *lane) toldAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.own.action != "" { // or the API has taken a call meanwhile
+		l.own.told = time.Now()
+	}
+}
+
+// refusedAlone holds this process back, and no other.
+func (w *Worker) refusedAlone(ctx context.Context, l *lane, t tasks.Trip) {
+	var next time.Duration
+	l.hear(func() {
+		l.own.refusals++
+		next = backoffDelay(l.own.refusals, 5*w.RetryMin, w.RetryMax)
+		l.own.until = time.Now().Add(next)
+	})
+	w.Log.LogAttrs(ctx, slog.LevelError, "the API refuses this worker, and no other: its own key, clock or proxy is wrong",
+		slog.String("account", l.Account), slog.String("action", t.Action), slog.String("code", t.Code), slog.Duration("next_try", next))
+}
+
+// letIn closes the breaker if this turn is the probe, and the action is the one
+// that had been refused, or a create, which needs most.
+func (w *Worker) letIn(ctx context.Context, l *lane, ref tasks.Ref, action string) {
+	ref = asProber(ctx, ref)
+	l.forgive(action)
+	l.mu.Lock()
+	trip := l.seen.Trip
+	proved := l.probing == ref.ID && (trip == nil || trip.Action == action || action == ActionCreate)
+	l.mu.Unlock()
+	if !proved {
+		return
+	}
+	l.endProbe(ref)
+	l.tripped(nil)
+	w.Log.LogAttrs(ctx, slog.LevelInfo, "the API lets the account in again", slog.String("account", l.Account), slog.String("action", action))
+	w.tellBreaker(ctx, l, w.Breaker.Untrip(ctx, ref))
+}
+
+// forgive forgets what the API refused to this process, once it takes the same, or a
+// create, which needs most.
+func (l *lane) forgive(action string) {
+	l.mu.Lock()
+	refused, held := l.own.action, !l.own.until.IsZero()
+	if refused == "" || refused != action && action != ActionCreate {
+		l.mu.Unlock()
+		return
+	}
+	l.own = own{}
+	hold := l.holds()
+	l.mu.Unlock()
+	if held {
+		l.gate.set(hold)
+	}
+}
+
+// unprobe ends the probe of a turn that proved nothing.
+func (w *Worker) unprobe(ctx context.Context, l *lane, ref tasks.Ref) {
+	ref = asProber(ctx, ref)
+	if !l.endProbe(ref) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	w.tellBreaker(ctx, l, w.Breaker.Unprobe(ctx, ref, 5*w.RetryMin))
+}
+
+// tellBreaker reports a breaker that could not be told: other processes then ask
+// the API themselves, or the probe ends by itself.
+func (w *Worker) tellBreaker(ctx context.Context, l *lane, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		w.Log.LogAttrs(ctx, slog.LevelWarn, "the account's breaker", slog.String("account", l.Account), slog.Any("error", err))
+	}
+}
+
+func (l *lane) endProbe(ref tasks.Ref) (was bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was = l.probing == ref.ID
+	if was {
+		l.probing = ""
+	}
+	return was
+}
