@@ -77,29 +77,6 @@ func (b *Bucket) Throttled(ctx context.Context, retryAfter time.Duration) error 
 	return nil
 }
 
-// Pause lets no slot of any process start within d from now, on Redis's clock,
-// for instance because the API asked for it. It never shortens a pause, and
-// when it ends the burst has to be earned again. What this process has booked
-// before that is given up at once; another process may use what it had booked,
-// which is not further ahead than the horizon.
-//
-// An error means that other processes do not know of the pause; this one
-// keeps it anyway.
-func (b *Bucket) Pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	b.mu.Lock()
-	b.shut(time.Now().Add(d))
-	limit := b.limit
-	b.mu.Unlock()
-
-	if _, err := b.limiter.pause(ctx, b.key, limit, d); err != nil {
-		return fmt.Errorf("ratelimit: pause %s: %w", b.key, err)
-	}
-	return nil
-}
-
 // shut lets no slot start here before t. All that wait are told, since it may be
 // too long for them.
 func (b *Bucket) shut(t time.Time) {

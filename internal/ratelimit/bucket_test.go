@@ -263,7 +263,7 @@ func state(t *testing.T, b *ratelimit.Bucket) ratelimit.State {
 	return s
 }
 
-func TestPauseHoldsEveryProcess(t *testing.T) {
+func TestWhatTheAPIAsksForHoldsEveryProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const horizon = 200 * time.Millisecond
 		m, _ := redistest.Mini(t)
@@ -289,10 +289,10 @@ func TestPauseHoldsEveryProcess(t *testing.T) {
 		time.Sleep(2 * time.Second)
 
 		paused := time.Now()
-		if err := here.Pause(ctx, 10*time.Second); err != nil {
+		if err := here.Throttled(ctx, 10*time.Second); err != nil {
 			t.Fatal(err)
 		}
-		if err := there.Pause(ctx, time.Second); err != nil { // must not shorten it
+		if err := there.Throttled(ctx, time.Second); err != nil { // must not shorten it
 			t.Fatal(err)
 		}
 		end := paused.Add(10 * time.Second)
@@ -324,14 +324,14 @@ func TestPauseHoldsEveryProcess(t *testing.T) {
 	})
 }
 
-func TestPauseHoldsThisProcessEvenWithoutRedis(t *testing.T) {
+func TestWhatTheAPIAsksForHoldsThisProcessEvenWithoutRedis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, c := redistest.Mini(t)
 		b := ratelimit.New(c, patient).Bucket(key, ratelimit.Limit{Rate: 100})
 		wait(t, b)
 		m.SetError("LOADING Redis is loading the dataset in memory")
-		if err := b.Pause(t.Context(), 5*time.Second); err == nil {
-			t.Error("Pause without Redis: no error")
+		if err := b.Throttled(t.Context(), 5*time.Second); err == nil {
+			t.Error("Throttled without Redis: no error")
 		}
 		m.SetError("")
 		if d := wait(t, b); d < 4*time.Second {
@@ -433,7 +433,7 @@ func TestWaitSurvivesAFlushedScriptCache(t *testing.T) {
 			}
 		}
 		begin := time.Now()
-		if err := b.Pause(t.Context(), 20*time.Millisecond); err != nil {
+		if err := b.Throttled(t.Context(), 20*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 		wait(t, b)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// model is a bucket in Go: what reserve.lua, throttled.lua, pause.lua and
-// release.lua should do to it, in microseconds. It uses no operation that Lua
+// model is a bucket in Go: what reserve.lua, throttled.lua and release.lua
+// should do to it, in microseconds. It uses no operation that Lua
 // rounds otherwise.
 type model struct {
 	tuning

@@ -18,14 +18,11 @@ var (
 	reserveSource string
 	//go:embed throttled.lua
 	throttledSource string
-	//go:embed pause.lua
-	pauseSource string
 	//go:embed release.lua
 	releaseSource string
 
 	reserveScript   = redis.NewScript(bucketSource + reserveSource)
 	throttledScript = redis.NewScript(bucketSource + throttledSource)
-	pauseScript     = redis.NewScript(bucketSource + pauseSource)
 	releaseScript   = redis.NewScript(bucketSource + releaseSource)
 )
 
@@ -57,10 +54,10 @@ func (l *Limiter) reserve(ctx context.Context, key string, limit Limit, want int
 	return r, a.err
 }
 
-// slowdown is what throttled.lua and pause.lua answer.
+// slowdown is what throttled.lua answers.
 type slowdown struct {
 	now, blocked int64   // µs since 1970
-	rate         float64 // in force; 0 after a pause
+	rate         float64 // in force
 }
 
 func (l *Limiter) throttled(ctx context.Context, key string, limit Limit, retryAfter time.Duration) (slowdown, error) {
@@ -69,15 +66,6 @@ func (l *Limiter) throttled(ctx context.Context, key string, limit Limit, retryA
 		return slowdown{}, err
 	}
 	s := slowdown{now: a.integer(0), blocked: a.integer(1), rate: a.number(2)}
-	return s, a.err
-}
-
-func (l *Limiter) pause(ctx context.Context, key string, limit Limit, d time.Duration) (slowdown, error) {
-	a, err := l.run(ctx, pauseScript, 2, key, limit, d.Microseconds())
-	if err != nil {
-		return slowdown{}, err
-	}
-	s := slowdown{now: a.integer(0), blocked: a.integer(1)}
 	return s, a.err
 }
 

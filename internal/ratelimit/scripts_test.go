@@ -42,16 +42,11 @@ func (w *twins) step(what [4]byte) {
 		r, err = w.l.reserve(ctx, w.key, w.limit, arg%30)
 		got, want = r, w.model.reserve(r.now, w.limit, arg%30, w.l.horizon)
 		w.before = r
-	case 10, 11, 12:
+	case 10, 11, 12, 13:
 		var s slowdown
 		d := time.Duration(max(0, arg-128)) * 2 * time.Millisecond
 		s, err = w.l.throttled(ctx, w.key, w.limit, d)
 		got, want = s, w.model.throttled(s.now, w.limit, d)
-	case 13:
-		var s slowdown
-		d := time.Duration(arg) * time.Millisecond / 10
-		s, err = w.l.pause(ctx, w.key, w.limit, d)
-		got, want = s, slowdown{now: s.now, blocked: w.model.pause(s.now, d)}
 	case 14:
 		n := 1 + arg%max(w.before.booked, 1)
 		var now int64
@@ -140,7 +135,7 @@ func TestAClockThatWentBackHoldsUpNobody(t *testing.T) {
 	if r.wait != 3*time.Second {
 		t.Errorf("the next slot is %v away, want the 3 s that the API asked for", r.wait)
 	}
-	if _, err := l.pause(ctx, "k", limit, time.Second); err != nil { // any that writes
+	if _, err := l.throttled(ctx, "k", limit, time.Second); err != nil { // any that writes
 		t.Fatal(err)
 	}
 
@@ -164,16 +159,12 @@ func TestABucketOutlivesItsSlotsAndPauses(t *testing.T) {
 			t.Errorf("the bucket is kept %v, want %v", ttl, want)
 		}
 	}
-	if _, err := l.pause(ctx, "k", limit, time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	kept(time.Hour + time.Minute + 2000*time.Second)
-	if _, err := l.reserve(ctx, "k", limit, 1); err != nil {
-		t.Fatal(err)
-	}
-	kept(time.Hour + time.Minute + 2000*time.Second)
 	// At half the rate the burst takes twice as long.
-	if _, err := l.throttled(ctx, "k", limit, 0); err != nil {
+	if _, err := l.throttled(ctx, "k", limit, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	kept(time.Hour + time.Minute + 4000*time.Second)
+	if _, err := l.reserve(ctx, "k", limit, 1); err != nil {
 		t.Fatal(err)
 	}
 	kept(time.Hour + time.Minute + 4000*time.Second)

@@ -40,7 +40,7 @@ func TestAPauseThatIsTooLongIsToldAtOnce(t *testing.T) {
 			}()
 		}
 		time.Sleep(time.Second)
-		if err := here.Pause(t.Context(), time.Minute); err != nil {
+		if err := here.Throttled(t.Context(), time.Minute); err != nil {
 			t.Fatal(err)
 		}
 		for range 4 {
