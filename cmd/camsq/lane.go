@@ -84,15 +84,11 @@ func (f laneFacts) waits(r tasks.Record, before int64) string {
 	}
 	switch {
 	case f.Pause != nil:
-		why := ""
-		if f.Pause.Why != "" {
-			why = ": " + f.Pause.Why
-		}
 		return fmt.Sprintf("It waits because somebody paused account %s %s ago%s (camsq resume %s)%s.",
-			f.Account, span(f.Now.Sub(f.Pause.Since)), why, f.Account, rank)
+			f.Account, span(f.Now.Sub(f.Pause.Since)), because(f.Pause.Why), f.Account, rank)
 	case f.Trip != nil:
 		return fmt.Sprintf("It waits because the API has refused account %s for %s (%s); %s%s.",
-			f.Account, span(f.Now.Sub(f.Trip.Since)), f.Trip.Code, f.nextProbe(), rank)
+			f.Account, span(f.Now.Sub(f.Trip.Since)), plain(f.Trip.Code), f.nextProbe(), rank)
 	case r.Wait() > 0:
 		after := ""
 		if r.Code != "" {
@@ -106,6 +102,14 @@ func (f laneFacts) waits(r tasks.Record, before int64) string {
 		return fmt.Sprintf("It is the next to be taken: the account's next slot comes %s, at %s.", f.nextSlot(), f.pace())
 	}
 	return fmt.Sprintf("A worker has it, or is about to: the account's next slot comes %s, at %s.", f.nextSlot(), f.pace())
+}
+
+// because is a person's reason, behind what it is the reason of.
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + plain(why)
 }
 
 func highJob(r tasks.Record) string {
@@ -199,11 +203,7 @@ func (f laneFacts) notes() []string {
 func (f laneFacts) holds() []string {
 	var out []string
 	if p := f.Pause; p != nil {
-		why := ""
-		if p.Why != "" {
-			why = ": " + plain(p.Why)
-		}
-		out = append(out, fmt.Sprintf("paused for %s%s; camsq resume %s lets it go on", span(f.Now.Sub(p.Since)), why, f.Account))
+		out = append(out, fmt.Sprintf("paused for %s%s; camsq resume %s lets it go on", span(f.Now.Sub(p.Since)), because(p.Why), f.Account))
 	}
 	if t := f.Trip; t != nil {
 		out = append(out, fmt.Sprintf("the API has refused %s for %s (%s: %s), %s; %s; camsq resume %s tries it at once",
