@@ -34,7 +34,7 @@ func (c *Client) Look(ctx context.Context, jobs []tasks.Job) ([]Result, error) {
 			if errors.Is(found[i].Err, tasks.ErrNotFound) {
 				continue
 			}
-			r.State = found[i].Record.State // none, if it cannot be read
+			r.State = found[i].Record.State // none, if that cannot be read
 			r.compare(found[i])
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/redistest"
 	"github.com/camsq/camsq/tasks"
 )
@@ -20,7 +21,7 @@ func TestLookTellsWhatCreateWouldAndWritesNothing(t *testing.T) {
 		urgent.Priority = tasks.PriorityHigh
 		elsewhere := newJob("queued")
 		elsewhere.Account = "other"
-		for _, j := range []tasks.Job{newJob("queued"), newJob("ended"), urgent, newJob("taken"), elsewhere} {
+		for _, j := range []tasks.Job{newJob("queued"), newJob("ended"), urgent, newJob("taken"), newJob("damaged"), elsewhere} {
 			create(t, client, j, enqueue.StatusQueued)
 		}
 		ended, err := l.Get(t.Context(), newJob("ended").Ref())
@@ -30,13 +31,14 @@ func TestLookTellsWhatCreateWouldAndWritesNothing(t *testing.T) {
 		if _, err := l.Step(t.Context(), ended, tasks.StepCancel, 0); err != nil {
 			t.Fatal(err)
 		}
+		c.Append(t.Context(), ledger.JobKey(newJob("damaged").Ref()), "x")
 		later := newJob("urgent") // with another priority it is the same job
 		another := newJob("taken")
 		another.Request.InstanceName = "another"
 		invalid := newJob("bad")
 		invalid.Request.ChannelType = "SMS"
 		nameless := newJob("")
-		jobs := []tasks.Job{newJob("new"), newJob("queued"), invalid, newJob("ended"), later, another, elsewhere, nameless}
+		jobs := []tasks.Job{newJob("new"), newJob("queued"), invalid, newJob("ended"), later, another, newJob("damaged"), elsewhere, nameless}
 
 		keys := len(c.Keys(t.Context(), "*").Val())
 		looked, err := client.Look(t.Context(), jobs)

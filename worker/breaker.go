@@ -15,33 +15,6 @@ import (
 // in the queue, where the gate keeps them.
 const heldBack = 5 * time.Second
 
-// own is what the API has said to this process alone. Who is refused again after the
-// API has let another process in has a key, a clock or a proxy that is wrong here: it
-// holds itself back, and the lane stays open for the others.
-type own struct {
-	action, code string    // what was refused last; "" once the API has taken a call of this process
-	told         time.Time // when Redis knew of the first refusal
-	alone        bool      // others were let in after that
-	refusals     int       // since then
-	until        time.Time // no call before
-}
-
-// shy is by how much a process that was refused comes later to the next probe than
-// one that was not.
-const shy = 500 * time.Millisecond
-
-// heldUntil is when this process may call again, one call at a time; or zero. The
-// caller has the lock.
-func (l *lane) heldUntil() time.Time {
-	switch {
-	case l.seen.Trip == nil:
-		return l.own.until
-	case l.own.action != "":
-		return l.here(l.seen.Trip.ProbeAt).Add(shy)
-	}
-	return l.here(l.seen.Trip.ProbeAt)
-}
-
 // hear takes in what this process has just learned, before anybody else tells it.
 func (l *lane) hear(change func()) {
 	l.mu.Lock()
@@ -51,7 +24,7 @@ func (l *lane) hear(change func()) {
 	l.gate.set(hold)
 }
 
-// tripped opens the breaker here, or closes it.
+// tripped opens the breaker here.
 func (l *lane) tripped(t *tasks.Trip) { l.hear(func() { l.seen.Trip = t }) }
 
 type turnKey struct{}
@@ -78,15 +51,15 @@ func asProber(ctx context.Context, ref tasks.Ref) tasks.Ref {
 func (w *Worker) permit(ctx context.Context, l *lane, ref tasks.Ref, looking bool) error {
 	ref = asProber(ctx, ref)
 	l.mu.Lock()
-	paused, trip, own, wait, probing := l.seen.Pause != nil, l.seen.Trip, l.own, time.Until(l.heldUntil()), l.probing == ref.ID
+	paused, trip, mine, wait, probing := l.seen.Pause != nil, l.seen.Trip, l.own, time.Until(l.heldUntil()), l.probing == ref.ID
 	l.mu.Unlock()
 	switch {
 	case paused && !looking:
 		return &Later{heldBack, "the account is paused"}
-	case trip == nil && (wait <= 0 || looking && own.action != ActionList):
+	case trip == nil && (looking && mine.action != ActionList || l.mayTry(ref.ID)):
 		return nil
 	case trip == nil:
-		return &Later{heldBack, "the API refuses this worker, and no other: " + own.code}
+		return &Later{heldBack, "the API refuses this worker, and no other: " + mine.code}
 	case looking && trip.Action != ActionList:
 		return nil
 	case wait <= 0 || probing: // the prober's time begins anew with each of its calls
@@ -115,13 +88,13 @@ func (w *Worker) probeTime() time.Duration { return 2*w.CallTimeout + settleTime
 func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Trip) {
 	ref = asProber(ctx, ref)
 	l.mu.Lock()
-	known, probing, before := l.seen.Trip, l.probing == ref.ID, l.own
+	known, probing, mine := l.seen.Trip, l.probing == ref.ID, l.own
 	l.own.action, l.own.code = t.Action, t.Code
 	l.mu.Unlock()
 	switch {
-	case known != nil && !probing, before.until.After(time.Now()):
+	case known != nil && !probing, known == nil && mine.until.After(time.Now()):
 		return // a call that was under way says nothing new
-	case known == nil && before.alone:
+	case known == nil && time.Since(mine.alone) < aloneFor*w.RetryMax:
 		w.refusedAlone(ctx, l, t)
 		return
 	}
@@ -142,27 +115,6 @@ func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Tr
 	}
 }
 
-// toldAll notes that Redis knows of what this process was refused.
-func (l *lane) toldAll() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.own.action != "" { // or the API has taken a call meanwhile
-		l.own.told = time.Now()
-	}
-}
-
-// refusedAlone holds this process back, and no other.
-func (w *Worker) refusedAlone(ctx context.Context, l *lane, t tasks.Trip) {
-	var next time.Duration
-	l.hear(func() {
-		l.own.refusals++
-		next = backoffDelay(l.own.refusals, 5*w.RetryMin, w.RetryMax)
-		l.own.until = time.Now().Add(next)
-	})
-	w.Log.LogAttrs(ctx, slog.LevelError, "the API refuses this worker, and no other: its own key, clock or proxy is wrong",
-		slog.String("account", l.Account), slog.String("action", t.Action), slog.String("code", t.Code), slog.Duration("next_try", next))
-}
-
 // letIn closes the breaker if this turn is the probe, and the action is the one
 // that had been refused, or a create, which needs most.
 func (w *Worker) letIn(ctx context.Context, l *lane, ref tasks.Ref, action string) {
@@ -176,31 +128,15 @@ func (w *Worker) letIn(ctx context.Context, l *lane, ref tasks.Ref, action strin
 		return
 	}
 	l.endProbe(ref)
-	l.tripped(nil)
+	l.hear(func() { l.seen.Trip, l.own = nil, own{} })
 	w.Log.LogAttrs(ctx, slog.LevelInfo, "the API lets the account in again", slog.String("account", l.Account), slog.String("action", action))
 	w.tellBreaker(ctx, l, w.Breaker.Untrip(ctx, ref))
-}
-
-// forgive forgets what the API refused to this process, once it takes the same, or a
-// create, which needs most.
-func (l *lane) forgive(action string) {
-	l.mu.Lock()
-	refused, held := l.own.action, !l.own.until.IsZero()
-	if refused == "" || refused != action && action != ActionCreate {
-		l.mu.Unlock()
-		return
-	}
-	l.own = own{}
-	hold := l.holds()
-	l.mu.Unlock()
-	if held {
-		l.gate.set(hold)
-	}
 }
 
 // unprobe ends the probe of a turn that proved nothing.
 func (w *Worker) unprobe(ctx context.Context, l *lane, ref tasks.Ref) {
 	ref = asProber(ctx, ref)
+	l.endTry(ref.ID)
 	if !l.endProbe(ref) {
 		return
 	}

@@ -50,10 +50,8 @@ func (l *lane) see(asked time.Time, now tasks.Lane, d tasks.Depth) {
 	l.mu.Lock()
 	limit := l.seen.Limit
 	l.seen, l.skew = now, time.Until(now.Now)
-	if now.Trip != nil {
-		l.own.until = time.Time{} // what holds all holds this process too
-	} else if !l.own.told.IsZero() && asked.After(l.own.told) {
-		l.own.alone = true
+	if now.Trip == nil {
+		l.own.seenOpen(asked)
 	}
 	hold := l.holds()
 	l.mu.Unlock()

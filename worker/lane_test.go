@@ -14,7 +14,6 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/tasks"
 	"github.com/camsq/camsq/worker"
@@ -186,73 +185,6 @@ func TestJobsBehindAnExpiredKeyAreAllCreatedWhenItIsRenewed(t *testing.T) {
 		if took := time.Since(begin); took > 6*time.Minute {
 			t.Errorf("all were created %v after the key was renewed; the next probe comes within 5 min", took)
 		}
-	})
-}
-
-// ownFault is an API that refuses this process, as one does whose host has a wrong clock.
-type ownFault struct {
-	worker.API
-	there   atomic.Bool
-	refused atomic.Int64
-}
-
-func (f *ownFault) refusal(op string) error {
-	if !f.there.Load() {
-		return nil
-	}
-	f.refused.Add(1)
-	return &cams.Error{Op: op, Sent: true, Status: 400, Code: "InvalidTimeStamp.Expired"}
-}
-
-func (f *ownFault) CreateInstance(ctx context.Context, r cams.CreateInstanceRequest) (cams.Instance, error) {
-	if err := f.refusal("CreateInstance"); err != nil {
-		return cams.Instance{}, err
-	}
-	return f.API.CreateInstance(ctx, r)
-}
-
-func (f *ownFault) FindInstances(ctx context.Context, channel, name string) ([]cams.Instance, error) {
-	if err := f.refusal("ListInstance"); err != nil {
-		return nil, err
-	}
-	return f.API.FindInstances(ctx, channel, name)
-}
-
-// A worker whose own clock is wrong stops the account once, for a moment, and then
-// itself alone, until its clock is right again.
-func TestAWorkerWithAFaultOfItsOwnHoldsNoOther(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true})
-		var fault ownFault
-		fault.there.Store(true)
-		w.start(func(_ *process, s *setup) { fault.API, s.Lanes[0].API = s.Lanes[0].API, &fault })
-		sound := w.start()
-		jobs := names("shop", 1000)
-		begin := time.Now()
-		w.enqueue(jobs...)
-		w.awaitEnd(10*time.Minute, jobs...)
-		w.wantCreated(jobs...)
-		if took := time.Since(begin); took > 45*time.Second {
-			t.Errorf("it took %v, want the 20 s of the quota and a few for the first refusal", took)
-		}
-		if n := fault.refused.Load(); n > 60 {
-			t.Errorf("the API refused %d calls, want some at first and then one at a time, ever more seldom", n)
-		}
-		lanes, err := w.ledger.Lanes(t.Context(), []string{account})
-		if err != nil || lanes[0].Trip != nil {
-			t.Errorf("the lane is tripped for all: %+v, %v", lanes, err)
-		}
-		if !strings.Contains(w.log.String(), "and no other") {
-			t.Error("the log does not say that it is this worker alone")
-		}
-
-		sound.stop()
-		fault.there.Store(false)
-		jobs = names("later", 100)
-		w.enqueue(jobs...)
-		w.awaitEnd(10*time.Minute, jobs...)
-		w.wantCreated(jobs...)
 	})
 }
 

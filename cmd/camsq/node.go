@@ -48,7 +48,7 @@ func (p *program) reached(cmd *cobra.Command) (*node, error) {
 	return n, nil
 }
 
-func newNode(c config) (*node, error) {
+func newNode(c config) (_ *node, err error) {
 	keys, ring, err := c.dataKeys()
 	if err != nil {
 		return nil, err
@@ -58,6 +58,11 @@ func newNode(c config) (*node, error) {
 		return nil, usage("%w", err)
 	}
 	n := &node{config: c, rdb: rdb}
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
 	if n.ledger, err = ledger.New(ledger.Config{Redis: rdb, Keys: ring, Keep: c.Keep}); err != nil {
 		return nil, usage("%w", err)
 	}

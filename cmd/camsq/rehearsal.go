@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"os"
 	"strings"
@@ -88,26 +89,31 @@ func (h *rehearsal) compare(ctx context.Context, page []enqueue.Result) error {
 }
 
 // dryNode returns a node whose Redis can be asked what is there already, or why there
-// is none: a dry run needs neither Redis nor a data key, and makes none.
-func dryNode(ctx context.Context, c config) (n *node, without error) {
+// is none: a dry run needs neither Redis nor a data key, and makes none. What would be
+// wrong without the dry run too is an error.
+func dryNode(ctx context.Context, c config) (n *node, without string, err error) {
 	if c.DataKeys == "" {
-		if path, err := dataKeyFile(); err != nil {
-			return nil, err
-		} else if _, err := os.Stat(path); err != nil {
-			return nil, errors.New("there is no data key yet")
+		path, err := dataKeyFile()
+		if err != nil {
+			return nil, "", usage("%w", err)
+		}
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, "there is no data key yet", nil
 		}
 	}
-	n, err := newNode(c)
-	if err != nil {
-		return nil, err
+	if n, err = newNode(c); err != nil {
+		return nil, "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, dryNodeTime)
 	defer cancel()
-	if err := n.reach(ctx); err != nil {
-		n.close()
-		return nil, err
+	if err = n.reach(ctx); err == nil {
+		return n, "", nil
 	}
-	return n, nil
+	n.close()
+	if e, ok := errors.AsType[*exitError](err); ok && e.code == exitUnreachable {
+		return nil, err.Error(), nil
+	}
+	return nil, "", err
 }
 
 // dryNodeTime is how long a dry run waits for a Redis that may not be there.
@@ -117,8 +123,11 @@ const dryNodeTime = 3 * time.Second
 func (p *program) rehearse(ctx context.Context, files []source, o enqueueOptions, c config) error {
 	h := &rehearsal{seen: newSeen(0)}
 	words := wording{queued: "valid", reasons: true}
-	n, without := dryNode(ctx, c)
-	if without == nil {
+	n, without, err := dryNode(ctx, c)
+	if err != nil {
+		return err
+	}
+	if n != nil {
 		defer n.close()
 		h.look, words.queued = n.client.Look, "valid and new"
 	}
@@ -141,8 +150,8 @@ func (p *program) rehearse(ctx context.Context, files []source, o enqueueOptions
 	}
 	fmt.Fprintln(p.stdout, estimate(lanes, c))
 	fmt.Fprintln(p.stdout, "Nothing was sent.")
-	if without != nil {
-		fmt.Fprintf(p.stdout, "What is in the queue already was not looked up (it is not made twice): %v\n", without)
+	if n == nil {
+		fmt.Fprintf(p.stdout, "What is in the queue already was not looked up (it is not made twice): %s\n", without)
 	}
 	if refused {
 		return errSomeFailed

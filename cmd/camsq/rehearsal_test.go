@@ -111,9 +111,9 @@ Nothing was sent.
 	}
 
 	d.env = append(slices.DeleteFunc(d.env, func(s string) bool { return strings.HasPrefix(s, "CAMSQ_DATA_KEY=") }), "CAMSQ_DATA_KEY="+enqueue.NewDataKey())
-	code, out, _ = d.run("enqueue", "--dry-run", "f.csv")
-	if code != 0 || !strings.Contains(out, "  5  valid\n") || !strings.Contains(out, "\nWhat is in the queue already was not looked up (it is not made twice): CAMSQ_DATA_KEY: the jobs in Redis are sealed with key ") {
-		t.Errorf("with another key: exit %d\n%s", code, out)
+	code, out, errs = d.run("enqueue", "--dry-run", "f.csv")
+	if code != 2 || out != "" || !strings.HasPrefix(errs, "camsq: CAMSQ_DATA_KEY: the jobs in Redis are sealed with key ") {
+		t.Errorf("with another key: exit %d\n%s%s", code, out, errs)
 	}
 }
 

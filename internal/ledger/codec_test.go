@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/redistest"
 	"github.com/camsq/camsq/internal/seal"
@@ -164,6 +165,35 @@ func TestARecordThatCannotBeReadIsNamedAndHarmsNoOther(t *testing.T) {
 			if got := c.Get(t.Context(), prefix+"job:a").Val(); got != later {
 				t.Errorf("the newer record has become %q", got)
 			}
+		}
+	})
+}
+
+// What stands under a job's key and is no record of any version is told as a record that
+// cannot be read, and harms no job beside it.
+func TestWhatIsNoRecordHarmsNoOther(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
+		l := open(t, c, 0)
+		insert(t, c, job("a"), job("b"))
+		r := get(t, l, "a")
+		c.Del(t.Context(), prefix+"job:a")
+		c.HSet(t.Context(), prefix+"job:a", "head", "1 queued x 0 0 0 ")
+		found, err := l.GetMany(t.Context(), account, []string{"a", "b"})
+		if err != nil || !errors.Is(found[0].Err, tasks.ErrUnreadable) || found[1].Err != nil {
+			t.Errorf("read: %+v, %v", found, err)
+		}
+		if _, err := l.Step(t.Context(), r, tasks.StepCancel, 0); !errors.Is(err, tasks.ErrConflict) {
+			t.Errorf("Step: %v, want ErrConflict", err)
+		}
+		in, err := enqueue.New(enqueue.Config{Redis: c, DataKeys: dataKey})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum, err := in.CreateAll(t.Context(), func(yield func(tasks.Job, error) bool) {
+			_ = yield(job("a"), nil) && yield(job("b"), nil) && yield(job("c"), nil)
+		}, nil)
+		if want := (enqueue.Summary{Queued: 1, Known: 1, Conflict: 1}); err != nil || sum != want {
+			t.Errorf("sent again: %+v, %v; want %+v", sum, err, want)
 		}
 	})
 }

@@ -48,5 +48,5 @@
 // "1 STATE REV SINCE DUE ENQUEUED BATCH", times in milliseconds on Redis's clock. The
 // priority, nothing for normal, stands in clear, so that a job's queue is known without
 // the data key; it never changes. A string and not a hash, since a hash with a value of
-// more than 64 bytes costs some 200 bytes more, and takes longer to make.
+// more than 64 bytes costs some 140 bytes more, and takes longer to make.
 package ledger

@@ -5,10 +5,12 @@
 -- this very try wrote it before and only the reply was lost; else the record's head,
 -- whether it has the same request, and its priority.
 local function standing(key, rev, request)
-  local record = redis.call('GET', key)
+  local record = stored(key)
   if not record then
     return nil
-  elseif string.find(record, '1 queued ' .. rev .. ' ', 1, true) == 1 then
+  end
+  local mine = '1 queued ' .. rev .. ' '
+  if string.sub(record, 1, #mine) == mine then
     return false
   end
   local head, priority, _, sealed = split(record)

@@ -27,7 +27,7 @@ var (
 
 	//go:embed get.lua
 	getLua    string
-	getScript = redis.NewScript(getLua)
+	getScript = redis.NewScript(recordLua + getLua)
 
 	//go:embed step.lua
 	stepLua    string
@@ -140,7 +140,8 @@ func (l *Ledger) Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error) {
 // Found is one answer of [Ledger.GetMany].
 type Found struct {
 	Record tasks.Record
-	// Err wraps [tasks.ErrNotFound] or [tasks.ErrUnreadable]. Record then holds the name alone.
+	// Err wraps [tasks.ErrNotFound] or [tasks.ErrUnreadable]. Record then holds
+	// the name alone, and the state if that can be read.
 	Err error
 }
 
@@ -172,7 +173,7 @@ func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]F
 			out[i].Record, out[i].Err = l.decode(ref, now, split(record))
 		}
 		if out[i].Err != nil {
-			out[i].Record.Account, out[i].Record.ID = account, id
+			out[i].Record.Account, out[i].Record.ID, out[i].Record.State = account, id, HeadState(split(record).head)
 		}
 	}
 	return out, nil

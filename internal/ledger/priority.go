@@ -25,14 +25,14 @@ func (l *Ledger) Priorities(ctx context.Context, account string, ids []string) (
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, redis.Nil) {
+	if err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return nil, fmt.Errorf("ledger: reading the priorities of %d jobs of account %s: %w", len(ids), account, err)
 	}
 	out := make([]tasks.Priority, len(ids))
 	for i, cmd := range cmds {
 		// The pipeline's own error is that of its first command, most often a missing record.
 		record, err := cmd.Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
+		if err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "WRONGTYPE") {
 			return nil, fmt.Errorf("ledger: reading the priority of job %s: %w", tasks.Ref{Account: account, ID: ids[i]}, err)
 		}
 		if p := tasks.Priority(split(record).priority); p.Valid() {

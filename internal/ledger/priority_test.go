@@ -48,9 +48,9 @@ func TestPrioritiesAreToldWithoutTheDataKey(t *testing.T) {
 		if got, err := l.Priorities(t.Context(), account, nil); len(got) != 0 || err != nil {
 			t.Errorf("of no jobs: %q, %v", got, err)
 		}
-		c.HSet(t.Context(), prefix+"job:hash", "head", "x")
-		if _, err := l.Priorities(t.Context(), account, []string{"none", "hash"}); err == nil {
-			t.Error("a record that is no string has a priority")
+		c.HSet(t.Context(), prefix+"job:hash", "priority", "high")
+		if got, err := l.Priorities(t.Context(), account, []string{"hash", "b"}); err != nil || got[0] != "" || got[1] != "high" {
+			t.Errorf("beside what is no record: %q, %v", got, err)
 		}
 	})
 }

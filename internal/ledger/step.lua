@@ -13,7 +13,7 @@ local id, read, write, from, to = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local t = redis.call('TIME')
 local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
 
-local record = redis.call('GET', KEYS[1])
+local record = stored(KEYS[1])
 if not record then
   return {'missing', '', now, '0'}
 end

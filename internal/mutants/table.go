@@ -504,8 +504,28 @@ func lanes() []mutant {
 		},
 		{
 			name: "a worker's own fault is the account's", risk: "one host with a wrong clock stops the account for all the others",
-			file: "worker/breaker.go", old: "	case known == nil && before.alone:\n", new: "	case false:\n",
+			file: "worker/breaker.go", old: "	case known == nil && time.Since(mine.alone) < aloneFor*w.RetryMax:\n", new: "	case false:\n",
 			pkg: "worker", test: "TestAWorkerWithAFaultOfItsOwnHoldsNoOther",
+		},
+		{
+			name: "a worker that is refused alone calls with all its turns", risk: "it spends the quota of the others on refusals",
+			file: "worker/own.go", old: ", o.trying != \"\" && o.trying != turn:", new: ":",
+			pkg: "worker", test: "TestAWorkerThatIsRefusedAloneMakesOneCallAtATime",
+		},
+		{
+			name: "a worker with a fault of its own probes as the others do", risk: "an account that was mended stays shut for minutes more",
+			file: "worker/own.go", old: "return at.Add(shyAlone)", new: "return at.Add(shy)",
+			pkg: "worker", test: "TestAWorkerWithAFaultOfItsOwnLeavesTheProbesToTheOthers",
+		},
+		{
+			name: "refused alone once, refused alone for good", risk: "an account that is refused for all never trips, and nobody is told",
+			file: "worker/breaker.go", old: "case known == nil && time.Since(mine.alone) < aloneFor*w.RetryMax:", new: "case known == nil && !mine.alone.IsZero():",
+			pkg: "worker", test: "TestTheLastWorkerTripsTheLaneAgain",
+		},
+		{
+			name: "a worker takes its own probe for another's", risk: "an account that is refused for all never trips, and nobody is told",
+			file: "worker/breaker.go", old: "l.seen.Trip, l.own = nil, own{}", new: "l.seen.Trip = nil",
+			pkg: "worker", test: "TestAKeyThatMayOnlyListTripsTheLane",
 		},
 		{
 			name: "a process takes all that it can", risk: "an urgent job waits behind hundreds, and jobs are given back again and again",
