@@ -557,6 +557,18 @@ func TestAListThatIsNotWholeIsAnError(t *testing.T) {
 		{name: "rows that shift between pages", want: 4, page: func(_ string, call int) string {
 			return `{"Code":"OK","TotalCount":4,"Data":` + []string{rows(0, 2), rows(1, 2), rows(2, 2)}[call] + `}`
 		}},
+		{name: "one more at the front with each page", want: 4, page: func(_ string, call int) string {
+			return fmt.Sprintf(`{"Code":"OK","TotalCount":%d,"Data":%s}`, 4+call, []string{rows(0, 2), rows(1, 2), rows(2, 2), "[]"}[call])
+		}},
+		{name: "one more at the end with each page", want: 6, page: func(_ string, call int) string {
+			return fmt.Sprintf(`{"Code":"OK","TotalCount":%d,"Data":%s}`, 4+call, rows(2*call, 2))
+		}},
+		{name: "a page tells no total", want: 4, page: func(_ string, call int) string {
+			return []string{`{"Code":"OK","TotalCount":4,"Data":` + rows(0, 2) + `}`, `{"Code":"OK","Data":` + rows(2, 2) + `}`, `{"Code":"OK","Data":[]}`}[call]
+		}},
+		{name: "one less with the second page", because: "has become shorter while it was read: 4 instances, then 3", page: func(_ string, call int) string {
+			return fmt.Sprintf(`{"Code":"OK","TotalCount":%d,"Data":%s}`, 4-call, rows(2*call, 2))
+		}},
 		{name: "pages in circles, and more in all", because: "3 of its 9", page: func(string, int) string {
 			return `{"Code":"OK","TotalCount":9,"Data":` + rows(0, 3) + `}`
 		}},

@@ -3,11 +3,7 @@ package cams
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 )
 
 // CreateInstanceRequest holds the ten parameters of CreateInstance, all of them
@@ -79,88 +75,4 @@ func (c *Client) CreateInstance(ctx context.Context, r CreateInstanceRequest) (I
 	}
 	instance.InstanceName = r.InstanceName
 	return instance, nil
-}
-
-// contradiction is the error for an answer that says OK and cannot be taken at its word.
-func (a answer) contradiction(err error) *Error {
-	e := a.facts
-	e.Err = err
-	return &e
-}
-
-// ListInstancesRequest filters a list. Empty fields do not filter. What the API's
-// filters match (the exact name, a part of it, which case) is not documented.
-type ListInstancesRequest struct {
-	ChannelType  string
-	InstanceName string
-}
-
-const (
-	pageSize = 50
-	maxPages = 200
-)
-
-// ListInstances returns what the API's ListInstance returns for r, all pages of it.
-// A list that is not whole is an error and not a shorter list, since callers decide by
-// what is absent. It is safe to repeat. The error is always an *[Error].
-func (c *Client) ListInstances(ctx context.Context, r ListInstancesRequest) ([]Instance, error) {
-	const op = "ListInstance"
-	params := url.Values{"PageSize": {strconv.Itoa(pageSize)}}
-	if r.ChannelType != "" {
-		params.Set("ChannelType", r.ChannelType)
-	}
-	if r.InstanceName != "" {
-		params.Set("InstanceName", r.InstanceName)
-	}
-	var list []Instance
-	seen := map[string]bool{}
-	for index := 1; index <= maxPages; index++ {
-		params.Set("PageIndex", strconv.Itoa(index))
-		a, e := c.call(ctx, op, params)
-		if e != nil {
-			return nil, e
-		}
-		page, total, err := a.instances()
-		if err != nil {
-			return nil, a.contradiction(err)
-		}
-		// An instance that was made meanwhile shifts the pages, so rows may come twice.
-		// A page of nothing new is the end, or means that pages go in circles.
-		last := true
-		for _, instance := range page {
-			if !seen[instance.InstanceID] {
-				seen[instance.InstanceID] = true
-				last = false
-				list = append(list, instance)
-			}
-		}
-		switch {
-		case last && len(list) < total:
-			return nil, a.contradiction(fmt.Errorf("the list has %d of its %d instances: pages are missing", len(list), total))
-		case last, total > 0 && len(list) >= total:
-			return list, nil
-		}
-	}
-	return nil, &Error{Op: op, Sent: true, Status: http.StatusOK, Err: fmt.Errorf("the list does not end within %d pages", maxPages)}
-}
-
-// FindInstances returns the instances whose name is exactly instanceName and whose
-// channel type is channelType in any case. A row without a channel type counts, so that
-// an instance is not called absent for want of a field. It is safe to repeat. The error
-// is always an *[Error].
-func (c *Client) FindInstances(ctx context.Context, channelType, instanceName string) ([]Instance, error) {
-	// The channel type is compared here only: ListInstance documents lower case,
-	// CreateInstance upper case, and a filter that does not match hides an instance.
-	list, err := c.ListInstances(ctx, ListInstancesRequest{InstanceName: instanceName})
-	if err != nil {
-		return nil, err
-	}
-	var found []Instance
-	for _, instance := range list {
-		if instance.InstanceName == instanceName &&
-			(instance.ChannelType == "" || strings.EqualFold(instance.ChannelType, channelType)) {
-			found = append(found, instance)
-		}
-	}
-	return found, nil
 }

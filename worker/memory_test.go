@@ -185,23 +185,23 @@ func (s *shelf) add(channelType, name string) cams.Instance {
 	return i
 }
 
-func (s *shelf) FindInstances(ctx context.Context, channelType, name string) ([]cams.Instance, error) {
+func (s *shelf) SearchPage(ctx context.Context, q *cams.Search) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
-		return nil, &cams.Error{Op: "ListInstance", Err: err}
+		return false, &cams.Error{Op: "ListInstance", Err: err}
 	}
 	if s.broken > 0 {
 		s.broken--
-		return nil, &cams.Error{Op: "ListInstance", Sent: true, Status: 500, Code: "InternalError"}
+		return false, &cams.Error{Op: "ListInstance", Sent: true, Status: 500, Code: "InternalError"}
 	}
 	var found []cams.Instance
 	for n, i := range s.instances {
-		if i.ChannelType == channelType && i.InstanceName == name && !s.listed[n].After(time.Now()) {
+		if i.ChannelType == q.ChannelType && i.InstanceName == q.InstanceName && !s.listed[n].After(time.Now()) {
 			found = append(found, i)
 		}
 	}
-	return found, nil
+	return q.Take(found, len(found))
 }
 
 // made is how many instances of the name there are, listed or not.

@@ -50,12 +50,12 @@ func (f *refusing) CreateInstance(ctx context.Context, r cams.CreateInstanceRequ
 	return cams.Instance{}, refusal("CreateInstance")
 }
 
-func (f *refusing) FindInstances(ctx context.Context, channel, name string) ([]cams.Instance, error) {
+func (f *refusing) SearchPage(ctx context.Context, q *cams.Search) (bool, error) {
 	if !f.lists.Load() {
-		return f.API.FindInstances(ctx, channel, name)
+		return f.API.SearchPage(ctx, q)
 	}
 	f.refused.Add(1)
-	return nil, refusal("ListInstance")
+	return false, refusal("ListInstance")
 }
 
 func (w *world) trip() *tasks.Trip {

@@ -132,21 +132,6 @@ func (w *Worker) lookFirst(ctx context.Context, l *lane, r tasks.Record) (tasks.
 	return r, nil
 }
 
-// find lists the instances of exactly the job's channel type and name, within
-// the account's quota for listing.
-func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record) ([]cams.Instance, error) {
-	if _, err := w.wait(ctx, l, ActionList, r.Priority); err != nil {
-		return nil, w.interrupted(ctx, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, w.CallTimeout)
-	defer cancel()
-	found, err := l.API.FindInstances(ctx, r.Request.ChannelType, r.Request.InstanceName)
-	if err == nil {
-		w.letIn(ctx, l, r.Ref(), ActionList)
-	}
-	return found, err
-}
-
 // cannotList puts a job off whose look at the instances failed. It costs no try:
 // nothing was at stake. The state stays as it is, since no answer is no evidence.
 func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err error) error {

@@ -49,7 +49,7 @@ func (l ledgerFuncs) Step(ctx context.Context, r tasks.Record, by tasks.Step, du
 type apiFuncs struct {
 	*shelf
 	create func(context.Context, cams.CreateInstanceRequest) (cams.Instance, error)
-	find   func(context.Context, string, string) ([]cams.Instance, error)
+	find   func(context.Context, *cams.Search) (bool, error)
 }
 
 func (a apiFuncs) CreateInstance(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
@@ -59,11 +59,11 @@ func (a apiFuncs) CreateInstance(ctx context.Context, q cams.CreateInstanceReque
 	return a.shelf.CreateInstance(ctx, q)
 }
 
-func (a apiFuncs) FindInstances(ctx context.Context, channelType, name string) ([]cams.Instance, error) {
+func (a apiFuncs) SearchPage(ctx context.Context, q *cams.Search) (bool, error) {
 	if a.find != nil {
-		return a.find(ctx, channelType, name)
+		return a.find(ctx, q)
 	}
-	return a.shelf.FindInstances(ctx, channelType, name)
+	return a.shelf.SearchPage(ctx, q)
 }
 
 // newDesk makes a desk; each change is made to its configuration before it opens.
@@ -111,7 +111,7 @@ func answering(err *cams.Error) func(*desk, *worker.Config) {
 	return creating(func(context.Context, cams.CreateInstanceRequest) (cams.Instance, error) { return cams.Instance{}, err })
 }
 
-func finding(f func(context.Context, string, string) ([]cams.Instance, error)) func(*desk, *worker.Config) {
+func finding(f func(context.Context, *cams.Search) (bool, error)) func(*desk, *worker.Config) {
 	return func(d *desk, c *worker.Config) { c.Lanes[0].API = apiFuncs{shelf: d.cloud, find: f} }
 }
 
@@ -642,7 +642,7 @@ func TestNoAnswerToALookIsNoEvidence(t *testing.T) {
 	for _, tt := range tests {
 		for _, state := range []tasks.State{tasks.StateQueued, tasks.StateUncertain} {
 			bubble(t, tt.name+", "+string(state), func(t *testing.T) {
-				d := newDesk(t, finding(func(context.Context, string, string) ([]cams.Instance, error) { return nil, tt.answer }),
+				d := newDesk(t, finding(func(context.Context, *cams.Search) (bool, error) { return false, tt.answer }),
 					config(func(c *worker.Config) { c.SettleWindow = 3 * time.Second }))
 				r := queued()
 				if state == tasks.StateUncertain {

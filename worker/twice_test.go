@@ -167,11 +167,11 @@ func (f faulty) CreateInstance(ctx context.Context, q cams.CreateInstanceRequest
 	return i, err
 }
 
-func (f faulty) FindInstances(ctx context.Context, channelType, name string) (found []cams.Instance, err error) {
-	if !f.meet("ListInstance", func() { found, err = f.cloud.FindInstances(ctx, channelType, name) }) {
-		return nil, lostAnswer()
+func (f faulty) SearchPage(ctx context.Context, q *cams.Search) (done bool, err error) {
+	if !f.meet("ListInstance", func() { done, err = f.cloud.SearchPage(ctx, q) }) {
+		return false, lostAnswer()
 	}
-	return found, err
+	return done, err
 }
 
 func (f faulty) Wait(ctx context.Context) (time.Duration, error) {

@@ -33,8 +33,9 @@ type API interface {
 	// CreateInstance must not be repeated after an error that does not prove that
 	// nothing was made.
 	CreateInstance(ctx context.Context, r cams.CreateInstanceRequest) (cams.Instance, error)
-	// FindInstances returns every instance of exactly that name and channel type.
-	FindInstances(ctx context.Context, channelType, instanceName string) ([]cams.Instance, error)
+	// SearchPage makes one call. It may be repeated after an error, if that page was
+	// not taken.
+	SearchPage(ctx context.Context, s *cams.Search) (done bool, err error)
 }
 
 // Limiter paces one action of one account, together with every other process.

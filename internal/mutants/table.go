@@ -184,12 +184,12 @@ func judging() []mutant {
 		},
 		{
 			name: "a part of the name is enough", risk: "another tenant's instance is taken for the job's own",
-			file: "cams/instance.go", old: "if instance.InstanceName == instanceName &&", new: "if strings.HasPrefix(instance.InstanceName, instanceName) &&",
+			file: "cams/list.go", old: "if i.InstanceName == s.InstanceName &&", new: "if strings.HasPrefix(i.InstanceName, s.InstanceName) &&",
 			pkg: "cams", test: "TestFindInstancesIsExactInNameAndAnyCaseInChannel",
 		},
 		{
 			name: "half a list is a list", risk: "an instance on a page that was lost is created again",
-			file: "cams/instance.go", old: "	case last && len(list) < total:\n", new: "	case last && len(list) < 0:\n",
+			file: "cams/list.go", old: "	case len(fresh) == 0 && have < l.total:\n", new: "	case len(fresh) == 0 && have < 0:\n",
 			pkg: "cams", test: "TestAListThatIsNotWholeIsAnError",
 		},
 	}

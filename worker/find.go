@@ -1,0 +1,88 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/tasks"
+)
+
+// pageTries is how often a page after the first is asked for that gets no answer: a
+// search of many pages would else hardly come to its end.
+const pageTries = 4
+
+// find looks for the instances of exactly the job's channel type and name. The API may
+// find any number of others, whose names contain this one; each page of them takes its
+// slot of the account's quota for listing.
+func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record) ([]cams.Instance, error) {
+	s := cams.Search{ChannelType: r.Request.ChannelType, InstanceName: r.Request.InstanceName}
+	for failures := 0; ; {
+		if err := w.pageSlot(ctx, l, r, s.Pages()); err != nil {
+			return nil, w.interrupted(ctx, err)
+		}
+		before := s.Pages()
+		done, err := w.page(ctx, l, &s)
+		switch {
+		case err == nil && before == 0:
+			w.letIn(ctx, l, r.Ref(), ActionList)
+		case err == nil:
+			failures = 0
+		default:
+			failures++
+			if before == 0 || s.Pages() > before || failures == pageTries || !w.mayAskAgain(ctx, l, r, err, failures) {
+				return nil, err
+			}
+		}
+		if done {
+			return s.Found(), nil
+		}
+	}
+}
+
+// pageSlot waits for the slot of a page. Once a search has begun it is not given up
+// because that takes long.
+func (w *Worker) pageSlot(ctx context.Context, l *lane, r tasks.Record, taken int) error {
+	for {
+		_, err := w.wait(ctx, l, ActionList, r.Priority)
+		later, refused := errors.AsType[Again](err)
+		if !refused || taken == 0 {
+			return err
+		}
+		if err := sleep(ctx, later.Again()); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *Worker) page(ctx context.Context, l *lane, s *cams.Search) (done bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, w.CallTimeout)
+	defer cancel()
+	return l.API.SearchPage(ctx, s)
+}
+
+// mayAskAgain says whether the page that failed is worth another try, and waits for it.
+func (w *Worker) mayAskAgain(ctx context.Context, l *lane, r tasks.Record, err error, failures int) bool {
+	v := classify(err)
+	switch {
+	case v.throttled:
+		w.pace(ctx, l, r, ActionList, v, err) // the limiter holds the next page back
+		return true
+	case v.outcome == tasks.OutcomeAmbiguous, v.outcome == tasks.OutcomeUnsent:
+		return sleep(ctx, max(retryAfter(err), backoffDelay(failures, w.RetryMin, w.RetryMax))) == nil
+	}
+	return false
+}
+
+// sleep returns the context's error if that ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
