@@ -77,22 +77,37 @@ func markOf(head []byte) string {
 	return ""
 }
 
-// unmarkedUTF16 recognises UTF-16 without a mark by what an ASCII header looks like in it.
+// utf16Sample is how much of the first line UTF-16 is known by.
+const utf16Sample = 64
+
+// unmarkedUTF16 recognises UTF-16 without a mark by what an ASCII header looks like in
+// it. What follows the header says nothing: the 一 of Chinese has a zero of its own.
 func unmarkedUTF16(head []byte) string {
-	var zeros [2]int
-	for i, b := range head {
-		if b == 0 {
-			zeros[i%2]++
-		}
-	}
-	switch most := len(head) * 2 / 5; {
-	case len(head) < 4:
-	case zeros[0] == 0 && zeros[1] >= most:
+	line := firstLine(head)
+	line = line[:min(len(line), utf16Sample)]
+	switch half := len(line) / 4; {
+	case len(line) < 4:
+	case asciiBeside(line, 1) > half:
 		return utf16le
-	case zeros[1] == 0 && zeros[0] >= most:
+	case asciiBeside(line, 0) > half:
 		return utf16be
 	}
 	return ""
+}
+
+// asciiBeside counts the characters of ASCII in UTF-16 whose zeros stand at that place
+// of each two bytes. It is 0 if there are zeros elsewhere, or other bytes beside them.
+func asciiBeside(line []byte, zero int) int {
+	n := 0
+	for i := 0; i+1 < len(line); i += 2 {
+		switch high, low := line[i+zero], line[i+1-zero]; {
+		case low == 0, high == 0 && low < ' ' && low != '\t' && low != '\r':
+			return 0
+		case high == 0 && low < utf8.RuneSelf:
+			n++
+		}
+	}
+	return n
 }
 
 // decoder turns text of any encoding into UTF-8.

@@ -187,6 +187,9 @@ func (t *Table) open(r io.Reader, opts Options) error {
 	if what == compound {
 		head, _ = in.Peek(windowSize)
 	}
+	if what == noText && maybeUTF16(head) {
+		return &Error{Line: 1, Reason: "the file is binary, not a table; if it is UTF-16 text, give the encoding utf-16le, or " + saveAgain, Encoding: true}
+	}
 	if reason := what.refusal(head); reason != "" {
 		return &Error{Line: 1, Reason: reason}
 	}
