@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/internal/sheet"
@@ -220,6 +221,43 @@ To follow the batch:  camsq status stdin
 Row by row:           camsq results march.csv.gz
 `)
 	said(t, "the twin", code, 0, errs, "stdin:3: note: same row as march.csv.gz:2; it is one job\n")
+}
+
+// A machine cannot tell these encodings apart, so a person must be able to.
+func TestAGuessedEncodingIsShownByASample(t *testing.T) {
+	gbk := func(text string) string {
+		out, err := simplifiedchinese.GB18030.NewEncoder().String(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	const ascii = "ChannelType,InstanceName,metadata.shop\nVIBER,zero,none\n"
+	for _, tt := range []struct {
+		name, in, want string
+		args           []string
+		code           int
+	}{
+		{"a cell", ascii + gbk("VIBER,one,示例商店\nVIBER,two,上海\n"),
+			"f.csv: note: read as GB18030; line 3 says \"示例商店\". If that is not what it says, give --encoding\n", nil, 0},
+		{"a header", gbk("ChannelType,InstanceName,商店\nVIBER,one,上海\n"),
+			"f.csv: note: read as GB18030; the header says \"商店\". If that is not what it says, give --encoding\n", []string{"--map", "商店=metadata.shop"}, 0},
+		{"a long cell with a control character", ascii + gbk("VIBER,one,示\x1b[2J"+strings.Repeat("店", 50)+"\n"),
+			"f.csv: note: read as GB18030; line 3 says \"示 [2J" + strings.Repeat("店", 34) + "…\". If that is not what it says, give --encoding\n" +
+				"f.csv:3: metadata.shop: holds a control character; remove it\n", nil, 1},
+		{"given", ascii + gbk("VIBER,one,示例商店\n"), "", []string{"--encoding", "gb18030"}, 0},
+		{"a mark", "\x84\x31\x95\x33" + ascii + gbk("VIBER,one,示例商店\n"), "", nil, 0},
+		{"UTF-8", ascii + "VIBER,one,示例商店\n", "", nil, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDesk(t)
+			d.write("f.csv", tt.in)
+			for _, how := range [][]string{{"enqueue", "--dry-run", "f.csv"}, {"enqueue", "f.csv"}} {
+				code, _, errs := d.run(append(how, tt.args...)...)
+				said(t, strings.Join(how, " "), code, tt.code, errs, tt.want)
+			}
+		})
+	}
 }
 
 func TestAnEncodingInDoubtComesWithTheFlag(t *testing.T) {

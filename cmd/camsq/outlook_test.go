@@ -245,7 +245,7 @@ func TestVeryManyJobsAreFollowedByTheirBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer n.close()
-	err = p.wait(t.Context(), n, make([]followed, mostFollowed+1), []source{{path: "march.csv", batch: "march"}})
+	err = p.wait(t.Context(), n, make([]followed, mostFollowed+1), []source{{path: "march.csv", batch: "march"}}, []string{"march"})
 	if !errors.Is(err, errSomeFailed) || errs.String() != "More than 100,000 jobs: their batches are followed, with all that they hold.\n" {
 		t.Errorf("%v: %s", err, &errs)
 	}

@@ -117,7 +117,7 @@ func asciiBeside(line []byte, zero int) int {
 // is judged by a whole window.
 type decoder struct {
 	in     *bufio.Reader
-	report func(string)
+	report func(name string, guessed bool)
 	// read is how the rest is read: asciiUntil, utf8Strictly, or a transformer's.
 	read   func([]byte) (int, error)
 	before byte // the last byte that went through
@@ -128,7 +128,7 @@ type decoder struct {
 }
 
 // newDecoder strips a mark. The error is a [*Error].
-func newDecoder(in *bufio.Reader, name string, report func(string)) (*decoder, error) {
+func newDecoder(in *bufio.Reader, name string, report func(name string, guessed bool)) (*decoder, error) {
 	d := &decoder{in: in, report: report}
 	head := peekLine(in)
 	marked := markOf(head)
@@ -146,7 +146,7 @@ func newDecoder(in *bufio.Reader, name string, report func(string)) (*decoder, e
 	} else if u := unmarkedUTF16(head); u != "" {
 		d.as(u)
 	} else {
-		report(ascii)
+		report(ascii, false)
 		d.read = d.asciiUntil
 	}
 	for _, m := range marks {
@@ -164,7 +164,7 @@ func (d *decoder) as(name string) {
 	if err != nil {
 		panic(err) // an encoding of this file, or one that was looked up before
 	}
-	d.report(known)
+	d.report(known, false)
 	d.read = d.in.Read
 	if known != utf8Enc {
 		d.read = transform.NewReader(d.in, e.NewDecoder()).Read
@@ -211,11 +211,11 @@ func (d *decoder) asciiUntil(p []byte) (int, error) {
 	name, why := guess(d.before, window, whole)
 	switch name {
 	case utf8Enc:
-		d.report(utf8Enc)
+		d.report(utf8Enc, false)
 		d.trusted = len(window)
 		d.read = d.utf8Strictly
 	case gb18030:
-		d.report(gb18030)
+		d.report(gb18030, true)
 		r := transform.NewReader(d.in, simplifiedchinese.GB18030.NewDecoder())
 		d.read = func(p []byte) (int, error) { return untilDamage(r, p) }
 	default:
