@@ -445,7 +445,7 @@ func (w *trigger) Write(p []byte) (int, error) {
 }
 
 func TestWaitEndsWhenTheLastJobHas(t *testing.T) {
-	d := newDesk(t)
+	d := newDesk(t).working()
 	d.write("f.csv", threeShops)
 	var out bytes.Buffer
 	errs := &trigger{on: "0 of 3 ended", act: func() {
