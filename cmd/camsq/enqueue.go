@@ -126,8 +126,9 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 	if err := n.reach(cmd.Context()); err != nil {
 		return err
 	}
-	n.waiting = tellRoom(p.stderr)
-	in := newImporter(p.stdin, p.stderr, n.client.CreateAll)
+	room := &roomTeller{w: p.stderr}
+	n.waiting = room.waits
+	in := newImporter(p.stdin, p.stderr, room.watch(n.client.CreateAll))
 	in.follow, in.all, in.rejected = o.wait, o.listAll, o.rejected
 	refused, err := p.takeAll(cmd.Context(), in, files, n)
 	if err != nil {

@@ -152,8 +152,8 @@ func TestWhatCannotBeTakenIsRefusedInOneLineAndNothingIsQueued(t *testing.T) {
 		args          []string
 		want          string
 	}{
-		{"a slip in --map", "Company,Type\nb,VIBER\n", []string{"--map", "Compny=InstanceName", "--map", "Type=ChannelType"}, `f.csv:1: the file has no column "Compny", which is to be InstanceName; did you mean "Company"? (--map Compny=InstanceName); nothing was queued`},
-		{"--map of one column only", "Company;Type\nb;VIBER\n", []string{"--map", "Compny=InstanceName", "--delimiter", ","}, `f.csv:1: the header is one column only; is a comma what stands between the columns?; nothing was queued`},
+		{"a slip in --map", "Company,Type\nb,VIBER\n", []string{"--map", "Compny=InstanceName", "--map", "Type=ChannelType", "f.csv"}, `f.csv:1: the file has no column "Compny", which is to be InstanceName; did you mean "Company"? (--map Compny=InstanceName); nothing was queued`},
+		{"--map of one column only", "Company;Type\nb;VIBER\n", []string{"--map", "Compny=InstanceName", "--delimiter", ",", "f.csv"}, `f.csv:1: the header is one column only; is a comma what stands between the columns?; nothing was queued`},
 		{"unknown column", "ChannelType,InstanceName,Salesperson\nVIBER,a,b\n", nil, `f.csv:1: column 3 "Salesperson" is not known; remove it, or name it metadata.KEY to get it back with the result (or give it a known name: --map Salesperson=NAME; or leave out what is not known: --ignore-unknown); nothing was queued`},
 		{"missing columns", "ContactMail\na@example.com\n", nil, "f.csv:1: the header has no column ChannelType and no column InstanceName; nothing was queued"},
 		{"empty", "", nil, "f.csv:1: the file is empty; its first row must name the columns; nothing was queued"},

@@ -88,8 +88,8 @@ type imported struct {
 	// noted the rows that came twice.
 	reasons       reasons
 	listed, noted int
-	// rejected is the file of the bad rows, or "".
-	rejected string
+	// rejected is the file of the bad rows, and kept what stood there before, or "".
+	rejected, kept string
 	// sampled says that a sample of a guessed encoding was shown.
 	sampled bool
 }
@@ -152,7 +152,7 @@ func (in *importer) take(ctx context.Context, s source) (*imported, error) {
 	if written, saveErr := bad.save(); saveErr != nil {
 		fmt.Fprintf(in.stderr, "the bad rows of %s are not in a file of their own; name one that can be written: %v\n", s.name, saveErr)
 	} else if written {
-		got.rejected = bad.path
+		got.rejected, got.kept = bad.path, bad.kept
 	}
 	if err == nil && broken == nil {
 		err = ctx.Err()
@@ -334,6 +334,9 @@ func (r *imported) print(w io.Writer, words wording) {
 	}
 	if r.rejected != "" {
 		fmt.Fprintf(w, "  The rows that were refused are in %s, each with why. Correct them there,\n  and enqueue that file: camsq enqueue %s\n", plain(r.rejected), r.giveBack())
+	}
+	if r.kept != "" {
+		fmt.Fprintf(w, "  What stood there before is kept as %s.\n", plain(r.kept))
 	}
 }
 
