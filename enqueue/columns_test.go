@@ -42,7 +42,15 @@ func TestColumnsCanBeGivenAnotherName(t *testing.T) {
 		},
 		{
 			"a name that is not in the file", enqueue.ReadOptions{Map: map[string]string{"Company": "InstanceName", "Firma": "InstanceName"}},
-			`line 1: the header has no column "Firma", which is to be InstanceName`,
+			`line 1: the file has no column "Firma", which is to be InstanceName`,
+		},
+		{
+			"a slip in such a name", enqueue.ReadOptions{Map: map[string]string{"Compny": "InstanceName"}},
+			`line 1: the file has no column "Compny", which is to be InstanceName; did you mean "Company"?`,
+		},
+		{
+			"a part of such a name", enqueue.ReadOptions{Map: map[string]string{"Company": "InstanceName", "Sales Channel": "ChannelType"}},
+			`line 1: the file has no column "Sales Channel", which is to be ChannelType; did you mean "Channel"?`,
 		},
 		{
 			"a name that nobody knows", enqueue.ReadOptions{Map: map[string]string{"Company": "InstanzName"}},
@@ -122,7 +130,7 @@ func TestUnknownColumnsAreLeftOutOnRequestAndTold(t *testing.T) {
 		t.Errorf("%q, jobs (-want +got):\n%s", errs, diff)
 	}
 	ignored := []string{"Salesperson", "ContactMial"}
-	if diff := cmp.Diff([]enqueue.Found{{"ASCII, semicolons", ';', ignored}, {"UTF-8, semicolons", ';', ignored}}, found); diff != "" {
+	if diff := cmp.Diff([]enqueue.Found{{Format: "ASCII, semicolons", Delimiter: ';', Ignored: ignored}, {Format: "UTF-8, semicolons", Delimiter: ';', Ignored: ignored}}, found); diff != "" {
 		t.Errorf("found (-want +got):\n%s", diff)
 	}
 }

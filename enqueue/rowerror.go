@@ -45,6 +45,9 @@ type FileError struct {
 	Reason string
 	// Unknown is the column of the header that is not known, where that is the reason.
 	Unknown string
+	// Mapped is the entry of [ReadOptions].Map, as FROM=TO, whose column the file does not
+	// have, where that is the reason.
+	Mapped string
 	// Encoding says that the encoding could not be told: it must be given.
 	Encoding bool
 	// Err is why reading broke off, where it was not for what the file holds.

@@ -64,6 +64,9 @@ type Found struct {
 	Delimiter rune
 	// Ignored are the columns that [ReadOptions].IgnoreUnknown leaves out.
 	Ignored []string
+	// Guessed is the encoding if nothing but the look of the text says so: GB18030,
+	// which takes nearly any pair of bytes for a character. "" otherwise.
+	Guessed string
 }
 
 // Row is a job, and where it stands in its file.
@@ -207,7 +210,11 @@ func (in *reader) begin() (line int, err error) {
 func (in *reader) tell() {
 	if f := in.table.Format(); in.opts.Found != nil && (!in.told || f.Encoding != in.encoding) {
 		in.told, in.encoding = true, f.Encoding
-		in.opts.Found(Found{Format: f.String(), Delimiter: f.Delimiter, Ignored: in.ignored})
+		found := Found{Format: f.String(), Delimiter: f.Delimiter, Ignored: in.ignored}
+		if f.Guessed {
+			found.Guessed = f.Encoding
+		}
+		in.opts.Found(found)
 	}
 }
 
@@ -275,9 +282,9 @@ func (in *reader) readHeader() (columns, *FileError) {
 	if reason := in.checkHeader(known); reason != "" {
 		return nil, &FileError{Reason: reason}
 	}
-	mapped, reason := in.mapped()
-	if reason != "" {
-		return nil, &FileError{Reason: reason}
+	mapped, problem := in.mapped()
+	if problem != nil {
+		return nil, problem
 	}
 	cols := make(columns, len(in.header))
 	first := map[string]int{}
@@ -333,7 +340,7 @@ func trimName(name string) string {
 }
 
 // mapped returns the names that columns of the file are given, by where they stand.
-func (in *reader) mapped() (map[int]string, string) {
+func (in *reader) mapped() (map[int]string, *FileError) {
 	out := map[int]string{}
 	for _, from := range slices.Sorted(maps.Keys(in.opts.Map)) {
 		to, found := in.opts.Map[from], false
@@ -343,10 +350,28 @@ func (in *reader) mapped() (map[int]string, string) {
 			}
 		}
 		if !found {
-			return nil, fmt.Sprintf("the header has no column %q, which is to be %s", clip(from), clip(to))
+			return nil, &FileError{Mapped: from + "=" + to, Reason: fmt.Sprintf("the file has no column %q, which is to be %s%s", clip(from), clip(to), in.meant(from))}
 		}
 	}
-	return out, ""
+	return out, nil
+}
+
+// meant asks for the column of the file whose name is most like one that it lacks.
+func (in *reader) meant(name string) string {
+	var there columns
+	for _, c := range in.header {
+		if c = trimName(c); c != "" {
+			there = append(there, column{name: c})
+		}
+	}
+	c, d := there.nearest(name)
+	if d > maxTypo {
+		var like bool
+		if c, like = there.alike(name); !like {
+			return ""
+		}
+	}
+	return fmt.Sprintf("; did you mean %q?", clip(c.name))
 }
 
 // checkHeader recognises by its first row a file that is no table with a header.
@@ -369,6 +394,8 @@ func (in *reader) checkHeader(known columns) string {
 		return ""
 	case len(in.header) == 1 && strings.ContainsAny(text, ",;\t|"):
 		return "the header is one column only; is " + delimiterWord(in.table.Format().Delimiter) + " what stands between the columns?"
+	case len(in.opts.Map) > 0:
+		return "" // its columns are named, and missing
 	}
 	// Its cells are values then, perhaps personal ones: none is repeated.
 	return "the first row names no known column; it must be a header, such as ChannelType,InstanceName"

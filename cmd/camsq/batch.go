@@ -27,8 +27,8 @@ type batchStatus struct {
 	Completions int64     `json:"completions"`
 	// Callback is how far telling the last completion got.
 	Callback *callbackStatus `json:"callback,omitempty"`
-	// Rest is how long the open jobs need; left out if there are none, or if the
-	// account is held back.
+	// Rest is how long the open jobs need; left out if there are none, if the account
+	// is held back, or if no worker is running.
 	Rest *restStatus `json:"rest,omitempty"`
 	// Lane is how the account is paced, and what holds it back, if jobs are open.
 	Lane *laneStatus `json:"lane,omitempty"`
@@ -134,7 +134,7 @@ func (b batchStatus) notes() []string {
 		}
 		add("completed %s%s; %s", stamp(b.CompletedAt, b.now), again, b.told())
 	case b.ClosedAt.IsZero():
-		add("not closed: its producer may send more; the same file again closes it")
+		add("not closed: its producer may send more; %s", b.closing())
 	default:
 		add("closed %s: its producer has sent the last job", stamp(b.ClosedAt, b.now))
 	}
@@ -142,11 +142,7 @@ func (b batchStatus) notes() []string {
 		add("open again after completion %d; %s", b.Completions, b.told())
 	}
 	if open > 0 {
-		rest := ""
-		if least, most, ok := b.prospect.rest(open); ok {
-			rest = fmt.Sprintf(": %s at %s", between(least, most), b.prospect.pace())
-		}
-		add("%s to go%s", plural(open, "job"), rest)
+		add("%s to go%s", plural(open, "job"), b.prospect.toGo(b.Jobs))
 		for _, hold := range b.prospect.holds() {
 			add("%s", hold)
 		}
@@ -155,6 +151,14 @@ func (b batchStatus) notes() []string {
 		add("%s held until a person decides, and not completed before: camsq held --batch %s", plural(held, "job"), word(b.Batch))
 	}
 	return out
+}
+
+// closing says what the same file would do to a batch that is not closed.
+func (b batchStatus) closing() string {
+	if n := b.Jobs[tasks.StateCancelled]; n > 0 {
+		return fmt.Sprintf("%s cancelled, but the same file again would queue its rows that were never sent, and close it", verb(n, "job", "was", "were"))
+	}
+	return "the same file again closes it"
 }
 
 // told says how far telling the last completion got.

@@ -114,7 +114,7 @@ func TestAFileThatIsNotSentWholeClosesNothing(t *testing.T) {
 }
 
 func TestStatusTellsOfABatchAllThatThereIs(t *testing.T) {
-	d := newDesk(t).twoAccounts()
+	d := newDesk(t).twoAccounts().working()
 	d.filed("march", "a", "b", "c", "d", "eu/e", "eu/f")
 	d.reject("default", "a", "InvalidParameter.X", "no")
 	d.reject("default", "b", "InvalidParameter.X", "no")
@@ -173,7 +173,7 @@ func (d *desk) written(name, content string) string {
 }
 
 func TestABatchThatNobodyHasClosedIsShownAsSuch(t *testing.T) {
-	d := newDesk(t)
+	d := newDesk(t).working()
 	d.filed("march", "a")
 	d.begin("default", "a")
 	j := tasks.Job{ID: "b", Batch: "march", Request: tasks.Request{ChannelType: "VIBER", InstanceName: "b"}}
@@ -181,6 +181,47 @@ func TestABatchThatNobodyHasClosedIsShownAsSuch(t *testing.T) {
 	_, out, _ := d.run("status", "march")
 	if want := "default: not closed: its producer may send more; the same file again closes it\ndefault: 2 jobs to go: N s at 4.95 a second\n"; !strings.Contains(still(out), want) {
 		t.Errorf("status:\n%s", out)
+	}
+	d.want(exitSomeFailed, `
+1 queued job of batch march
+  default  -  1
+1 withdrawn.
+`, `
+camsq: batch march is not closed: rows that were never sent are not withdrawn; sending the file again would queue them
+camsq: 1 job of batch march go on (1 calling): a call cannot be taken back; run it again for those that return to the queue
+`, "cancel", "--batch", "march")
+	_, out, _ = d.run("status", "march")
+	if want := "default: not closed: its producer may send more; 1 job was cancelled, but the same file again would queue its rows that were never sent, and close it\n"; !strings.Contains(out, want) {
+		t.Errorf("status after cancel:\n%s", out)
+	}
+}
+
+func TestWhatIsToBeExpectedOfOpenJobs(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		bring func(d *desk)
+		want  string
+	}{
+		{"no worker", func(*desk) {}, "default: 100 jobs to go: no worker is running for account default\n"},
+		{"a worker that has died", func(d *desk) { d.working().mini.Del("asynq:servers:{here:1:x}") },
+			"default: 100 jobs to go: no worker is running for account default\n"},
+		{"its turn", func(d *desk) { d.working() }, "default: 100 jobs to go: at least 20 s at 4.95 a second\n"},
+		{"lost answers", func(d *desk) {
+			d.working()
+			d.begin("default", "j0")
+			d.step("default", "j0", tasks.StepAmbiguous, 0, nil)
+			d.run("cancel", "march")
+		}, "default: 1 job to go: answers were lost and are being looked for, for up to 3 min\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDesk(t)
+			d.write("march.csv", many(100))
+			d.run("enqueue", "march.csv")
+			tt.bring(d)
+			if _, out, _ := d.run("status", "march"); !strings.Contains(out, tt.want) {
+				t.Errorf("status:\n%s\nwant %s", out, tt.want)
+			}
+		})
 	}
 }
 
@@ -200,7 +241,7 @@ func (d *desk) create(jobs ...tasks.Job) {
 }
 
 func TestOtherJobsOfTheAccountMakeTheRestAnEstimate(t *testing.T) {
-	d := newDesk(t)
+	d := newDesk(t).working()
 	d.write("f.csv", many(100))
 	d.run("enqueue", "f.csv")
 	d.filed("march", "a", "b")
@@ -227,7 +268,7 @@ func TestStatusWaitsForABatch(t *testing.T) {
 		"not all":  {func(d *desk) { d.succeed("default", "a", "i-1"); d.reject("default", "b", "InvalidParameter.X", "no") }, exitSomeFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newDesk(t).working()
 			d.filed("march", "a", "b")
 			var out bytes.Buffer
 			errs := &trigger{on: "0 of 2 ended", act: func() { tt.end(d) }}

@@ -145,6 +145,18 @@ func (d *desk) hold(account, id string, candidates ...string) {
 	})
 }
 
+// working has a worker run, as asynq tells of it.
+func (d *desk) working() *desk {
+	d.t.Helper()
+	const server = "asynq:servers:{here:1:x}"
+	for _, err := range []error{d.mini.Set(server, "x"), d.rdb.ZAdd(d.t.Context(), "asynq:servers", redis.Z{Member: server}).Err()} {
+		if err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	return d
+}
+
 // told writes how far the callback of a job is.
 func (d *desk) told(account, id string, c tasks.CallbackProgress) {
 	d.t.Helper()

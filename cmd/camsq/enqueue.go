@@ -30,7 +30,9 @@ get most of its quota while there are any, and never all of it. A job that is in
 already keeps the priority that it has.
 
 What the file is, is detected and told: UTF-8 or UTF-16 with or without a mark, GB18030 (GBK);
-commas, semicolons, tabs or vertical bars. An encoding that is in doubt is not guessed.
+commas, semicolons, tabs or vertical bars. Text whose characters take two bytes is taken for
+GB18030, which cannot be told from EUC-KR, Shift_JIS or Big5: a sample of it is shown, and
+--encoding decides. Text that is neither UTF-8 nor like that is refused.
 What a spreadsheet has spoiled (3.9E+08 in an ID, a date in a name, #REF!) makes a bad row.
 
 Sending a file again is safe: a row is the same job however often it comes. A job is known
@@ -124,17 +126,16 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 	if err := n.reach(cmd.Context()); err != nil {
 		return err
 	}
-	n.waiting = tellRoom(p.stderr)
-	in := newImporter(p.stdin, p.stderr, n.client.CreateAll)
+	room := &roomTeller{w: p.stderr}
+	n.waiting = room.waits
+	in := newImporter(p.stdin, p.stderr, room.watch(n.client.CreateAll))
 	in.follow, in.all, in.rejected = o.wait, o.listAll, o.rejected
 	refused, err := p.takeAll(cmd.Context(), in, files, n)
 	if err != nil {
 		return err
 	}
-	if o.wait && in.accepted > 0 {
-		err = p.wait(cmd.Context(), n, in.jobs, files)
-	} else if in.accepted > 0 {
-		p.printHints(files)
+	if in.accepted > 0 {
+		err = p.goOn(cmd.Context(), n, in, files, o.wait)
 	}
 	if err == nil && refused {
 		return errSomeFailed
@@ -202,10 +203,45 @@ func broken(err error, n *node, got *imported, before bool, after []source) erro
 	return unreachable("Redis at %s did not take the rows from %s on; %s: %w", n.config.redisHost(), at, holds, err)
 }
 
+// goOn follows what was accepted, or says how to.
+func (p *program) goOn(ctx context.Context, n *node, in *importer, files []source, wait bool) error {
+	there, err := n.batchesThere(ctx, batchNames(files), in.batches)
+	if err != nil {
+		return n.noAnswer(ctx, err)
+	}
+	if wait {
+		return p.wait(ctx, n, in.jobs, files, there)
+	}
+	p.printHints(files, there)
+	return nil
+}
+
+// batchesThere are those of the names that batches have: known ones, and what Redis holds.
+func (n *node) batchesThere(ctx context.Context, names []string, known map[string]bool) ([]string, error) {
+	var there []string
+	for _, name := range names {
+		if !known[name] {
+			found, err := n.batchesOf(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			if len(found) == 0 {
+				continue
+			}
+		}
+		there = append(there, name)
+	}
+	return there, nil
+}
+
 // printHints says how to go on.
-func (p *program) printHints(files []source) {
+func (p *program) printHints(files []source, there []string) {
 	for _, name := range batchNames(files) {
-		fmt.Fprintln(p.stdout, "To follow the batch:  camsq status", word(name))
+		if slices.Contains(there, name) {
+			fmt.Fprintln(p.stdout, "To follow the batch:  camsq status", word(name))
+		} else {
+			fmt.Fprintf(p.stdout, "There is no batch %s: its jobs were sent before, and keep the batch that they had\n", plain(name))
+		}
 	}
 	for _, s := range files {
 		if s.path != standardInput {

@@ -66,6 +66,27 @@ Row by row:           camsq results march.csv
 	}
 }
 
+func TestTheBatchToFollowIsOneThatIsThere(t *testing.T) {
+	d := newDesk(t)
+	d.write("f.csv", threeShops)
+	d.write("more.csv", threeShops+"VIBER,four,d\n")
+	d.run("enqueue", "f.csv")
+	hints := func(args ...string) string {
+		_, out, _ := d.run(append([]string{"enqueue"}, args...)...)
+		_, after, _ := strings.Cut(out, "\n\n")
+		return after
+	}
+	said(t, "all are known", 0, 0, hints("--batch", "other", "f.csv"), `There is no batch other: its jobs were sent before, and keep the batch that they had
+Row by row:           camsq results f.csv
+`)
+	said(t, "one is new", 0, 0, hints("--batch", "other", "more.csv"), `To follow the batch:  camsq status other
+Row by row:           camsq results more.csv
+`)
+	said(t, "the batch is there by now", 0, 0, hints("--batch", "other", "f.csv"), `To follow the batch:  camsq status other
+Row by row:           camsq results f.csv
+`)
+}
+
 func TestBadRowsAreListedAndTheOthersAreQueued(t *testing.T) {
 	d := newDesk(t)
 	d.write("tenants.csv", string(examples.Tenants))
@@ -113,7 +134,7 @@ newer.csv (ASCII, commas), batch newer
   and enqueue that file: camsq enqueue newer.csv.rejected.csv
 
 To follow the batch:  camsq status new
-To follow the batch:  camsq status newer
+There is no batch newer: its jobs were sent before, and keep the batch that they had
 Row by row:           camsq results new.csv
 Row by row:           camsq results newer.csv
 `)
@@ -131,6 +152,8 @@ func TestWhatCannotBeTakenIsRefusedInOneLineAndNothingIsQueued(t *testing.T) {
 		args          []string
 		want          string
 	}{
+		{"a slip in --map", "Company,Type\nb,VIBER\n", []string{"--map", "Compny=InstanceName", "--map", "Type=ChannelType", "f.csv"}, `f.csv:1: the file has no column "Compny", which is to be InstanceName; did you mean "Company"? (--map Compny=InstanceName); nothing was queued`},
+		{"--map of one column only", "Company;Type\nb;VIBER\n", []string{"--map", "Compny=InstanceName", "--delimiter", ",", "f.csv"}, `f.csv:1: the header is one column only; is a comma what stands between the columns?; nothing was queued`},
 		{"unknown column", "ChannelType,InstanceName,Salesperson\nVIBER,a,b\n", nil, `f.csv:1: column 3 "Salesperson" is not known; remove it, or name it metadata.KEY to get it back with the result (or give it a known name: --map Salesperson=NAME; or leave out what is not known: --ignore-unknown); nothing was queued`},
 		{"missing columns", "ContactMail\na@example.com\n", nil, "f.csv:1: the header has no column ChannelType and no column InstanceName; nothing was queued"},
 		{"empty", "", nil, "f.csv:1: the file is empty; its first row must name the columns; nothing was queued"},
@@ -352,7 +375,7 @@ func TestWaitTellsAtOnceHowFinishedJobsEnded(t *testing.T) {
   1  already held for a person to decide
   3  already created
   1  already failed; not tried again by themselves (camsq retry)
-  1  already cancelled; not queued again by themselves
+  1  already cancelled; not queued again by themselves (to send such a row anew, give it a job_id of its own)
   1  not queued: bad (listed above)
   The rows that were refused are in f.csv.rejected.csv, each with why. Correct them there,
   and enqueue that file: camsq enqueue f.csv.rejected.csv
@@ -422,7 +445,7 @@ func (w *trigger) Write(p []byte) (int, error) {
 }
 
 func TestWaitEndsWhenTheLastJobHas(t *testing.T) {
-	d := newDesk(t)
+	d := newDesk(t).working()
 	d.write("f.csv", threeShops)
 	var out bytes.Buffer
 	errs := &trigger{on: "0 of 3 ended", act: func() {

@@ -2,14 +2,19 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/camsq/camsq/cams/camstest"
+	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/tasks"
 )
 
 // manyRows writes a file of n rows.
@@ -88,4 +93,44 @@ func TestAnImportSaysThatItWaitsForRoom(t *testing.T) {
 	if got := strings.Count(run.output(), "waiting"); got != 1 {
 		t.Errorf("it says it %d times", got)
 	}
+}
+
+// An import waits for room, goes on, waits again: each is told once, and its flicker is not.
+func TestAnImportSaysThatItGoesOnAndWaitsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		room := &roomTeller{w: &out}
+		create := room.watch(func(_ context.Context, _ iter.Seq2[tasks.Job, error], each func(enqueue.Result)) (enqueue.Summary, error) {
+			rows := func(n int) {
+				for range n {
+					each(enqueue.Result{})
+					time.Sleep(time.Second)
+				}
+			}
+			waits := func(n int) {
+				for range n {
+					room.waits(7<<20, 10<<20)
+					time.Sleep(time.Second)
+				}
+			}
+			rows(10)
+			for range 3 {
+				waits(2)
+				rows(2)
+			}
+			rows(10)
+			waits(62)
+			rows(10)
+			return enqueue.Summary{}, nil
+		})
+		settled := 0
+		if _, err := create(t.Context(), nil, func(enqueue.Result) { settled++ }); err != nil {
+			t.Fatal(err)
+		}
+		const waiting = "waiting: Redis uses 7 of its 10 MB; this goes on below 60 %, so that workers can take jobs out\n"
+		const on = "going on: Redis has room again\n"
+		if want := waiting + on + waiting + waiting + on; out.String() != want || settled != 36 {
+			t.Errorf("%d rows, and it says\n%swant\n%s", settled, &out, want)
+		}
+	})
 }

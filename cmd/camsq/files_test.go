@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/internal/sheet"
@@ -86,8 +87,14 @@ func TestCorrectionsAreNotOverwritten(t *testing.T) {
 	if slices.Contains(d.files(), "f.csv.rejected.csv~") {
 		t.Error("what was written again the same was kept twice")
 	}
+	const kept = "  What stood there before is kept as f.csv.rejected.csv~.\n"
+	if _, out, _ := d.run("enqueue", "f.csv"); strings.Contains(out, kept) {
+		t.Errorf("it says that the same was kept:\n%s", out)
+	}
 	d.write("f.csv.rejected.csv", "somebody's work")
-	d.run("enqueue", "f.csv")
+	if _, out, _ := d.run("enqueue", "f.csv"); !strings.Contains(out, "camsq enqueue f.csv.rejected.csv\n"+kept) {
+		t.Errorf("it does not say what was kept:\n%s", out)
+	}
 	if got := d.read("f.csv.rejected.csv~"); got != "somebody's work" || d.read("f.csv.rejected.csv") != made {
 		t.Errorf("kept: %q", got)
 	}
@@ -222,6 +229,43 @@ Row by row:           camsq results march.csv.gz
 	said(t, "the twin", code, 0, errs, "stdin:3: note: same row as march.csv.gz:2; it is one job\n")
 }
 
+// A machine cannot tell these encodings apart, so a person must be able to.
+func TestAGuessedEncodingIsShownByASample(t *testing.T) {
+	gbk := func(text string) string {
+		out, err := simplifiedchinese.GB18030.NewEncoder().String(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	const ascii = "ChannelType,InstanceName,metadata.shop\nVIBER,zero,none\n"
+	for _, tt := range []struct {
+		name, in, want string
+		args           []string
+		code           int
+	}{
+		{"a cell", ascii + gbk("VIBER,one,示例商店\nVIBER,two,上海\n"),
+			"f.csv: note: read as GB18030; line 3 says \"示例商店\". If that is not what it says, give --encoding\n", nil, 0},
+		{"a header", gbk("ChannelType,InstanceName,商店\nVIBER,one,上海\n"),
+			"f.csv: note: read as GB18030; the header says \"商店\". If that is not what it says, give --encoding\n", []string{"--map", "商店=metadata.shop"}, 0},
+		{"a long cell with a control character", ascii + gbk("VIBER,one,示\x1b[2J"+strings.Repeat("店", 50)+"\n"),
+			"f.csv: note: read as GB18030; line 3 says \"示 [2J" + strings.Repeat("店", 34) + "…\". If that is not what it says, give --encoding\n" +
+				"f.csv:3: metadata.shop: holds a control character; remove it\n", nil, 1},
+		{"given", ascii + gbk("VIBER,one,示例商店\n"), "", []string{"--encoding", "gb18030"}, 0},
+		{"a mark", "\x84\x31\x95\x33" + ascii + gbk("VIBER,one,示例商店\n"), "", nil, 0},
+		{"UTF-8", ascii + "VIBER,one,示例商店\n", "", nil, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDesk(t)
+			d.write("f.csv", tt.in)
+			for _, how := range [][]string{{"enqueue", "--dry-run", "f.csv"}, {"enqueue", "f.csv"}} {
+				code, _, errs := d.run(append(how, tt.args...)...)
+				said(t, strings.Join(how, " "), code, tt.code, errs, tt.want)
+			}
+		})
+	}
+}
+
 func TestAnEncodingInDoubtComesWithTheFlag(t *testing.T) {
 	d := newDesk(t)
 	d.write("f.csv", "ChannelType,InstanceName\nVIBER,M\xfcller\n")
@@ -289,7 +333,7 @@ func TestATemplateIsWrittenAndCanBeFilledIn(t *testing.T) {
 func TestResultsAreWrittenInTheFormThatTheNameAsksFor(t *testing.T) {
 	d := mixedDesk(t)
 	code, out, errs := d.run("results", "mixed.csv", "--only", "created,failed", "-o", "out.jsonl")
-	said(t, "JSON lines", code, 0, out+errs, "")
+	said(t, "JSON lines", code, 0, out+errs, "3 rows of mixed.csv written to out.jsonl.\n")
 	want := []string{
 		`{"row":{"instance_name":"one","ChannelType":"VIBER","job_id":"a","OfficeAddress":"1 Main St","metadata.note":"=1+1"},"job":"default/a","state":"created","instance_id":"i-1","code":"OK","message":"","request_id":"R-a","tries":"1","finished_at":"TIME","callback":"delivered"}`,
 		`{"row":{"instance_name":"two","ChannelType":"viber","job_id":"b","OfficeAddress":"with\na break","metadata.note":""},"job":"default/b","state":"failed","instance_id":"","code":"Bad","message":"=the name is taken","request_id":"R-b","tries":"1","finished_at":"TIME","callback":""}`,
@@ -306,13 +350,18 @@ func TestResultsAreWrittenInTheFormThatTheNameAsksFor(t *testing.T) {
 
 	_, text, _ := d.run("results", "mixed.csv")
 	code, out, errs = d.run("results", "mixed.csv", "-o", "out.xlsx")
-	said(t, "workbook", code, 0, out+errs, "")
+	said(t, "workbook", code, 0, out+errs, "11 rows of mixed.csv written to out.xlsx.\n")
 	if diff := cmp.Diff(tableOf(t, strings.NewReader(text), sheet.Unguard), tableOf(t, strings.NewReader(d.read("out.xlsx")), nil)); diff != "" {
 		t.Errorf("the workbook differs from the text (-text +workbook):\n%s", diff)
 	}
 
 	code, out, errs = d.run("results", "mixed.csv", "-o", "out.xls")
-	said(t, "another form", code, 2, out+errs, "camsq: -o out.xls: the name must end in .csv, .xlsx or .jsonl, which says what is written\n")
+	said(t, "another form", code, 2, out+errs, "camsq: -o out.xls: the name must end in .csv (or .txt), .xlsx or .jsonl (or .ndjson), which says what is written\n")
+	code, out, errs = d.run("results", "mixed.csv", "--only", "created", "-o", "out.txt")
+	said(t, "text", code, 0, out+errs, "2 rows of mixed.csv written to out.txt.\n")
+	if got := d.read("out.txt"); strings.Count(got, ",created,") != 2 {
+		t.Errorf("out.txt:\n%s", got)
+	}
 	d.write("semicolons.csv", "ChannelType;InstanceName;job_id\nVIBER;another;h\n")
 	_, out, _ = d.run("results", "semicolons.csv")
 	if !strings.HasPrefix(out, "\ufeffChannelType;InstanceName;job_id;job;state;") {

@@ -26,14 +26,15 @@ const (
 )
 
 // wait follows what files have put into the queue to its end, and tells how it ended.
-func (p *program) wait(ctx context.Context, n *node, jobs []followed, files []source) error {
+// there are the batches of the files that exist.
+func (p *program) wait(ctx context.Context, n *node, jobs []followed, files []source, there []string) error {
 	hints := func() {
 		fmt.Fprint(p.stdout, "The jobs go on. To follow them again, send the same file again.\n\n")
-		p.printHints(files)
+		p.printHints(files, there)
 	}
 	if len(jobs) > mostFollowed {
 		fmt.Fprintf(p.stderr, "More than %s jobs: their batches are followed, with all that they hold.\n", thousands(mostFollowed))
-		return p.waitForBatches(ctx, n, batchNames(files), false, hints)
+		return p.waitForBatches(ctx, n, there, false, hints)
 	}
 	c := newJobCrowd(n.ledger, jobs)
 	f := p.newFollower(n, c)

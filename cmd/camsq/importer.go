@@ -8,6 +8,7 @@ import (
 	"iter"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/tasks"
@@ -64,10 +65,12 @@ type importer struct {
 	// order of the rows, if they are to be followed.
 	accepted int64
 	jobs     []followed
+	// batches are those that got a job of this run.
+	batches map[string]bool
 }
 
 func newImporter(stdin io.Reader, stderr io.Writer, create createAll) *importer {
-	return &importer{stdin: stdin, stderr: stderr, create: create, seen: newSeen(maxSeen), digest: func(tasks.Job) uint32 { return 0 }}
+	return &importer{stdin: stdin, stderr: stderr, create: create, seen: newSeen(maxSeen), batches: map[string]bool{}, digest: func(tasks.Job) uint32 { return 0 }}
 }
 
 // imported is what became of one file's rows.
@@ -85,8 +88,10 @@ type imported struct {
 	// noted the rows that came twice.
 	reasons       reasons
 	listed, noted int
-	// rejected is the file of the bad rows, or "".
-	rejected string
+	// rejected is the file of the bad rows, and kept what stood there before, or "".
+	rejected, kept string
+	// sampled says that a sample of a guessed encoding was shown.
+	sampled bool
 }
 
 // sentRow is a row whose result is still to come.
@@ -124,6 +129,7 @@ func (in *importer) take(ctx context.Context, s source) (*imported, error) {
 				return
 			}
 			mu.Lock()
+			in.sample(got, row)
 			sent = append(sent, sentRow{row.Line, row.Header, row.Cells, row.Raw})
 			mu.Unlock()
 			if ctx.Err() != nil || !yield(row.Job, err) {
@@ -146,7 +152,7 @@ func (in *importer) take(ctx context.Context, s source) (*imported, error) {
 	if written, saveErr := bad.save(); saveErr != nil {
 		fmt.Fprintf(in.stderr, "the bad rows of %s are not in a file of their own; name one that can be written: %v\n", s.name, saveErr)
 	} else if written {
-		got.rejected = bad.path
+		got.rejected, got.kept = bad.path, bad.kept
 	}
 	if err == nil && broken == nil {
 		err = ctx.Err()
@@ -181,6 +187,37 @@ func (in *importer) list(count *int, what string, format string, args ...any) {
 	}
 }
 
+// sampleLength is how many characters of a cell are shown.
+const sampleLength = 40
+
+// sample shows the first text that a guessed encoding has made: only a person can
+// tell that it is another one.
+func (in *importer) sample(got *imported, row enqueue.Row) {
+	if got.found.Guessed == "" || got.sampled {
+		return
+	}
+	where, cell := "the header", beyondASCII(row.Header)
+	if cell == "" {
+		where, cell = fmt.Sprintf("line %d", row.Line), beyondASCII(row.Cells)
+	}
+	if cell == "" {
+		return
+	}
+	got.sampled = true
+	fmt.Fprintf(in.stderr, "%s: note: read as %s; %s says \"%s\". If that is not what it says, give --encoding\n",
+		plain(got.name), got.found.Guessed, where, clip(plain(cell), sampleLength))
+}
+
+// beyondASCII returns the first cell that is not ASCII, or "".
+func beyondASCII(cells []string) string {
+	for _, c := range cells {
+		if strings.ContainsFunc(c, func(r rune) bool { return r >= utf8.RuneSelf }) {
+			return c
+		}
+	}
+	return ""
+}
+
 // note keeps what became of a row, and tells of it if it needs a person. It returns
 // why the row was refused, or "".
 func (in *importer) note(got *imported, line int, r enqueue.Result) (refused string) {
@@ -207,6 +244,7 @@ func (in *importer) note(got *imported, line int, r enqueue.Result) (refused str
 	case enqueue.StatusQueued:
 		got.queued++
 		got.lanes[ref.Account]++
+		in.batches[got.batch] = true
 	}
 	in.seen.add(ref, line, in.digest(r.Job))
 	in.accepted++
@@ -297,6 +335,9 @@ func (r *imported) print(w io.Writer, words wording) {
 	if r.rejected != "" {
 		fmt.Fprintf(w, "  The rows that were refused are in %s, each with why. Correct them there,\n  and enqueue that file: camsq enqueue %s\n", plain(r.rejected), r.giveBack())
 	}
+	if r.kept != "" {
+		fmt.Fprintf(w, "  What stood there before is kept as %s.\n", plain(r.kept))
+	}
 }
 
 // already says of jobs that were sent before where they stand.
@@ -311,7 +352,7 @@ func already(s tasks.State) string {
 	case tasks.StateFailed:
 		return "already failed; not tried again by themselves (camsq retry)"
 	case tasks.StateCancelled:
-		return "already cancelled; not queued again by themselves"
+		return "already cancelled; not queued again by themselves (to send such a row anew, give it a job_id of its own)"
 	case tasks.StateQueued, tasks.StateCreated:
 	}
 	return "already " + string(s)

@@ -134,3 +134,20 @@ func (n *node) accounts(ctx context.Context) ([]string, error) {
 	}
 	return names, nil
 }
+
+// noWorker says that no worker is running. Each has a server of asynq at least, whose
+// key goes seconds after its death; those that live have the highest scores. Whoever
+// may not look does not know.
+func (n *node) noWorker(ctx context.Context) bool {
+	const looked = 8
+	servers, err := n.rdb.ZRevRange(ctx, "asynq:servers", 0, looked-1).Result()
+	if err != nil {
+		return false
+	}
+	for _, server := range servers {
+		if there, err := n.rdb.Exists(ctx, server).Result(); err != nil || there > 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -118,7 +118,7 @@ func (p *program) cancel(cmd *cobra.Command, names []string, s filter) error {
 	var jobs []string
 	failed := false
 	for _, name := range names {
-		counts, err := n.batch(ctx, filter{batch: name})
+		counts, _, err := n.batch(ctx, filter{batch: name})
 		if err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (p *program) cancel(cmd *cobra.Command, names []string, s filter) error {
 
 // cancelBatch withdraws what is queued of a batch, and tells of what goes on.
 func (w *work) cancelBatch(ctx context.Context, s filter) error {
-	counts, err := w.node.batch(ctx, s)
+	counts, open, err := w.node.batch(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -166,8 +166,11 @@ func (w *work) cancelBatch(ctx context.Context, s filter) error {
 	if err := w.all(ctx, s); err != nil {
 		return err
 	}
-	if counts, err = w.node.batch(ctx, s); err != nil {
+	if counts, open, err = w.node.batch(ctx, s); err != nil {
 		return err
+	}
+	if open {
+		fmt.Fprintf(w.stderr, "camsq: batch %s is not closed: rows that were never sent are not withdrawn; sending the file again would queue them\n", plain(s.batch))
 	}
 	on := tally{}
 	for state, n := range counts {
@@ -184,29 +187,29 @@ func (w *work) cancelBatch(ctx context.Context, s filter) error {
 }
 
 // batch counts the jobs of a batch in the accounts that are meant, and is nil if
-// there is none.
-func (n *node) batch(ctx context.Context, s filter) (tally, error) {
+// there is none. open says that it is not closed in one of them.
+func (n *node) batch(ctx context.Context, s filter) (sum tally, open bool, err error) {
 	accounts, err := n.accountsOf(ctx, s)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var sum tally
 	for _, account := range accounts {
-		counts, err := n.ledger.Batch(ctx, account, s.batch)
+		b, err := n.ledger.Batch(ctx, account, s.batch)
 		if err != nil {
-			return nil, n.noAnswer(ctx, err)
+			return nil, false, n.noAnswer(ctx, err)
 		}
-		if counts == nil {
+		if b == nil {
 			continue
 		}
 		if sum == nil {
 			sum = tally{}
 		}
-		for state, count := range counts.Jobs {
+		open = open || b.Closed.IsZero()
+		for state, count := range b.Jobs {
 			sum[state] += count
 		}
 	}
-	return sum, nil
+	return sum, open, nil
 }
 
 func (p *program) resolveCommand() *cobra.Command {
@@ -450,8 +453,7 @@ func (w *work) all(ctx context.Context, s filter) error {
 		return nil
 	}
 	counts.print(w.stdout, w.list, s)
-	var done, moved int64
-	failed := false
+	var done, moved, bad int64
 	for page, err := range w.node.read(ctx, w.list, s) {
 		if err != nil {
 			return w.stopped(err, done)
@@ -473,7 +475,7 @@ func (w *work) all(ctx context.Context, s filter) error {
 					broken = err
 					continue
 				}
-				failed = true
+				bad++
 				fmt.Fprintln(w.stderr, "camsq:", err)
 			}
 		}
@@ -481,11 +483,18 @@ func (w *work) all(ctx context.Context, s filter) error {
 			return w.stopped(broken, done)
 		}
 	}
-	fmt.Fprintf(w.stdout, "%s %s.\n", thousands(done), w.done)
+	// Between the two readings of the list jobs leave it, and others come to it.
+	came := max(0, done+moved+bad-counts.sum)
+	moved += max(0, counts.sum-done-moved-bad)
+	fmt.Fprintf(w.stdout, "%s %s", thousands(done), w.done)
+	if came > 0 {
+		fmt.Fprintf(w.stdout, ", with %s that came meanwhile", thousands(came))
+	}
+	fmt.Fprintln(w.stdout, ".")
 	if moved > 0 {
 		fmt.Fprintf(w.stdout, "%s had gone on meanwhile.\n", thousands(moved))
 	}
-	if failed {
+	if bad > 0 {
 		return errSomeFailed
 	}
 	return nil

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -269,6 +271,45 @@ camsq: job default/march is cancelled already
 1 withdrawn.
 `, "", "cancel", "april")
 	d.want(exitSomeFailed, "", "camsq: there is no batch \"may\" in account eu\n", "cancel", "--batch", "may", "--account", "eu")
+}
+
+// firstWrite does something when it is written to for the first time.
+type firstWrite struct {
+	bytes.Buffer
+	do func()
+}
+
+func (w *firstWrite) Write(p []byte) (int, error) {
+	if w.do != nil {
+		do := w.do
+		w.do = nil
+		do()
+	}
+	return w.Buffer.Write(p)
+}
+
+// The jobs are counted before they are withdrawn, and do not stand still meanwhile.
+func TestTheNumbersOfCancelAddUpThoughJobsMove(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		moves func(d *desk)
+		want  string
+	}{
+		{"some are called", func(d *desk) { d.begin("default", "a"); d.succeed("default", "b", "i-1") }, "1 withdrawn.\n2 had gone on meanwhile.\n"},
+		{"some are sent", func(d *desk) {
+			d.create(tasks.Job{ID: "d", Batch: "march", Request: tasks.Request{ChannelType: "VIBER", InstanceName: "d"}})
+		}, "4 withdrawn, with 1 that came meanwhile.\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDesk(t)
+			d.filed("march", "a", "b", "c")
+			out := firstWrite{do: func() { tt.moves(d) }}
+			run(t.Context(), []string{"cancel", "march"}, d.env, strings.NewReader(""), &out, io.Discard)
+			if want := "3 queued jobs of batch march\n  default  -  3\n" + tt.want; out.String() != want {
+				t.Errorf("it says\n%swant\n%s", &out.Buffer, want)
+			}
+		})
+	}
 }
 
 func TestResolveRecordsWhatAPersonKnows(t *testing.T) {

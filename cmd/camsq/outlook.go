@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/camsq/camsq/tasks"
 )
 
 // prospect is what an account's pace promises.
@@ -15,6 +17,9 @@ type prospect struct {
 	// others counts the account's jobs that go further by themselves besides those in
 	// question.
 	others int64
+	// idle says that no worker is running, settle is how long a lost answer is looked for.
+	idle   bool
+	settle time.Duration
 }
 
 // prospect is that of an account for so many of its open jobs.
@@ -24,18 +29,49 @@ func (n *node) prospect(ctx context.Context, account string, jobs int64) (prospe
 		return prospect{}, err
 	}
 	open, err := n.ledger.CountUnfinished(ctx, account)
-	return prospect{facts, max(0, open-jobs)}, err
+	return prospect{facts, max(0, open-jobs), n.noWorker(ctx), n.config.SettleWindow}, err
 }
 
 // rest is how long the jobs in question need: at least, and at most if the account's
-// others go first. ok is false if something holds the account back.
+// others go first. ok is false if something holds the account back, or nobody works.
 func (p prospect) rest(open int64) (least, most time.Duration, ok bool) {
-	if p.Pause != nil || p.Trip != nil || p.Quota.Rate <= 0 {
+	if p.idle || p.Pause != nil || p.Trip != nil || p.Quota.Rate <= 0 {
 		return 0, 0, false
 	}
-	seconds := func(n int64) time.Duration { return time.Duration(float64(n) / p.Quota.Rate * float64(time.Second)) }
-	return seconds(open), seconds(open + p.others), true
+	return lasting(open, p.Quota.Rate), lasting(open+p.others, p.Quota.Rate), true
 }
+
+// lasting is how long so many jobs take at so many a second.
+func lasting(jobs int64, perSecond float64) time.Duration {
+	return time.Duration(float64(jobs) / perSecond * float64(time.Second))
+}
+
+// toGo says what is to be expected of jobs that are open, and begins with a colon; ""
+// if that cannot be told.
+func (p prospect) toGo(jobs tally) string {
+	least, most, ok := p.rest(unsettled(jobs))
+	switch {
+	case p.idle:
+		return ": no worker is running for account " + p.Account
+	case onlyUncertain(jobs):
+		return ": " + p.looking()
+	case !ok:
+		return ""
+	}
+	rest := between(least, most)
+	if rest == span(least) && least >= time.Second {
+		rest = "at least " + rest
+	}
+	return fmt.Sprintf(": %s at %s", rest, p.pace())
+}
+
+// looking tells what goes on while nothing but lost answers is open.
+func (p prospect) looking() string {
+	return "answers were lost and are being looked for, for up to " + span(p.settle)
+}
+
+// onlyUncertain says whether of the open jobs each waits for a lost answer.
+func onlyUncertain(t tally) bool { return unsettled(t) > 0 && unsettled(t) == t[tasks.StateUncertain] }
 
 // between is "12 min", or "12 min to 3 h" if the two are not about the same.
 func between(least, most time.Duration) string {
@@ -55,6 +91,8 @@ const (
 	mostLanes = 20
 	// rateTime is what the rate is measured over, rateLeast the least.
 	rateTime, rateLeast = time.Minute, 5 * time.Second
+	// rateJobs is how many jobs should have ended before the rate is reckoned with.
+	rateJobs = 5
 )
 
 // outlook tells how fast followed jobs end, what holds them back, and when the rest
@@ -149,13 +187,15 @@ func (o *outlook) open() []string {
 // rate is how many jobs a second have ended in the last minute; ok is false while
 // that cannot be told.
 func (o *outlook) rate() (perSecond float64, ok bool) {
-	first, last := o.past[0], o.past[len(o.past)-1]
-	took := last.at.Sub(first.at)
+	took := o.measured()
 	if took < rateLeast {
 		return 0, false
 	}
-	return float64(last.done-first.done) / took.Seconds(), true
+	return float64(o.past[len(o.past)-1].done-o.past[0].done) / took.Seconds(), true
 }
+
+// measured is how long the rate has been measured.
+func (o *outlook) measured() time.Duration { return o.past[len(o.past)-1].at.Sub(o.past[0].at) }
 
 // held are the accounts that are held back, and all of which that is known.
 func (o *outlook) held() (held, known []string) {
@@ -179,22 +219,35 @@ func (o *outlook) heldBack() bool {
 	return len(known) > 0 && len(held) == len(known)
 }
 
-// left is when the jobs will have ended that are not held back: "40 s left".
-func (o *outlook) left() string {
+// left is when the jobs will have ended that are not held back: "40 s left". slower
+// says that they end more slowly than the pace allows, and that this is reckoned with.
+func (o *outlook) left() (text string, slower bool) {
 	var least, most time.Duration
+	var open int64
+	pace := 0.0
 	for _, account := range o.open() {
-		if l, m, ok := o.lanes[account].rest(unsettled(o.jobs[account])); ok {
+		jobs := unsettled(o.jobs[account])
+		if l, m, ok := o.lanes[account].rest(jobs); ok {
 			least, most = max(least, l), max(most, m)
+			open, pace = open+jobs, pace+o.lanes[account].Quota.Rate
 		}
 	}
 	if most == 0 {
-		return ""
+		return "", false
 	}
-	return between(least, most) + " left"
+	if rate, ok := o.rate(); ok && pace*o.measured().Seconds() >= rateJobs {
+		if rate == 0 {
+			return "", false // nobody knows
+		}
+		if as := lasting(open, rate); as > least+least/20+time.Second {
+			least, most, slower = as, max(as, most), true
+		}
+	}
+	return between(least, most) + " left", slower
 }
 
 // parts are the outlook in pieces, the most important first.
-func (o *outlook) parts(rate func(float64) string, pace func(laneFacts) string) []string {
+func (o *outlook) parts(rate func(float64) string, pace func(f laneFacts, slower bool) string) []string {
 	var parts []string
 	held, known := o.held()
 	switch {
@@ -204,10 +257,14 @@ func (o *outlook) parts(rate func(float64) string, pace func(laneFacts) string) 
 	case len(held) > 0:
 		parts = append(parts, fmt.Sprintf("%d of %d accounts held back", len(held), len(known)))
 	}
-	if left := o.left(); left != "" {
-		if len(known) == 1 {
-			left += pace(o.lanes[known[0]].laneFacts)
-		}
+	switch left, slower := o.left(); {
+	case len(known) > 0 && o.lanes[known[0]].idle:
+		parts = append(parts, "no worker is running")
+	case len(known) > 0 && onlyUncertain(together(o.jobs)):
+		parts = append(parts, o.lanes[known[0]].looking())
+	case left != "" && len(known) == 1:
+		parts = append(parts, left+pace(o.lanes[known[0]].laneFacts, slower))
+	case left != "":
 		parts = append(parts, left)
 	}
 	if r, ok := o.rate(); ok && r > 0 {
@@ -223,7 +280,12 @@ func (o *outlook) String() string {
 		return ""
 	}
 	parts := o.parts(func(r float64) string { return perSecond(r) + " ended in the last minute" },
-		func(f laneFacts) string { return " at " + f.pace() })
+		func(f laneFacts, slower bool) string {
+			if slower {
+				return ", allowed: " + f.pace()
+			}
+			return " at " + f.pace()
+		})
 	if parts == nil {
 		return ""
 	}
@@ -235,7 +297,7 @@ func (o *outlook) short() string {
 	if o == nil {
 		return ""
 	}
-	parts := o.parts(func(r float64) string { return fmt.Sprintf("%.3g/s", r) }, func(f laneFacts) string {
+	parts := o.parts(func(r float64) string { return fmt.Sprintf("%.3g/s", r) }, func(f laneFacts, _ bool) string {
 		switch {
 		case f.lowered():
 			return " (throttled)"

@@ -67,15 +67,15 @@ func TestAWaitTellsPaceAndRest(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := `0 of 600 ended after less than 1 s: 600 queued; 2 min left at 5 a second
-60 of 600 ended after 15 s: 540 queued, 60 created; 108 s left at 5 a second, 4 a second ended in the last minute
-120 of 600 ended after 30 s: 480 queued, 120 created; 96 s left at 5 a second, 4 a second ended in the last minute
-180 of 600 ended after 45 s: 420 queued, 180 created; 84 s left at 5 a second, 4 a second ended in the last minute
-240 of 600 ended after 60 s: 360 queued, 240 created; 72 s left at 5 a second, 4 a second ended in the last minute
-300 of 600 ended after 75 s: 300 queued, 300 created; 60 s left at 5 a second, 4 a second ended in the last minute
-360 of 600 ended after 90 s: 240 queued, 360 created; 48 s left at 5 a second, 4 a second ended in the last minute
-420 of 600 ended after 105 s: 180 queued, 420 created; 36 s left at 5 a second, 4 a second ended in the last minute
-480 of 600 ended after 2 min: 120 queued, 480 created; 24 s left at 5 a second, 4 a second ended in the last minute
-540 of 600 ended after 2 min: 60 queued, 540 created; 12 s left at 5 a second, 4 a second ended in the last minute
+60 of 600 ended after 15 s: 540 queued, 60 created; 2 min left, allowed: 5 a second, 4 a second ended in the last minute
+120 of 600 ended after 30 s: 480 queued, 120 created; 2 min left, allowed: 5 a second, 4 a second ended in the last minute
+180 of 600 ended after 45 s: 420 queued, 180 created; 105 s left, allowed: 5 a second, 4 a second ended in the last minute
+240 of 600 ended after 60 s: 360 queued, 240 created; 90 s left, allowed: 5 a second, 4 a second ended in the last minute
+300 of 600 ended after 75 s: 300 queued, 300 created; 75 s left, allowed: 5 a second, 4 a second ended in the last minute
+360 of 600 ended after 90 s: 240 queued, 360 created; 60 s left, allowed: 5 a second, 4 a second ended in the last minute
+420 of 600 ended after 105 s: 180 queued, 420 created; 45 s left, allowed: 5 a second, 4 a second ended in the last minute
+480 of 600 ended after 2 min: 120 queued, 480 created; 30 s left, allowed: 5 a second, 4 a second ended in the last minute
+540 of 600 ended after 2 min: 60 queued, 540 created; 15 s left, allowed: 5 a second, 4 a second ended in the last minute
 600 of 600 ended after 2 min: 600 created; 4 a second ended in the last minute
 `
 		if diff := cmp.Diff(want, out.String()); diff != "" {
@@ -146,12 +146,49 @@ func TestTheOutlookOfSeveralAccounts(t *testing.T) {
 		p = lanes["b"]
 		p.others = 4*3600 - 100
 		lanes["b"] = p
+		jobs["d"] = tally{tasks.StateCreated: 35}
 		time.Sleep(askEvery)
 		o.take(t.Context(), jobs)
-		if got, want := o.short(), "1 of 3 accounts held back, 25 s to 60 min left; "; strings.ReplaceAll(got, "1 h", "60 min") != want {
+		if got, want := o.short(), "1 of 3 accounts held back, 25 s to 60 min left, 6/s; "; strings.ReplaceAll(got, "1 h", "60 min") != want {
 			t.Errorf("outlook %q, want %q", got, want)
 		}
 	})
+}
+
+// What is left is told from what is seen: the pace is only what is allowed.
+func TestTheRestIsReckonedFromTheSlowerOfPaceAndRate(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		pace   float64
+		change func(*prospect)
+		then   tally // 10 s after 1,000 were queued
+		want   string
+	}{
+		{"as the pace promises", 10, nil, tally{tasks.StateQueued: 900, tasks.StateCreated: 100}, "90 s left, 10/s; "},
+		{"slower", 100, nil, tally{tasks.StateQueued: 900, tasks.StateCreated: 100}, "90 s left, 10/s; "},
+		{"faster, since many were withdrawn", 10, nil, tally{tasks.StateQueued: 100, tasks.StateCancelled: 900}, "10 s left, 90/s; "},
+		{"nothing ends, and nobody knows", 10, nil, tally{tasks.StateQueued: 1000}, ""},
+		{"too slow to be measured yet", 0.1, nil, tally{tasks.StateQueued: 1000}, "2 h 46 min left; "},
+		{"the others of the account", 100, func(p *prospect) { p.others = 35_100 }, tally{tasks.StateQueued: 900, tasks.StateCreated: 100}, "90 s to 6 min left, 10/s; "},
+		{"lost answers only", 10, func(p *prospect) { p.settle = 3 * time.Minute }, tally{tasks.StateUncertain: 2, tasks.StateCreated: 998}, "answers were lost and are being looked for, for up to 3 min, 99.8/s; "},
+		{"no worker", 10, func(p *prospect) { p.idle = true }, tally{tasks.StateQueued: 1000}, "no worker is running; "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := at("default", tt.pace)
+				if tt.change != nil {
+					tt.change(&p)
+				}
+				o := newOutlook(func(context.Context, string, int64) (prospect, error) { return p, nil })
+				o.take(t.Context(), map[string]tally{"default": {tasks.StateQueued: 1000}})
+				time.Sleep(10 * time.Second)
+				o.take(t.Context(), map[string]tally{"default": tt.then})
+				if got := o.short(); got != tt.want {
+					t.Errorf("outlook %q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
 }
 
 func TestABatchThatNobodyHasClosedIsFollowedUntilItIsQuiet(t *testing.T) {
@@ -200,8 +237,8 @@ func TestTheBarTellsPaceAndRestFirst(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		o.take(t.Context(), map[string]tally{"default": jobs})
 		for width, want := range map[int]string{
-			120: "100 s left (limited), 0.7/s; 7 created, 495 queued",
-			80:  "100 s left (limited), 0.7/s; 7 created, 49",
+			120: "11 min left (limited), 0.7/s; 7 created, 495 queued",
+			80:  "11 min left (limited), 0.7/s; 7 created, 49",
 		} {
 			var out bytes.Buffer
 			b := newBar(&out, 502, func() int { return width })
@@ -245,7 +282,7 @@ func TestVeryManyJobsAreFollowedByTheirBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer n.close()
-	err = p.wait(t.Context(), n, make([]followed, mostFollowed+1), []source{{path: "march.csv", batch: "march"}})
+	err = p.wait(t.Context(), n, make([]followed, mostFollowed+1), []source{{path: "march.csv", batch: "march"}}, []string{"march"})
 	if !errors.Is(err, errSomeFailed) || errs.String() != "More than 100,000 jobs: their batches are followed, with all that they hold.\n" {
 		t.Errorf("%v: %s", err, &errs)
 	}

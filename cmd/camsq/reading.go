@@ -148,6 +148,8 @@ func fileFault(err error) error {
 	switch {
 	case ok && file.Unknown != "":
 		return fmt.Errorf("%w (or give it a known name: --map %s; or leave out what is not known: --ignore-unknown)", err, word(file.Unknown+"=NAME"))
+	case ok && file.Mapped != "":
+		return fmt.Errorf("%w (--map %s)", err, word(file.Mapped))
 	case ok && file.Encoding:
 		return fmt.Errorf("%w (--encoding NAME)", err)
 	}

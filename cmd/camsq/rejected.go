@@ -24,6 +24,8 @@ type rejectedRows struct {
 	out       *output
 	csv       *csv.Writer
 	err       error // the first one; nothing is written after it
+	// kept is the name that what stood there before has now, or "".
+	kept string
 }
 
 // add writes a row. Its cells are guarded, as [enqueue.RejectedColumn] tells its
@@ -84,7 +86,10 @@ func (r *rejectedRows) save() (bool, error) {
 			r.out.discard()
 			return false, err
 		} else if !same {
-			if err := os.Rename(r.path, r.path+"~"); err != nil && !errors.Is(err, os.ErrNotExist) {
+			switch err := os.Rename(r.path, r.path+"~"); {
+			case err == nil:
+				r.kept = r.path + "~"
+			case !errors.Is(err, os.ErrNotExist):
 				r.out.discard()
 				return false, err
 			}

@@ -36,8 +36,8 @@ finished_at is in UTC. state is one of
   unreadable  there is a record, and this camsq or its data key cannot read it
 
 It reads whatever enqueue reads; give it the same --map, --set and so on. The name behind -o says
-what is written: .csv, .xlsx, or .jsonl (a line of JSON for each row, with the row as it was under
-"row"). CSV begins with a UTF-8 mark and has the separators of the file that was read, so that Excel
+what is written: CSV (.csv, .txt or no ending), a workbook (.xlsx), or a line of JSON for each row,
+with the row as it was under "row" (.jsonl, .ndjson). CSV begins with a UTF-8 mark and has the separators of the file that was read, so that Excel
 opens it right; a cell that begins with = + - @, a tab or a line end gets an apostrophe in front, so
 that no spreadsheet takes it for a formula. The cells of a workbook are texts and need none.
 With -o the file is there once it is complete, and only its owner may read it.
@@ -121,6 +121,9 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 	if saveErr := out.save(); saveErr != nil {
 		return usage("writing the results: %w", saveErr)
 	}
+	if out.temp != nil {
+		fmt.Fprintf(p.stdout, "%s of %s written to %s.\n", plural(w.rows, "row"), plain(files[0].name), plain(o.output))
+	}
 	if ends {
 		return fmt.Errorf("%w; the rows before it are written", err)
 	}
@@ -164,6 +167,7 @@ type resultsWriter struct {
 	wanted map[tasks.State]bool
 	found  enqueue.Found
 	began  bool
+	rows   int64 // that were written
 }
 
 // resultPage is some rows in order, whose outcomes are looked up beside the
@@ -342,6 +346,7 @@ func (w *resultsWriter) row(r enqueue.Row, o outcome) error {
 	// under its own columns.
 	cells := make([]string, len(r.Header))
 	copy(cells, r.Cells)
+	w.rows++
 	return w.out.row(cells, o.cells())
 }
 

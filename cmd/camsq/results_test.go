@@ -144,7 +144,7 @@ func TestAResultFileIsThereOnceItIsComplete(t *testing.T) {
 	d := mixedDesk(t)
 	_, want, _ := d.run("results", "mixed.csv")
 	code, out, errs := d.run("results", "mixed.csv", "-o", "out.csv")
-	said(t, "printed", code, 0, out+errs, "")
+	said(t, "printed", code, 0, out+errs, "11 rows of mixed.csv written to out.csv.\n")
 	if got := d.read("out.csv"); got != want {
 		t.Errorf("the file differs from what is printed:\n%s", cmp.Diff(want, got))
 	}
@@ -186,7 +186,7 @@ func TestAFileThatBreaksOffStillGetsTheResultsBeforeIt(t *testing.T) {
 	d.write("f.csv", "ChannelType,InstanceName,job_id\nVIBER,one,a\nVIBER,\"two,b\nVIBER,three,c\n")
 	d.run("enqueue", "f.csv")
 	code, out, errs := d.run("results", "f.csv", "-o", "out.csv")
-	said(t, "complaint", code, 2, out+errs, "camsq: f.csv:3: the row has a stray quotation mark, or one that is not closed; from here to its end the file was not read; the rows before it are written\n")
+	said(t, "complaint", code, 2, out+errs, "1 row of f.csv written to out.csv.\ncamsq: f.csv:3: the row has a stray quotation mark, or one that is not closed; from here to its end the file was not read; the rows before it are written\n")
 	if got := d.read("out.csv"); strings.Count(got, "\n") != 2 || !strings.Contains(got, ",default/a,queued,") {
 		t.Errorf("results:\n%s", got)
 	}

@@ -34,7 +34,7 @@ func newRowWriter(name string, out io.Writer, delimiter func() rune) (rowWriter,
 	case ".jsonl", ".ndjson":
 		return &jsonRows{out: bufio.NewWriter(out)}, nil
 	default:
-		return nil, usage("-o %s: the name must end in .csv, .xlsx or .jsonl, which says what is written", name)
+		return nil, usage("-o %s: the name must end in .csv (or .txt), .xlsx or .jsonl (or .ndjson), which says what is written", name)
 	}
 }
 

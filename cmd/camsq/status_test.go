@@ -13,7 +13,7 @@ import (
 )
 
 func TestTheOverviewShowsEveryAccountAndWhatNeedsAPerson(t *testing.T) {
-	d := newDesk(t).twoAccounts()
+	d := newDesk(t).twoAccounts().working()
 	code, out, errs := d.run("status")
 	said(t, "empty", code, 0, out+errs, `ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
 default       0        0          0     0        0       0          0
@@ -228,7 +228,7 @@ func TestADamagedRecordIsShownAsSuch(t *testing.T) {
 }
 
 func TestStatusAsJSON(t *testing.T) {
-	d := newDesk(t)
+	d := newDesk(t).working()
 	d.write("f.csv", many(3))
 	d.run("enqueue", "f.csv")
 	d.succeed("default", "j0", "i-0")

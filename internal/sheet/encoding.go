@@ -77,22 +77,37 @@ func markOf(head []byte) string {
 	return ""
 }
 
-// unmarkedUTF16 recognises UTF-16 without a mark by what an ASCII header looks like in it.
+// utf16Sample is how much of the first line UTF-16 is known by.
+const utf16Sample = 64
+
+// unmarkedUTF16 recognises UTF-16 without a mark by what an ASCII header looks like in
+// it. What follows the header says nothing: the 一 of Chinese has a zero of its own.
 func unmarkedUTF16(head []byte) string {
-	var zeros [2]int
-	for i, b := range head {
-		if b == 0 {
-			zeros[i%2]++
-		}
-	}
-	switch most := len(head) * 2 / 5; {
-	case len(head) < 4:
-	case zeros[0] == 0 && zeros[1] >= most:
+	line := firstLine(head)
+	line = line[:min(len(line), utf16Sample)]
+	switch half := len(line) / 4; {
+	case len(line) < 4:
+	case asciiBeside(line, 1) > half:
 		return utf16le
-	case zeros[1] == 0 && zeros[0] >= most:
+	case asciiBeside(line, 0) > half:
 		return utf16be
 	}
 	return ""
+}
+
+// asciiBeside counts the characters of ASCII in UTF-16 whose zeros stand at that place
+// of each two bytes. It is 0 if there are zeros elsewhere, or other bytes beside them.
+func asciiBeside(line []byte, zero int) int {
+	n := 0
+	for i := 0; i+1 < len(line); i += 2 {
+		switch high, low := line[i+zero], line[i+1-zero]; {
+		case low == 0, high == 0 && low < ' ' && low != '\t' && low != '\r':
+			return 0
+		case high == 0 && low < utf8.RuneSelf:
+			n++
+		}
+	}
+	return n
 }
 
 // decoder turns text of any encoding into UTF-8.
@@ -102,7 +117,7 @@ func unmarkedUTF16(head []byte) string {
 // is judged by a whole window.
 type decoder struct {
 	in     *bufio.Reader
-	report func(string)
+	report func(name string, guessed bool)
 	// read is how the rest is read: asciiUntil, utf8Strictly, or a transformer's.
 	read   func([]byte) (int, error)
 	before byte // the last byte that went through
@@ -113,7 +128,7 @@ type decoder struct {
 }
 
 // newDecoder strips a mark. The error is a [*Error].
-func newDecoder(in *bufio.Reader, name string, report func(string)) (*decoder, error) {
+func newDecoder(in *bufio.Reader, name string, report func(name string, guessed bool)) (*decoder, error) {
 	d := &decoder{in: in, report: report}
 	head := peekLine(in)
 	marked := markOf(head)
@@ -131,7 +146,7 @@ func newDecoder(in *bufio.Reader, name string, report func(string)) (*decoder, e
 	} else if u := unmarkedUTF16(head); u != "" {
 		d.as(u)
 	} else {
-		report(ascii)
+		report(ascii, false)
 		d.read = d.asciiUntil
 	}
 	for _, m := range marks {
@@ -149,7 +164,7 @@ func (d *decoder) as(name string) {
 	if err != nil {
 		panic(err) // an encoding of this file, or one that was looked up before
 	}
-	d.report(known)
+	d.report(known, false)
 	d.read = d.in.Read
 	if known != utf8Enc {
 		d.read = transform.NewReader(d.in, e.NewDecoder()).Read
@@ -196,11 +211,11 @@ func (d *decoder) asciiUntil(p []byte) (int, error) {
 	name, why := guess(d.before, window, whole)
 	switch name {
 	case utf8Enc:
-		d.report(utf8Enc)
+		d.report(utf8Enc, false)
 		d.trusted = len(window)
 		d.read = d.utf8Strictly
 	case gb18030:
-		d.report(gb18030)
+		d.report(gb18030, true)
 		r := transform.NewReader(d.in, simplifiedchinese.GB18030.NewDecoder())
 		d.read = func(p []byte) (int, error) { return untilDamage(r, p) }
 	default:

@@ -21,11 +21,26 @@ const saveAgain = `save it as .xlsx or as "CSV UTF-8"`
 
 // otherMagic are the beginnings of files that [http.DetectContentType] does not tell.
 var otherMagic = map[string]kindOfFile{
+	"SQLite format 3": "an SQLite database",
+	"{\\rtf":          "a Rich Text document",
+}
+
+// otherPackings are the beginnings of packed files that are not unpacked here.
+var otherPackings = map[string]kindOfFile{
 	"BZh":                "a bzip2 archive",
 	"\xfd7zXZ\x00":       "an xz archive",
 	"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
-	"SQLite format 3":    "an SQLite database",
-	"{\\rtf":             "a Rich Text document",
+	"Rar!\x1a\x07":       "a RAR archive",
+}
+
+// packedOtherwise says which of them a file is, or "".
+func packedOtherwise(head []byte) kindOfFile {
+	for magic, what := range otherPackings {
+		if strings.HasPrefix(string(head), magic) {
+			return what
+		}
+	}
+	return ""
 }
 
 // recognise tells what a file is, by its beginning.
@@ -61,6 +76,11 @@ func recognise(head []byte) kindOfFile {
 func firstLine(head []byte) []byte {
 	line, _, _ := bytes.Cut(head, []byte("\n"))
 	return line
+}
+
+// maybeUTF16 says whether binary bytes could be UTF-16 whose header is not ASCII.
+func maybeUTF16(head []byte) bool {
+	return len(head)%2 == 0 && bytes.Count(head, []byte{0})*16 >= len(head)
 }
 
 // refusal is why a file of this kind cannot be read, or "".

@@ -35,6 +35,9 @@ type Format struct {
 	Packing string
 	// Encoding is the text's, ASCII as long as nothing else was met; "" for a workbook.
 	Encoding string
+	// Guessed says that the encoding is only what the text looks like: it passes for
+	// GB18030, and may be another one of two bytes, such as EUC-KR or Shift_JIS.
+	Guessed bool
 	// Delimiter is what stands between the cells of text; 0 for a workbook.
 	Delimiter rune
 	// Sheet is the workbook's sheet that is read, and Others are the visible ones
@@ -187,6 +190,9 @@ func (t *Table) open(r io.Reader, opts Options) error {
 	if what == compound {
 		head, _ = in.Peek(windowSize)
 	}
+	if what == noText && maybeUTF16(head) {
+		return &Error{Line: 1, Reason: "the file is binary, not a table; if it is UTF-16 text, give the encoding utf-16le, or " + saveAgain, Encoding: true}
+	}
 	if reason := what.refusal(head); reason != "" {
 		return &Error{Line: 1, Reason: reason}
 	}
@@ -197,7 +203,7 @@ func (t *Table) open(r io.Reader, opts Options) error {
 }
 
 func (t *Table) openText(in *bufio.Reader, opts Options) error {
-	d, err := newDecoder(in, opts.Encoding, func(name string) { t.format.Encoding = name })
+	d, err := newDecoder(in, opts.Encoding, func(name string, guessed bool) { t.format.Encoding, t.format.Guessed = name, guessed })
 	if err != nil {
 		return err
 	}

@@ -110,14 +110,23 @@ func TestTextIsReadInTheEncodingItCameIn(t *testing.T) {
 }
 
 func TestUTF16WithoutAMarkIsKnownByItsHeader(t *testing.T) {
-	const in = "name,type\nüöß,VIBER\n"
-	for format, e := range map[string]encoding.Encoding{
-		"UTF-16LE, commas": unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM),
-		"UTF-16BE, commas": unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM),
+	for _, rest := range []string{
+		"üöß,VIBER\n",
+		strings.Repeat("一上海渠道联通示例商店,中国上海一\n", 40), // its 一 and 上 have the bytes 00 and 0A
+		"x,一\n",
 	} {
-		rows, got := dump(strings.NewReader(encoded(t, e, in)), sheet.Options{})
-		if diff := cmp.Diff([]string{"1 name|type", "2 üöß|VIBER"}, rows); diff != "" || got != format {
-			t.Errorf("%s, want %s (-want +got):\n%s", got, format, diff)
+		want := []string{"1 name|type"}
+		for i, line := range strings.Split(strings.TrimSpace(rest), "\n") {
+			want = append(want, fmt.Sprintf("%d %s", i+2, strings.ReplaceAll(line, ",", "|")))
+		}
+		for format, e := range map[string]encoding.Encoding{
+			"UTF-16LE, commas": unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM),
+			"UTF-16BE, commas": unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM),
+		} {
+			rows, got := dump(strings.NewReader(encoded(t, e, "name,type\n"+rest)), sheet.Options{})
+			if diff := cmp.Diff(want, rows); diff != "" || got != format {
+				t.Errorf("%s, want %s (-want +got):\n%s", got, format, diff)
+			}
 		}
 	}
 }
@@ -235,6 +244,7 @@ func TestADelimiterCanBeNamed(t *testing.T) {
 
 func TestABadFileIsRefusedInOneLineThatNamesThePlace(t *testing.T) {
 	const again = `; save it as .xlsx or as "CSV UTF-8"`
+	const unpack = "; unpack it first, or pack it as .gz or .zst instead"
 	const rows = "a,b\n1,2\n"
 	long := strings.Repeat("name,type\nVIBER,one\n", 5000)
 	cut := func(packed string) string { return packed[:len(packed)/2] }
@@ -248,8 +258,13 @@ func TestABadFileIsRefusedInOneLineThatNamesThePlace(t *testing.T) {
 		{"a web page that is called .xls", "\n<html><table><tr><td>ChannelType", sheet.Options{}, "1: the file is a web page, whatever its name" + again},
 		{"random bytes", "\x03\x8f\x11\xa0k\x1c", sheet.Options{}, "1: the file is binary, not a table" + again},
 		{"a program", "\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00", sheet.Options{}, "1: the file is binary, not a table" + again},
+		{"numbers of two bytes", "\x01\x00\x02\x00\x03\x00\x04\x00", sheet.Options{}, "1: the file is binary, not a table; if it is UTF-16 text, give the encoding utf-16le, or save it as .xlsx or as \"CSV UTF-8\""},
+		{"UTF-16 whose header is not ASCII", encoded(t, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), "名称,类型\n"), sheet.Options{}, "1: the file is binary, not a table; if it is UTF-16 text, give the encoding utf-16le, or save it as .xlsx or as \"CSV UTF-8\""},
 		{"UTF-32", "\xff\xfe\x00\x00a\x00\x00\x00", sheet.Options{}, "1: the text is UTF-32" + again},
-		{"bzip2", "BZh91AY&SY", sheet.Options{}, "1: the file is a bzip2 archive" + again},
+		{"bzip2", "BZh91AY&SY", sheet.Options{}, "1: the file is a bzip2 archive" + unpack},
+		{"xz", "\xfd7zXZ\x00\x00\x04", sheet.Options{}, "1: the file is an xz archive" + unpack},
+		{"7-Zip", "7z\xbc\xaf\x27\x1c\x00\x04", sheet.Options{}, "1: the file is a 7-Zip archive" + unpack},
+		{"RAR", "Rar!\x1a\x07\x01\x00", sheet.Options{}, "1: the file is a RAR archive" + unpack},
 		{"packed twice", gzipped(gzipped(rows)), sheet.Options{}, "1: the file is packed more than once; unpack it first"},
 		{"a NUL byte later", rows + "3,\x004\n", sheet.Options{}, "3: the file holds a NUL byte here: it is binary, or damaged"},
 		{"NUL bytes at the end", rows + strings.Repeat("\x00", 4096), sheet.Options{}, "3: the file holds a NUL byte here: it is binary, or damaged"},

@@ -51,6 +51,9 @@ func (t *Table) unpack(in *bufio.Reader) (*bufio.Reader, error) {
 		t.closes = append(t.closes, stop)
 		return t.unpack(bufio.NewReaderSize(packed{r, p.name}, windowSize))
 	}
+	if other := packedOtherwise(head); other != "" {
+		return nil, &Error{Line: 1, Reason: "the file is " + string(other) + "; unpack it first, or pack it as .gz or .zst instead"}
+	}
 	return in, nil
 }
 
