@@ -103,7 +103,9 @@ func TestAStepThatRedisHasNoMemoryForIsNotWrittenAndComesAgain(t *testing.T) {
 	waits := 0
 	client := newClientWith(t, enqueue.Config{Redis: c, Room: 1, Waiting: func(used, max int64) {
 		waits++
-		if used <= max || max != 32<<20 {
+		// Redis counts what its clients' buffers take just then, and may have less in use
+		// when it is asked.
+		if used < max-max/20 || max != 32<<20 {
 			t.Errorf("it waits at %d of %d bytes", used, max)
 		}
 		if waits < 2 {
