@@ -194,6 +194,9 @@ camsq: 1 job of batch march go on (1 calling): a call cannot be taken back; run 
 	if want := "default: not closed: its producer may send more; 1 job was cancelled, but the same file again would queue its rows that were never sent, and close it\n"; !strings.Contains(out, want) {
 		t.Errorf("status after cancel:\n%s", out)
 	}
+	d.step("default", "a", tasks.StepSucceeded, 0, func(r *tasks.Record) { r.Instance = &tasks.EventInstance{InstanceID: "i-1"} })
+	d.want(exitOK, "There is nothing left to withdraw of batch march: 1 created, 1 cancelled.\n",
+		"camsq: batch march is not closed: rows that were never sent are not withdrawn; sending the file again would queue them\n", "cancel", "march")
 }
 
 func TestWhatIsToBeExpectedOfOpenJobs(t *testing.T) {

@@ -161,6 +161,7 @@ func (w *work) cancelBatch(ctx context.Context, s filter) error {
 	}
 	if unsettled(counts) == 0 {
 		fmt.Fprintf(w.stdout, "There is nothing left to withdraw%s: %s.\n", s, counts)
+		w.neverSent(s.batch, open)
 		return nil
 	}
 	if err := w.all(ctx, s); err != nil {
@@ -169,9 +170,7 @@ func (w *work) cancelBatch(ctx context.Context, s filter) error {
 	if counts, open, err = w.node.batch(ctx, s); err != nil {
 		return err
 	}
-	if open {
-		fmt.Fprintf(w.stderr, "camsq: batch %s is not closed: rows that were never sent are not withdrawn; sending the file again would queue them\n", plain(s.batch))
-	}
+	w.neverSent(s.batch, open)
 	on := tally{}
 	for state, n := range counts {
 		if !settled(state) {
@@ -184,6 +183,13 @@ func (w *work) cancelBatch(ctx context.Context, s filter) error {
 	fmt.Fprintf(w.stderr, "camsq: %s of batch %s go on (%s): a call cannot be taken back; run it again for those that return to the queue\n",
 		plural(on.sum(), "job"), plain(s.batch), on)
 	return errSomeFailed
+}
+
+// neverSent tells of the rows that cancel does not reach, if a batch is open for them.
+func (w *work) neverSent(batch string, open bool) {
+	if open {
+		fmt.Fprintf(w.stderr, "camsq: batch %s is not closed: rows that were never sent are not withdrawn; sending the file again would queue them\n", plain(batch))
+	}
 }
 
 // batch counts the jobs of a batch in the accounts that are meant, and is nil if
