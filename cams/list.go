@@ -135,7 +135,8 @@ type listing struct {
 // take takes a page, returns the instances that were on no page before it, and tells
 // whether the list is whole. It is if it has all that there were when it began:
 // what is made meanwhile shifts the pages, so that rows come twice, and hides none. What
-// is deleted may hide one behind the end of the page before.
+// is deleted may hide one behind the end of the page before, and shows in the total,
+// unless something is made at the same time.
 func (l *listing) take(page []Instance, total int) (fresh []Instance, done bool, err error) {
 	if l.pages == 0 {
 		l.total, l.seen, l.seed = total, map[uint64]struct{}{}, maphash.MakeSeed()

@@ -70,7 +70,8 @@ func (w *Worker) mayAskAgain(ctx context.Context, l *lane, r tasks.Record, err e
 		w.pace(ctx, l, r, ActionList, v, err) // the limiter holds the next page back
 		return true
 	case v.outcome == tasks.OutcomeAmbiguous, v.outcome == tasks.OutcomeUnsent:
-		return sleep(ctx, max(retryAfter(err), backoffDelay(failures, w.RetryMin, w.RetryMax))) == nil
+		d := max(retryAfter(err), backoffDelay(failures, w.RetryMin, w.RetryMax))
+		return d <= w.CallTimeout && sleep(ctx, d) == nil // for longer the job leaves its slot
 	}
 	return false
 }

@@ -27,7 +27,8 @@ func paged(pages int, fail map[int][]*cams.Error) func(context.Context, *cams.Se
 }
 
 func TestEachPageOfASearchTakesItsSlotAndOneThatFailsIsAskedForAgain(t *testing.T) {
-	throttled, lost, refused := said(400, "Throttling.User"), noAnswer(), said(403, "NoPermission")
+	throttled, lost, refused, later := said(400, "Throttling.User"), noAnswer(), said(403, "NoPermission"), said(503, "ServiceUnavailable")
+	later.RetryAfter = time.Hour
 	tests := []struct {
 		name  string
 		fail  map[int][]*cams.Error
@@ -38,6 +39,7 @@ func TestEachPageOfASearchTakesItsSlotAndOneThatFailsIsAskedForAgain(t *testing.
 		{"some fail", map[int][]*cams.Error{2: {throttled}, 150: {lost, throttled, lost}, 300: {said(500, "InternalError")}}, 305, tasks.StateCreated},
 		{"one fails too often", map[int][]*cams.Error{2: {lost, lost, lost, lost}}, 1 + 4, tasks.StateQueued},
 		{"the first fails", map[int][]*cams.Error{1: {lost}}, 1, tasks.StateQueued},
+		{"one is to be asked for in an hour", map[int][]*cams.Error{9: {later}}, 9, tasks.StateQueued},
 		{"the account is refused", map[int][]*cams.Error{7: {refused}}, 7, tasks.StateQueued},
 	}
 	for _, tt := range tests {

@@ -205,43 +205,48 @@ func broken(err error, n *node, got *imported, before bool, after []source) erro
 
 // goOn follows what was accepted, or says how to.
 func (p *program) goOn(ctx context.Context, n *node, in *importer, files []source, wait bool) error {
-	there, err := n.batchesThere(ctx, batchNames(files), in.batches)
+	there, elsewhere, err := n.batchesThere(ctx, batchNames(files), in.batches)
 	if err != nil {
 		return n.noAnswer(ctx, err)
 	}
+	hints := func() { p.printHints(files, there, elsewhere) }
 	if wait {
-		return p.wait(ctx, n, in.jobs, files, there)
+		return p.wait(ctx, n, in.jobs, files, there, hints)
 	}
-	p.printHints(files, there)
+	hints()
 	return nil
 }
 
-// batchesThere are those of the names that batches have: known ones, and what Redis holds.
-func (n *node) batchesThere(ctx context.Context, names []string, known map[string]bool) ([]string, error) {
-	var there []string
+// batchesThere sorts the batches whose rows were accepted (see importer) into those
+// that exist and those whose jobs are in others.
+func (n *node) batchesThere(ctx context.Context, names []string, accepted map[string]bool) (there, elsewhere []string, err error) {
 	for _, name := range names {
-		if !known[name] {
+		queued, ok := accepted[name]
+		if !ok {
+			continue
+		}
+		if !queued {
 			found, err := n.batchesOf(ctx, name)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			if len(found) == 0 {
+				elsewhere = append(elsewhere, name)
 				continue
 			}
 		}
 		there = append(there, name)
 	}
-	return there, nil
+	return there, elsewhere, nil
 }
 
 // printHints says how to go on.
-func (p *program) printHints(files []source, there []string) {
-	for _, name := range batchNames(files) {
-		if slices.Contains(there, name) {
-			fmt.Fprintln(p.stdout, "To follow the batch:  camsq status", word(name))
-		} else {
-			fmt.Fprintf(p.stdout, "There is no batch %s: its jobs were sent before, and keep the batch that they had\n", plain(name))
-		}
+func (p *program) printHints(files []source, there, elsewhere []string) {
+	for _, name := range there {
+		fmt.Fprintln(p.stdout, "To follow the batch:  camsq status", word(name))
+	}
+	for _, name := range elsewhere {
+		fmt.Fprintf(p.stdout, "There is no batch %s: its jobs were sent before, and keep the batch that they had\n", plain(name))
 	}
 	for _, s := range files {
 		if s.path != standardInput {

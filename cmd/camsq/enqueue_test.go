@@ -134,7 +134,6 @@ newer.csv (ASCII, commas), batch newer
   and enqueue that file: camsq enqueue newer.csv.rejected.csv
 
 To follow the batch:  camsq status new
-There is no batch newer: its jobs were sent before, and keep the batch that they had
 Row by row:           camsq results new.csv
 Row by row:           camsq results newer.csv
 `)

@@ -26,15 +26,18 @@ const (
 )
 
 // wait follows what files have put into the queue to its end, and tells how it ended.
-// there are the batches of the files that exist.
-func (p *program) wait(ctx context.Context, n *node, jobs []followed, files []source, there []string) error {
-	hints := func() {
+// there are the batches of the files that exist; hints says how to go on.
+func (p *program) wait(ctx context.Context, n *node, jobs []followed, files []source, there []string, hints func()) error {
+	stopped := func() {
 		fmt.Fprint(p.stdout, "The jobs go on. To follow them again, send the same file again.\n\n")
-		p.printHints(files, there)
+		hints()
+	}
+	if len(jobs) > mostFollowed && len(there) == 0 {
+		return usage("--wait follows more than %s jobs by their batch, and these were sent before under another one; follow that: camsq status --wait BATCH", thousands(mostFollowed))
 	}
 	if len(jobs) > mostFollowed {
 		fmt.Fprintf(p.stderr, "More than %s jobs: their batches are followed, with all that they hold.\n", thousands(mostFollowed))
-		return p.waitForBatches(ctx, n, there, false, hints)
+		return p.waitForBatches(ctx, n, there, false, stopped)
 	}
 	c := newJobCrowd(n.ledger, jobs)
 	f := p.newFollower(n, c)
@@ -46,7 +49,7 @@ func (p *program) wait(ctx context.Context, n *node, jobs []followed, files []so
 	}
 	f.progress.close()
 	if err != nil {
-		return p.noLonger(n, err, time.Since(begin), together(c.stand()), hints)
+		return p.noLonger(n, err, time.Since(begin), together(c.stand()), stopped)
 	}
 	end.print(p.stdout, time.Since(begin), files)
 	if end.count[tasks.StateCreated] != end.count.sum() {

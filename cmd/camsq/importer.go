@@ -65,7 +65,8 @@ type importer struct {
 	// order of the rows, if they are to be followed.
 	accepted int64
 	jobs     []followed
-	// batches are those that got a job of this run.
+	// batches are those whose rows were accepted: true if one got a job of this run,
+	// false if all its jobs were there before.
 	batches map[string]bool
 }
 
@@ -244,8 +245,8 @@ func (in *importer) note(got *imported, line int, r enqueue.Result) (refused str
 	case enqueue.StatusQueued:
 		got.queued++
 		got.lanes[ref.Account]++
-		in.batches[got.batch] = true
 	}
+	in.batches[got.batch] = in.batches[got.batch] || r.Status == enqueue.StatusQueued
 	in.seen.add(ref, line, in.digest(r.Job))
 	in.accepted++
 	if !got.accounts[ref.Account] {

@@ -282,11 +282,15 @@ func TestVeryManyJobsAreFollowedByTheirBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer n.close()
-	err = p.wait(t.Context(), n, make([]followed, mostFollowed+1), []source{{path: "march.csv", batch: "march"}}, []string{"march"})
+	files := []source{{path: "march.csv", batch: "march"}}
+	err = p.wait(t.Context(), n, make([]followed, mostFollowed+1), files, []string{"march"}, func() {})
 	if !errors.Is(err, errSomeFailed) || errs.String() != "More than 100,000 jobs: their batches are followed, with all that they hold.\n" {
 		t.Errorf("%v: %s", err, &errs)
 	}
 	if !strings.Contains(out.String(), "InvalidParameter.X  default     1\n") {
 		t.Errorf("printed:\n%s", &out)
+	}
+	if err := p.wait(t.Context(), n, make([]followed, mostFollowed+1), files, nil, func() {}); err == nil || !strings.Contains(err.Error(), "were sent before under another one") {
+		t.Errorf("of no batch: %v", err)
 	}
 }
