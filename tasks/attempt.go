@@ -40,6 +40,20 @@ func (a Attempt) LogValue() slog.Value {
 	)
 }
 
+// APICall is one request to the API, of any action, as a counter sees it.
+type APICall struct {
+	Account string
+	// Action is the API's name of it, such as "ListInstance".
+	Action  string
+	Outcome Outcome
+	// Status is the HTTP status, 0 when there was no answer.
+	Status int
+	// Code is the API's code, or camsq's own where there is none: it is that of the
+	// record, as in [Progress.Code].
+	Code string
+	Took time.Duration
+}
+
 // Finish is a job that entered a state that ends it or that parks it for a person.
 type Finish struct {
 	Account string

@@ -25,11 +25,14 @@ type Pause struct {
 }
 
 // Trip is why an account makes no call but probes: the API refused it for a fault
-// that is the account's and not the job's.
+// that is the account's and not the job's, or the API is away.
 type Trip struct {
 	Since time.Time
-	// Action is the API action that was refused, Code and Message how. The message
-	// holds nothing personal.
+	// Away says that the API refused nothing: it cannot be reached, does not answer, or
+	// answers with nothing but faults of its own.
+	Away bool
+	// Action is the API action that failed, Code and Message how. The message holds
+	// nothing personal.
 	Action, Code, Message string
 	// Probes is how many calls have been refused since, the first one included, and
 	// ProbeAt when the next one may be made.

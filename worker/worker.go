@@ -137,7 +137,9 @@ type Lane struct {
 // Hooks are told what happens. Each may be nil, is called in place, and must not
 // block.
 type Hooks struct {
-	Attempt  func(tasks.Attempt)
+	Attempt func(tasks.Attempt)
+	// Call is told of every request to the API, creates and lists.
+	Call     func(tasks.APICall)
 	Finish   func(tasks.Finish)
 	Delivery func(tasks.Delivery)
 	Waited   func(account, action string, d time.Duration)

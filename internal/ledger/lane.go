@@ -64,7 +64,7 @@ func decodeLane(account string, now time.Time, f map[string]string) tasks.Lane {
 	}
 	if at := f["tripped"]; at != "" {
 		t := &tasks.Trip{
-			Since: millis(at), Action: f["action"], Code: f["code"], Message: f["message"], ProbeAt: millis(f["probe_at"]),
+			Since: millis(at), Away: f["away"] == "1", Action: f["action"], Code: f["code"], Message: f["message"], ProbeAt: millis(f["probe_at"]),
 		}
 		t.Probes, _ = strconv.Atoi(f["probes"])
 		if millis(f["prober_until"]).After(now) {
@@ -75,13 +75,13 @@ func decodeLane(account string, now time.Time, f map[string]string) tasks.Lane {
 	return lane
 }
 
-// Trip notes that the API refused the account in the turn of a job, with the
-// trip's Action, Code and Message, and that the next probe may come after next. A
+// Trip notes that the API refused the account in the turn of a job, or was away, with
+// the trip's Away, Action, Code and Message, and that the next probe may come after next. A
 // lane that has tripped already is told this only by its prober: calls that were
 // under way when it tripped say nothing new.
 func (l *Ledger) Trip(ctx context.Context, ref tasks.Ref, t tasks.Trip, next time.Duration) error {
 	err := tripScript.Run(ctx, l.rdb, []string{laneOf(ref.Account).control()},
-		ref.ID, t.Action, t.Code, t.Message, next.Milliseconds(), tasks.WakeChannel, tasks.LaneMessage(ref.Account)).Err()
+		ref.ID, t.Action, t.Code, t.Message, next.Milliseconds(), tasks.WakeChannel, tasks.LaneMessage(ref.Account), flag(t.Away)).Err()
 	if err != nil {
 		return fmt.Errorf("ledger: tripping the lane of account %s: %w", ref.Account, err)
 	}
