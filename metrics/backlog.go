@@ -27,10 +27,11 @@ type LaneBacklog struct {
 	// Rate is how many creates a second the account is paced at now, and Ceiling what
 	// it may be paced at when nothing was throttled lately.
 	Rate, Ceiling float64
-	// Paused says that a person has stopped the account, TrippedBy the code with which
-	// the API refuses it; "" if it does not.
+	// Paused says that a person has stopped the account. TrippedBy is the code with which
+	// the API refuses it, or, if Away, that of an API that is away; "" if neither is so.
 	Paused    bool
 	TrippedBy string
+	Away      bool
 	// Desired is how many worker processes the account's quota can keep busy.
 	Desired int
 }
@@ -65,7 +66,8 @@ var (
 	lanePaused = prometheus.NewDesc("camsq_lane_paused",
 		"Whether a person has stopped the account's new calls.", []string{"account"}, nil)
 	laneTripped = prometheus.NewDesc("camsq_lane_tripped",
-		"Whether the API refuses the account, so that its jobs wait, by the code that it answered; 0 with code none if it does not.", []string{"account", "code"}, nil)
+		"Whether the account's jobs wait since the API refuses it (kind refused), or is away: cannot be reached or answers with faults only (kind away); by the code; 0 with code none if not.",
+		[]string{"account", "kind", "code"}, nil)
 	desiredWorkers = prometheus.NewDesc("camsq_desired_workers",
 		"Worker processes that the account's quota and backlog can keep busy. An autoscaler takes the maximum over the accounts.", []string{"account"}, nil)
 	callbackOldest = prometheus.NewDesc("camsq_callback_oldest_seconds",
@@ -98,10 +100,13 @@ func (c *backlogCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(redisUp, 1)
 	for account, lane := range c.byLabel(lanes) {
+		for _, kind := range TripKinds() {
+			code := lane.trips[kind]
+			gauge(laneTripped, flag(code != ""), account, kind, c.code(code))
+		}
 		gauge(laneRate, lane.Rate, account)
 		gauge(laneCeiling, lane.Ceiling, account)
 		gauge(lanePaused, flag(lane.Paused), account)
-		gauge(laneTripped, flag(lane.TrippedBy != ""), account, c.code(lane.TrippedBy))
 		gauge(desiredWorkers, float64(lane.Desired), account)
 		for _, state := range tasks.States() {
 			gauge(jobs, float64(lane.Jobs[state]), account, string(state))
@@ -115,15 +120,44 @@ func (c *backlogCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(callbackOldest, callbacks.OldestOwed.Seconds())
 }
 
+// joinedLanes are the lanes of one label. trips is the code that each kind of trip
+// is of.
+type joinedLanes struct {
+	LaneBacklog
+	trips map[string]string
+}
+
+// The kinds of trips: the API refuses the account, or is away.
+const (
+	tripRefused = "refused"
+	tripAway    = "away"
+)
+
+// TripKinds lists why a lane makes no call but probes.
+func TripKinds() []string { return []string{tripRefused, tripAway} }
+
+func (l LaneBacklog) tripKind() string {
+	switch {
+	case l.TrippedBy == "":
+		return ""
+	case l.Away:
+		return tripAway
+	}
+	return tripRefused
+}
+
 // byLabel gives every account its lane, with zeros where the store knows of no
 // job, and joins the lanes of unlisted accounts: one series told twice would
 // fail the whole scrape.
-func (c *backlogCollector) byLabel(lanes []LaneBacklog) map[string]LaneBacklog {
-	joined := make(map[string]LaneBacklog, len(c.accounts))
+func (c *backlogCollector) byLabel(lanes []LaneBacklog) map[string]joinedLanes {
+	joined := make(map[string]joinedLanes, len(c.accounts))
 	for account := range c.accounts {
-		joined[account] = LaneBacklog{
-			Jobs:   map[tasks.State]int64{},
-			Oldest: map[tasks.State]time.Duration{},
+		joined[account] = joinedLanes{
+			LaneBacklog: LaneBacklog{
+				Jobs:   map[tasks.State]int64{},
+				Oldest: map[tasks.State]time.Duration{},
+			},
+			trips: map[string]string{},
 		}
 	}
 	for _, lane := range lanes {
@@ -137,7 +171,9 @@ func (c *backlogCollector) byLabel(lanes []LaneBacklog) map[string]LaneBacklog {
 		sum.Rate += lane.Rate
 		sum.Ceiling += lane.Ceiling
 		sum.Paused = sum.Paused || lane.Paused
-		sum.TrippedBy = max(sum.TrippedBy, lane.TrippedBy)
+		if kind := lane.tripKind(); kind != "" {
+			sum.trips[kind] = max(sum.trips[kind], lane.TrippedBy)
+		}
 		sum.Desired = max(sum.Desired, lane.Desired)
 		joined[c.accounts.label(lane.Account)] = sum
 	}

@@ -59,19 +59,19 @@ func TestTheBacklogIsAskedAtEachScrape(t *testing.T) {
 	})
 	want := map[string]string{
 		`camsq_redis_up`: "1",
-		`camsq_jobs{account="eu",state="queued"}`:               "7",
-		`camsq_jobs{account="eu",state="held"}`:                 "1",
-		`camsq_jobs{account="eu",state="created"}`:              "99",
-		`camsq_job_oldest_seconds{account="eu",state="queued"}`: "60",
-		`camsq_job_oldest_seconds{account="eu",state="held"}`:   "3600",
-		`camsq_lane_rate{account="eu"}`:                         "3.5",
-		`camsq_lane_rate_ceiling{account="eu"}`:                 "4.95",
-		`camsq_lane_paused{account="eu"}`:                       "1",
-		`camsq_lane_tripped{account="eu",code="NoPermission"}`:  "1",
-		`camsq_desired_workers{account="eu"}`:                   "2",
-		`camsq_callbacks_owed`:                                  "3",
-		`camsq_callbacks_dead`:                                  "2",
-		`camsq_callback_oldest_seconds`:                         "90",
+		`camsq_jobs{account="eu",state="queued"}`:                             "7",
+		`camsq_jobs{account="eu",state="held"}`:                               "1",
+		`camsq_jobs{account="eu",state="created"}`:                            "99",
+		`camsq_job_oldest_seconds{account="eu",state="queued"}`:               "60",
+		`camsq_job_oldest_seconds{account="eu",state="held"}`:                 "3600",
+		`camsq_lane_rate{account="eu"}`:                                       "3.5",
+		`camsq_lane_rate_ceiling{account="eu"}`:                               "4.95",
+		`camsq_lane_paused{account="eu"}`:                                     "1",
+		`camsq_lane_tripped{account="eu",code="NoPermission",kind="refused"}`: "1",
+		`camsq_desired_workers{account="eu"}`:                                 "2",
+		`camsq_callbacks_owed`:                                                "3",
+		`camsq_callbacks_dead`:                                                "2",
+		`camsq_callback_oldest_seconds`:                                       "90",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("gauges (-want +got):\n%s", diff)
@@ -92,6 +92,32 @@ func TestLanesOfUnlistedAccountsAreOneSeries(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("gauges (-want +got):\n%s", diff)
+	}
+}
+
+// An API that is away is told apart from one that refuses, also where lanes are joined.
+func TestAnAPIThatIsAwayIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	metrics.New(reg, metrics.Config{Accounts: []string{"eu"}, Backlog: backlog{lanes: []metrics.LaneBacklog{
+		{Account: "eu", TrippedBy: "HTTP.503", Away: true},
+		{Account: "old", TrippedBy: tasks.CodeUnsent, Away: true},
+		{Account: "older", TrippedBy: "NoPermission"},
+	}}})
+	got := map[string]string{}
+	for sample, value := range series(page(t, reg)) {
+		if strings.HasPrefix(sample, "camsq_lane_tripped") {
+			got[sample] = value
+		}
+	}
+	want := map[string]string{
+		`camsq_lane_tripped{account="eu",code="HTTP.503",kind="away"}`:           "1",
+		`camsq_lane_tripped{account="eu",code="none",kind="refused"}`:            "0",
+		`camsq_lane_tripped{account="other",code="camsq.Unsent",kind="away"}`:    "1",
+		`camsq_lane_tripped{account="other",code="NoPermission",kind="refused"}`: "1",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lanes (-want +got):\n%s", diff)
 	}
 }
 

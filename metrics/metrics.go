@@ -27,6 +27,8 @@ type Metrics struct {
 
 	calls            *prometheus.CounterVec
 	callDuration     *prometheus.HistogramVec
+	requests         *prometheus.CounterVec
+	requestDuration  *prometheus.HistogramVec
 	finished         *prometheus.CounterVec
 	jobDuration      *prometheus.HistogramVec
 	limiterWait      *prometheus.HistogramVec
@@ -54,6 +56,11 @@ func New(reg prometheus.Registerer, cfg Config) *Metrics {
 			"CreateInstance calls, by how they ended and the code that the API answered.", "account", "outcome", "code"),
 		callDuration: histogram("call_duration_seconds",
 			"Time that a CreateInstance call lasted, until its answer or its timeout.", callBuckets, "account"),
+		requests: counter("api_requests_total",
+			"Requests to the API, of every action, by how they ended and the code that was answered, or camsq's own where nothing was.",
+			"account", "action", "outcome", "code"),
+		requestDuration: histogram("api_request_duration_seconds",
+			"Time that a request to the API lasted, until its answer or its timeout, of all accounts.", callBuckets, "action"),
 		finished: counter("jobs_finished_total",
 			"Jobs that ended or were held for a person, by the code that says why.", "account", "state", "code"),
 		jobDuration: histogram("job_duration_seconds",
@@ -71,7 +78,7 @@ func New(reg prometheus.Registerer, cfg Config) *Metrics {
 	}
 	m.zero()
 
-	reg.MustRegister(m.calls, m.callDuration, m.finished, m.jobDuration, m.limiterWait, m.lookups,
+	reg.MustRegister(m.calls, m.callDuration, m.requests, m.requestDuration, m.finished, m.jobDuration, m.limiterWait, m.lookups,
 		m.callbackTries, m.callbackDuration, m.swept, buildInfo(cfg.Version))
 	if cfg.Backlog != nil {
 		reg.MustRegister(&backlogCollector{source: cfg.Backlog, accounts: m.accounts, code: m.code})
@@ -88,6 +95,13 @@ func (m *Metrics) zero() {
 			}
 		}
 		m.callDuration.WithLabelValues(account)
+		for _, action := range Actions() {
+			for _, outcome := range tasks.Outcomes() {
+				for _, code := range append([]string{other}, requestCodes[outcome]...) {
+					m.requests.WithLabelValues(account, action, outcome.String(), code)
+				}
+			}
+		}
 		for _, state := range tasks.States() {
 			for _, code := range finishCodes(state) {
 				m.finished.WithLabelValues(account, string(state), code)
@@ -100,6 +114,9 @@ func (m *Metrics) zero() {
 		for _, result := range LookResults() {
 			m.lookups.WithLabelValues(account, result)
 		}
+	}
+	for _, action := range Actions() {
+		m.requestDuration.WithLabelValues(action)
 	}
 	for _, reason := range tasks.DeliveryReasons() {
 		m.callbackTries.WithLabelValues(expectedResult(reason).String(), reason)
@@ -116,6 +133,17 @@ func (m *Metrics) Attempt(a tasks.Attempt) {
 	m.calls.WithLabelValues(account, a.Outcome.String(), m.code(a.Code)).Inc()
 	if a.Outcome != tasks.OutcomeUnsent {
 		m.callDuration.WithLabelValues(account).Observe(a.Took.Seconds())
+	}
+}
+
+// APICall counts a request to the API, a create among them too. The action is one
+// of [Actions], or counted as "other". The time of a request that never left is not
+// among the durations.
+func (m *Metrics) APICall(c tasks.APICall) {
+	action := oneOf(Actions(), c.Action)
+	m.requests.WithLabelValues(m.accounts.label(c.Account), action, c.Outcome.String(), m.code(c.Code)).Inc()
+	if c.Outcome != tasks.OutcomeUnsent {
+		m.requestDuration.WithLabelValues(action).Observe(c.Took.Seconds())
 	}
 }
 

@@ -103,6 +103,42 @@ func TestAnEventChangesOnlyItsOwnSeries(t *testing.T) {
 			},
 			map[string]string{`camsq_calls_total{account="eu",code="camsq.Unsent",outcome="unsent"}`: "1"},
 		},
+		"request to an API that cannot be reached": {
+			func(m *metrics.Metrics) {
+				m.APICall(tasks.APICall{Account: "eu", Action: "ListInstance", Outcome: tasks.OutcomeUnsent, Code: tasks.CodeUnsent, Took: second})
+			},
+			map[string]string{`camsq_api_requests_total{account="eu",action="ListInstance",code="camsq.Unsent",outcome="unsent"}`: "1"},
+		},
+		"request that was answered with a page": {
+			func(m *metrics.Metrics) {
+				m.APICall(tasks.APICall{Account: "eu", Action: "CreateInstance", Status: 404, Code: "HTTP.404", Took: second})
+			},
+			map[string]string{
+				`camsq_api_requests_total{account="eu",action="CreateInstance",code="HTTP.404",outcome="ambiguous"}`: "1",
+				`camsq_api_request_duration_seconds_count{action="CreateInstance"}`:                                  "1",
+				`camsq_api_request_duration_seconds_sum{action="CreateInstance"}`:                                    "1",
+			},
+		},
+		"request that the vendor documents a refusal of": {
+			func(m *metrics.Metrics) {
+				m.APICall(tasks.APICall{Account: "eu", Action: "ListInstance", Outcome: tasks.OutcomeBlocked, Status: 400, Code: "Product.Unsubscript", Took: second})
+			},
+			map[string]string{
+				`camsq_api_requests_total{account="eu",action="ListInstance",code="Product.Unsubscript",outcome="blocked"}`: "1",
+				`camsq_api_request_duration_seconds_count{action="ListInstance"}`:                                           "1",
+				`camsq_api_request_duration_seconds_sum{action="ListInstance"}`:                                             "1",
+			},
+		},
+		"request outside the lists": {
+			func(m *metrics.Metrics) {
+				m.APICall(tasks.APICall{Account: "mallory", Action: "DropDatabase", Outcome: tasks.OutcomeBlocked, Code: "HTTP.799", Took: second})
+			},
+			map[string]string{
+				`camsq_api_requests_total{account="other",action="other",code="other",outcome="blocked"}`: "1",
+				`camsq_api_request_duration_seconds_count{action="other"}`:                                "1",
+				`camsq_api_request_duration_seconds_sum{action="other"}`:                                  "1",
+			},
+		},
 		"labels outside the lists": {
 			func(m *metrics.Metrics) {
 				m.Attempt(tasks.Attempt{Account: "mallory", Outcome: 200, Code: "No.Such\nCode", Took: second})
@@ -212,6 +248,15 @@ func TestEveryListedEventHasItsSeriesAlready(t *testing.T) {
 	for _, outcome := range tasks.Outcomes() {
 		m.Attempt(tasks.Attempt{Account: "eu", Outcome: outcome})
 		m.Attempt(tasks.Attempt{Account: "eu", Outcome: outcome, Code: "Something.New"})
+	}
+	for _, action := range metrics.Actions() {
+		for _, outcome := range tasks.Outcomes() {
+			m.APICall(tasks.APICall{Account: "eu", Action: action, Outcome: outcome, Code: "Something.New"})
+		}
+		for _, code := range []string{tasks.CodeNoAnswer, "HTTP.500", "HTTP.502", "HTTP.503", "HTTP.504"} {
+			m.APICall(tasks.APICall{Account: "eu", Action: action, Outcome: tasks.OutcomeAmbiguous, Code: code})
+		}
+		m.APICall(tasks.APICall{Account: "eu", Action: action, Outcome: tasks.OutcomeUnsent, Code: tasks.CodeUnsent})
 	}
 	for _, step := range tasks.Edges() {
 		if step.To.Final() || step.To == tasks.StateHeld {
