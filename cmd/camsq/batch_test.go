@@ -128,7 +128,7 @@ march  default       1        0          0     0        0       3          0
 march  eu            0        0          0     1        1       0          0
 
 default: closed TIME (N s ago): its producer has sent the last job
-default: 1 job to go
+default: 1 job to go, time unknown: the account is paused
 default: paused for N s: lunch; camsq resume default lets it go on
 eu: closed TIME (N s ago): its producer has sent the last job
 eu: 1 job held until a person decides, and not completed before: camsq held --batch march

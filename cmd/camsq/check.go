@@ -210,6 +210,15 @@ func (a account) host() string {
 	return orElse(a.Endpoint, "cams."+a.Region+".aliyuncs.com")
 }
 
+// apiHost is where the account's API is, without what an endpoint must not hold.
+func (a account) apiHost() string {
+	host := a.host()
+	if _, rest, found := strings.Cut(host, "://"); found {
+		host = rest
+	}
+	return plain(strings.Trim(host[strings.LastIndexByte(host, '@')+1:], "/"))
+}
+
 // skewBound is well within the 15 minutes by which the API says that a clock may be wrong.
 const skewBound = 2 * time.Minute
 

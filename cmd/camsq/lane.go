@@ -18,6 +18,8 @@ type laneFacts struct {
 	// Configured is the account's rate in the settings of this process; 0 if they do
 	// not name it.
 	Configured float64
+	// Host is the API's, as the settings of this process name it; "" if they do not.
+	Host string
 }
 
 func (n *node) lane(ctx context.Context, account string) (tasks.Lane, error) {
@@ -36,7 +38,7 @@ func (n *node) laneFacts(ctx context.Context, account string) (laneFacts, error)
 	f := laneFacts{Lane: lane}
 	for _, a := range n.config.Accounts {
 		if a.Name == account {
-			f.Configured = a.Rate
+			f.Configured, f.Host = a.Rate, a.apiHost()
 		}
 	}
 	limit := ratelimit.Limit{Rate: worker.Pace(f.rate())}
@@ -86,6 +88,8 @@ func (f laneFacts) waits(r tasks.Record, before int64) string {
 	case f.Pause != nil:
 		return fmt.Sprintf("It waits because somebody paused account %s %s ago%s (camsq resume %s)%s.",
 			f.Account, span(f.Now.Sub(f.Pause.Since)), because(f.Pause.Why), f.Account, rank)
+	case f.away():
+		return fmt.Sprintf("It waits because account %s %s; %s%s.", f.Account, f.absence(), f.nextProbe(), rank)
 	case f.Trip != nil:
 		return fmt.Sprintf("It waits because the API has refused account %s for %s (%s); %s%s.",
 			f.Account, span(f.Now.Sub(f.Trip.Since)), plain(f.Trip.Code), f.nextProbe(), rank)
@@ -119,16 +123,6 @@ func highJob(r tasks.Record) string {
 	return "job"
 }
 
-func (f laneFacts) nextProbe() string {
-	if f.Trip.Prober != "" {
-		return "job " + f.Trip.Prober + " is trying it now"
-	}
-	if wait := f.Trip.ProbeAt.Sub(f.Now); wait > 0 {
-		return "one job tries it again in " + span(wait)
-	}
-	return "the next job tries it again"
-}
-
 func (f laneFacts) nextSlot() string {
 	wait := f.Quota.Next.Sub(f.Quota.Now)
 	if wait <= 0 {
@@ -158,20 +152,12 @@ type laneStatus struct {
 	ThrottledAt      time.Time     `json:"throttled_at,omitzero"`
 	Paused           *pauseStatus  `json:"paused,omitempty"`
 	Refused          *refuseStatus `json:"refused,omitempty"`
+	Away             *awayStatus   `json:"away,omitempty"`
 }
 
 type pauseStatus struct {
 	Since time.Time `json:"since"`
 	Why   string    `json:"why"`
-}
-
-type refuseStatus struct {
-	Since     time.Time `json:"since"`
-	Action    string    `json:"action"`
-	Code      string    `json:"code"`
-	Message   string    `json:"message"`
-	Refusals  int       `json:"refusals"`
-	NextProbe time.Time `json:"next_probe"`
 }
 
 func (f laneFacts) status() laneStatus {
@@ -182,7 +168,11 @@ func (f laneFacts) status() laneStatus {
 	if p := f.Pause; p != nil {
 		s.Paused = &pauseStatus{Since: p.Since.UTC(), Why: p.Why}
 	}
-	if t := f.Trip; t != nil {
+	if t := f.Trip; f.away() {
+		s.Away = &awayStatus{
+			Since: t.Since.UTC(), Host: f.Host, Action: t.Action, Code: t.Code, Message: t.Message, Failures: t.Probes, NextProbe: t.ProbeAt.UTC(),
+		}
+	} else if t != nil {
 		s.Refused = &refuseStatus{
 			Since: t.Since.UTC(), Action: t.Action, Code: t.Code, Message: t.Message, Refusals: t.Probes, NextProbe: t.ProbeAt.UTC(),
 		}
@@ -205,7 +195,9 @@ func (f laneFacts) holds() []string {
 	if p := f.Pause; p != nil {
 		out = append(out, fmt.Sprintf("paused for %s%s; camsq resume %s lets it go on", span(f.Now.Sub(p.Since)), because(p.Why), f.Account))
 	}
-	if t := f.Trip; t != nil {
+	if t := f.Trip; f.away() {
+		out = append(out, fmt.Sprintf("%s; %s; camsq resume %s tries it at once", f.absence(), f.nextProbe(), f.Account))
+	} else if t != nil {
 		out = append(out, fmt.Sprintf("the API has refused %s for %s (%s: %s), %s; %s; camsq resume %s tries it at once",
 			t.Action, span(f.Now.Sub(t.Since)), plain(t.Code), clip(plain(t.Message), 160), plural(int64(t.Probes), "call"), f.nextProbe(), f.Account))
 	}

@@ -38,19 +38,21 @@ func (p *program) resumeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "resume ACCOUNT...",
 		Short: "Let an account go on that was paused, or that the API has refused",
-		Long: `resume ends a pause. If the API refuses the account (camsq status says why), one call tries it
-again at once, and the others follow when it is let in.
+		Long: `resume ends a pause. If the API refuses the account or cannot be reached (camsq status says why),
+one call tries it again at once, and the others follow when it is let in.
 
 Exit codes: 0 it may go on; 2 there is no such account; 3 Redis did not answer.`,
 		Example: `  camsq resume emea`,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return p.eachLane(cmd, names, func(ctx context.Context, n *node, account string) (string, error) {
-				lane, err := n.lane(ctx, account)
+				lane, err := n.laneFacts(ctx, account)
 				if err != nil {
 					return "", err
 				}
 				said := "not paused, and not refused by the API: there was nothing to do"
 				switch {
+				case lane.away():
+					said = "it " + lane.absence() + "; one call tries it again now, and the others follow when the API is back"
 				case lane.Trip != nil:
 					said = "the API refused it (" + plain(lane.Trip.Code) + "); one call tries it again now, and the others follow when it is let in"
 				case lane.Pause != nil:

@@ -46,17 +46,17 @@ func lasting(jobs int64, perSecond float64) time.Duration {
 	return time.Duration(float64(jobs) / perSecond * float64(time.Second))
 }
 
-// toGo says what is to be expected of jobs that are open, and begins with a colon; ""
-// if that cannot be told.
+// toGo says what is to be expected of jobs that are open, or why that is unknown. It
+// begins with what separates it from what stands before.
 func (p prospect) toGo(jobs tally) string {
 	least, most, ok := p.rest(unsettled(jobs))
 	switch {
 	case p.idle:
 		return ": no worker is running for account " + p.Account
-	case onlyUncertain(jobs):
-		return ": " + p.looking()
+	case onlyUncertain(jobs) && !p.looksHeld():
+		return ": " + p.lookingFor()
 	case !ok:
-		return ""
+		return ", time unknown: " + p.unknown()
 	}
 	rest := between(least, most)
 	if rest == span(least) && least >= time.Second {
@@ -65,8 +65,8 @@ func (p prospect) toGo(jobs tally) string {
 	return fmt.Sprintf(": %s at %s", rest, p.pace())
 }
 
-// looking tells what goes on while nothing but lost answers is open.
-func (p prospect) looking() string {
+// lookingFor tells what goes on while nothing but lost answers is open.
+func (p prospect) lookingFor() string {
 	return "answers were lost and are being looked for, for up to " + span(p.settle)
 }
 
@@ -145,7 +145,7 @@ func (o *outlook) take(ctx context.Context, jobs map[string]tally) (news []strin
 			continue
 		}
 		lanes[account] = p
-		why := p.heldBy()
+		why := p.hold()
 		if why == o.told[account] {
 			continue
 		}
@@ -260,8 +260,8 @@ func (o *outlook) parts(rate func(float64) string, pace func(f laneFacts, slower
 	switch left, slower := o.left(); {
 	case len(known) > 0 && o.lanes[known[0]].idle:
 		parts = append(parts, "no worker is running")
-	case len(known) > 0 && onlyUncertain(together(o.jobs)):
-		parts = append(parts, o.lanes[known[0]].looking())
+	case len(known) > 0 && onlyUncertain(together(o.jobs)) && !o.lanes[known[0]].looksHeld():
+		parts = append(parts, o.lanes[known[0]].lookingFor())
 	case left != "" && len(known) == 1:
 		parts = append(parts, left+pace(o.lanes[known[0]].laneFacts, slower))
 	case left != "":
@@ -310,15 +310,4 @@ func (o *outlook) short() string {
 		return ""
 	}
 	return strings.Join(parts, ", ") + "; "
-}
-
-// heldBy is in a word or two what stops an account's calls, or "".
-func (f laneFacts) heldBy() string {
-	switch {
-	case f.Pause != nil:
-		return "paused"
-	case f.Trip != nil:
-		return "refused (" + plain(f.Trip.Code) + ")"
-	}
-	return ""
 }

@@ -417,7 +417,11 @@ func (n *node) next(ctx context.Context, r tasks.Record) (string, error) {
 		}
 		return "Who was calling did not say how the call ended; a worker will look for the instance.", nil
 	case tasks.StateUncertain:
-		return fmt.Sprintf("The answer to its call was lost. A worker looks for the instance, next in %s; nothing is sent before that is settled.", span(r.Wait())), nil
+		lane, err := n.laneFacts(ctx, r.Account)
+		if err != nil {
+			return "", err
+		}
+		return lane.looks(r.Wait()), nil
 	case tasks.StateHeld:
 		return fmt.Sprintf("It waits for a person: camsq resolve %s, with --created INSTANCE_ID, --absent or --failed.", word(r.Ref().String())), nil
 	case tasks.StateFailed:

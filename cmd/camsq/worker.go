@@ -106,7 +106,7 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 		Lanes: lanes, Ledger: n.ledger, Batches: n.ledger, Callbacks: n.client, Breaker: n.ledger, Lookout: lookout{n}, Log: o.log,
 		Schedule: callback.Schedule{}.NextDelay,
 		Hooks: worker.Hooks{
-			Finish: m.Finish, Delivery: m.Delivery, Waited: m.LimiterWait, Look: m.Look,
+			Call: m.APICall, Finish: m.Finish, Delivery: m.Delivery, Waited: m.LimiterWait, Look: m.Look,
 		},
 		CallTimeout: c.CallTimeout, RetryMin: c.RetryMin, RetryMax: c.RetryMax,
 		MaxTries: c.MaxTries, MaxAge: c.MaxAge,
@@ -388,7 +388,7 @@ func (b backlog) Backlog(ctx context.Context) ([]metrics.LaneBacklog, metrics.Ca
 			lane.Desired = max(lane.Desired, 1) // to look for what was made, and to tell of it
 		}
 		if f.Trip != nil {
-			lane.TrippedBy = f.Trip.Code
+			lane.TrippedBy, lane.Away = orElse(f.Trip.Code, "none"), f.Trip.Away
 		}
 		lanes = append(lanes, lane)
 		told.Owed += o.Owed

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/camsq/camsq/tasks"
+	"github.com/camsq/camsq/worker"
+)
+
+// away says whether the lane has tripped since the API is away, not since it refuses.
+func (f laneFacts) away() bool { return f.Trip != nil && f.Trip.Away }
+
+// absence says how the API is away, as what the account meets: "cannot reach the API
+// (cams.ap-southeast-1.aliyuncs.com): connection refused, for 98 s".
+func (f laneFacts) absence() string {
+	what := "gets only faults from"
+	switch f.Trip.Code {
+	case tasks.CodeUnsent:
+		what = "cannot reach"
+	case tasks.CodeNoAnswer:
+		what = "gets no answer from"
+	}
+	api := "the API"
+	if f.Host != "" {
+		api += " (" + f.Host + ")"
+	}
+	return fmt.Sprintf("%s %s: %s, for %s", what, api, clip(f.cause(), 160), span(f.Now.Sub(f.Trip.Since)))
+}
+
+// cause is why the API is away: what the system said of the connection, or the code and
+// text of the API's faults.
+func (f laneFacts) cause() string {
+	said := connection.ReplaceAllString(plain(f.Trip.Message), "")
+	switch {
+	case f.answers():
+		return strings.TrimSuffix(plain(f.Trip.Code)+": "+said, ": ")
+	case said == "":
+		return plain(f.Trip.Code)
+	case strings.Contains(said, "context deadline exceeded"):
+		return "timeout"
+	}
+	return said
+}
+
+// answers says whether an API that is away at least answers.
+func (f laneFacts) answers() bool {
+	return f.Trip.Code != tasks.CodeUnsent && f.Trip.Code != tasks.CodeNoAnswer
+}
+
+// connection is what stands before the cause in an error of Go's of a connection: the
+// address is the API's, which is told already. One of a proxy's begins otherwise.
+var connection = regexp.MustCompile(`^(dial|read|write) (tcp|udp)[46]?( [^ ]+)?: ((connect|read|write): )?`)
+
+// looksHeld says whether the looks for lost answers wait too: an account that may not
+// create may still list.
+func (f laneFacts) looksHeld() bool {
+	return f.away() || f.Trip != nil && f.Trip.Action == worker.ActionList
+}
+
+// nextProbe says when the API is tried again.
+func (f laneFacts) nextProbe() string {
+	if f.Trip.Prober != "" {
+		return "job " + f.Trip.Prober + " is trying it now"
+	}
+	wait := f.Trip.ProbeAt.Sub(f.Now)
+	switch {
+	case wait <= 0:
+		return "the next job tries it again"
+	case f.Trip.Away:
+		return "next probe in " + span(wait)
+	}
+	return "one job tries it again in " + span(wait)
+}
+
+// heldBy is in a few words what stops an account's calls, or "".
+func (f laneFacts) heldBy() string {
+	switch {
+	case f.Pause != nil:
+		return "paused"
+	case f.away():
+		if f.answers() {
+			return "the API is away (" + plain(f.Trip.Code) + ")"
+		}
+		return "the API is away (" + clip(f.cause(), 40) + ")"
+	case f.Trip != nil:
+		return "refused (" + plain(f.Trip.Code) + ")"
+	}
+	return ""
+}
+
+// hold is what stops an account's calls, in the words by which news of it are told
+// apart: those of an API that is away have causes that change with each probe.
+func (f laneFacts) hold() string {
+	if f.Pause == nil && f.away() {
+		return "away"
+	}
+	return f.heldBy()
+}
+
+// unknown says why nobody can tell how long jobs need.
+func (f laneFacts) unknown() string {
+	switch {
+	case f.Pause != nil:
+		return "the account is paused"
+	case f.away():
+		return "the API is away"
+	case f.Trip != nil:
+		return "the API refuses the account"
+	}
+	return "the account's pace is not known"
+}
+
+// looks says when the answer of an uncertain job is looked for.
+func (f laneFacts) looks(wait time.Duration) string {
+	const lost, nothing = "The answer to its call was lost. A worker looks for the instance", "nothing is sent before that is settled."
+	switch {
+	case f.away():
+		return fmt.Sprintf("%s when the API is back; %s Account %s %s; %s.", lost, nothing, f.Account, f.absence(), f.nextProbe())
+	case f.looksHeld():
+		return fmt.Sprintf("%s when the API lets account %s list instances again; %s It has refused that for %s (%s); %s.",
+			lost, f.Account, nothing, span(f.Now.Sub(f.Trip.Since)), plain(f.Trip.Code), f.nextProbe())
+	}
+	return fmt.Sprintf("%s, next in %s; %s", lost, span(wait), nothing)
+}
+
+// refuseStatus is how the API refuses an account, awayStatus how it is away. Their
+// JSON is public.
+type refuseStatus struct {
+	Since     time.Time `json:"since"`
+	Action    string    `json:"action"`
+	Code      string    `json:"code"`
+	Message   string    `json:"message"`
+	Refusals  int       `json:"refusals"`
+	NextProbe time.Time `json:"next_probe"`
+}
+
+type awayStatus struct {
+	Since     time.Time `json:"since"`
+	Host      string    `json:"host"`
+	Action    string    `json:"action"`
+	Code      string    `json:"code"`
+	Message   string    `json:"message"`
+	Failures  int       `json:"failures"`
+	NextProbe time.Time `json:"next_probe"`
+}
