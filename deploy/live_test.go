@@ -54,6 +54,8 @@ func work(m *metrics.Metrics) {
 		m.Attempt(tasks.Attempt{Account: account, Outcome: tasks.OutcomeRejected, Code: "MissingParameter", Took: 50 * time.Millisecond})
 		m.Finish(tasks.Finish{Account: account, State: tasks.StateFailed, Code: "MissingParameter", Age: 5 * time.Second})
 		m.Attempt(tasks.Attempt{Account: account, Outcome: tasks.OutcomeAmbiguous, Took: 15 * time.Second})
+		m.APICall(tasks.APICall{Account: account, Action: "ListInstance", Outcome: tasks.OutcomeSucceeded, Code: "OK", Took: 90 * time.Millisecond})
+		m.APICall(tasks.APICall{Account: account, Action: "ListInstance", Outcome: tasks.OutcomeUnsent, Code: tasks.CodeUnsent, Took: time.Millisecond})
 		m.Look(account, "absent")
 		m.Look(account, "several")
 		m.Finish(tasks.Finish{Account: account, State: tasks.StateHeld, Age: 200 * time.Second})
