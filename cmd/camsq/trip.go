@@ -16,18 +16,20 @@ func (f laneFacts) away() bool { return f.Trip != nil && f.Trip.Away }
 // absence says how the API is away, as what the account meets: "cannot reach the API
 // (cams.ap-southeast-1.aliyuncs.com): connection refused, for 98 s".
 func (f laneFacts) absence() string {
-	what := "gets only faults from"
-	switch f.Trip.Code {
-	case tasks.CodeUnsent:
-		what = "cannot reach"
-	case tasks.CodeNoAnswer:
-		what = "gets no answer from"
+	status, page := strings.CutPrefix(f.Trip.Code, "HTTP.")
+	what := "gets only faults from the API"
+	switch {
+	case f.Trip.Code == tasks.CodeUnsent:
+		what = "cannot reach the API"
+	case f.Trip.Code == tasks.CodeNoAnswer:
+		what = "gets no answer from the API"
+	case page && !strings.HasPrefix(status, "5"): // of a web server, a proxy, a firewall
+		what = "gets answers that are not the API's"
 	}
-	api := "the API"
 	if f.Host != "" {
-		api += " (" + f.Host + ")"
+		what += " (" + f.Host + ")"
 	}
-	return fmt.Sprintf("%s %s: %s, for %s", what, api, clip(f.cause(), 160), span(f.Now.Sub(f.Trip.Since)))
+	return fmt.Sprintf("%s: %s, for %s", what, clip(f.cause(), 160), span(f.Now.Sub(f.Trip.Since)))
 }
 
 // cause is why the API is away: what the system said of the connection, or the code and
@@ -55,9 +57,9 @@ func (f laneFacts) answers() bool {
 var connection = regexp.MustCompile(`^(dial|read|write) (tcp|udp)[46]?( [^ ]+)?: ((connect|read|write): )?`)
 
 // looksHeld says whether the looks for lost answers wait too: an account that may not
-// create may still list.
+// create may still list, and an API that fails to create may still answer a list.
 func (f laneFacts) looksHeld() bool {
-	return f.away() || f.Trip != nil && f.Trip.Action == worker.ActionList
+	return f.Trip != nil && (f.Trip.Action == worker.ActionList || f.away() && !f.answers())
 }
 
 // nextProbe says when the API is tried again.
@@ -117,7 +119,7 @@ func (f laneFacts) unknown() string {
 func (f laneFacts) looks(wait time.Duration) string {
 	const lost, nothing = "The answer to its call was lost. A worker looks for the instance", "nothing is sent before that is settled."
 	switch {
-	case f.away():
+	case f.away() && f.looksHeld():
 		return fmt.Sprintf("%s when the API is back; %s Account %s %s; %s.", lost, nothing, f.Account, f.absence(), f.nextProbe())
 	case f.looksHeld():
 		return fmt.Sprintf("%s when the API lets account %s list instances again; %s It has refused that for %s (%s); %s.",

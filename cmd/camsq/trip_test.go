@@ -93,6 +93,7 @@ func TestHowAnAPIIsAwayIsToldInItsWords(t *testing.T) {
 		{tasks.CodeNoAnswer, "read tcp 127.0.0.1:1->127.0.0.1:2: read: connection reset by peer", "gets no answer from the API (h): connection reset by peer", "connection reset by peer"},
 		{"HTTP.503", "unreadable answer: the body is empty", "gets only faults from the API (h): HTTP.503: unreadable answer: the body is empty", "HTTP.503"},
 		{"ServiceUnavailable", "a\x1b[2J\nb", "gets only faults from the API (h): ServiceUnavailable: a [2J b", "ServiceUnavailable"},
+		{"HTTP.404", "unreadable answer: the body is not a JSON object", "gets answers that are not the API's (h): HTTP.404: unreadable answer: the body is not a JSON object", "HTTP.404"},
 		{"HTTP.502", "", "gets only faults from the API (h): HTTP.502", "HTTP.502"},
 	} {
 		f := laneFacts{Host: "h", Lane: tasks.Lane{Trip: &tasks.Trip{Away: true, Code: tt.code, Message: tt.message}}}
@@ -188,7 +189,8 @@ func TestAnAPIThatIsAwayAsJSON(t *testing.T) {
 // Whatever holds an account back, no time is promised for its jobs.
 func TestWhatIsHeldBackPromisesNoTime(t *testing.T) {
 	queued, lost := tally{tasks.StateQueued: 20}, tally{tasks.StateUncertain: 2}
-	pause, away := &tasks.Pause{}, &tasks.Trip{Away: true, Action: "ListInstance", Code: "HTTP.503"}
+	pause := &tasks.Pause{}
+	away := func(action, code string) *tasks.Trip { return &tasks.Trip{Away: true, Action: action, Code: code} }
 	refused := func(action string) *tasks.Trip { return &tasks.Trip{Action: action, Code: "NoPermission"} }
 	const looking = ": answers were lost and are being looked for, for up to 3 min"
 	for _, tt := range []struct {
@@ -200,13 +202,15 @@ func TestWhatIsHeldBackPromisesNoTime(t *testing.T) {
 	}{
 		{"nothing", nil, nil, queued, ": at least 4 s at 5 a second"},
 		{"a pause", pause, nil, queued, ", time unknown: the account is paused"},
-		{"the API is away", nil, away, queued, ", time unknown: the API is away"},
+		{"the API is away", nil, away("CreateInstance", "HTTP.503"), queued, ", time unknown: the API is away"},
 		{"a refusal", nil, refused("CreateInstance"), queued, ", time unknown: the API refuses the account"},
 		{"lost answers, and nothing", nil, nil, lost, looking},
 		{"lost answers, and a pause, in which looks go on", pause, nil, lost, looking},
 		{"lost answers, and a refusal of creates alone", nil, refused("CreateInstance"), lost, looking},
 		{"lost answers, and a refusal of lists", nil, refused("ListInstance"), lost, ", time unknown: the API refuses the account"},
-		{"lost answers, and the API is away", nil, away, lost, ", time unknown: the API is away"},
+		{"lost answers, and an API that cannot be reached", nil, away("CreateInstance", tasks.CodeUnsent), lost, ", time unknown: the API is away"},
+		{"lost answers, and lists that end in faults", nil, away("ListInstance", "HTTP.503"), lost, ", time unknown: the API is away"},
+		{"lost answers, and creates that end in faults", nil, away("CreateInstance", "HTTP.503"), lost, looking},
 	} {
 		p := prospect{laneFacts: laneFacts{Configured: 5 / 0.99, Quota: ratelimit.State{Rate: 5}}, settle: 3 * time.Minute}
 		p.Pause, p.Trip = tt.pause, tt.trip
