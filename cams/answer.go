@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -56,9 +57,14 @@ func decode(body []byte) (answer, error) {
 		if a, ok := decodeXML(body); ok {
 			return a, nil
 		}
+		if page.Match(body) {
+			return answer{}, errors.New("unreadable answer: the body is a web page (HTML), not a JSON object")
+		}
 	}
 	return answer{}, errors.New("unreadable answer: the body is not a JSON object")
 }
+
+var page = regexp.MustCompile(`(?i)^<(!doctype )?html[\s>]`)
 
 func decodeXML(body []byte) (answer, bool) {
 	var e struct {

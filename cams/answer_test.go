@@ -110,6 +110,19 @@ func TestDecodeRefusesWhatIsNoAnswer(t *testing.T) {
 	}
 }
 
+// A web server in the API's place is what people look for first, so it is named.
+func TestAWebPageIsNamed(t *testing.T) {
+	for body, want := range map[string]bool{
+		"<html><body>503</body></html>": true, " \n<!DOCTYPE HTML>\n<head>": true, "<!doctype html><p>": true, "<HTML lang=en>": true,
+		"<htmlish/>": false, "<Error><Code></Code></Error>": false, "html": false, "": false,
+	} {
+		_, err := decode([]byte(body))
+		if err == nil || strings.Contains(err.Error(), "web page (HTML)") != want {
+			t.Errorf("%q: %v", body, err)
+		}
+	}
+}
+
 func TestAListRowWithoutAnIDMakesTheListUnreadable(t *testing.T) {
 	for name, body := range map[string]string{
 		"no id":     `{"Code":"OK","Data":[{"InstanceId":"1"},{"InstanceName":"x"}]}`,
