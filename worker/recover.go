@@ -81,10 +81,12 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	}
 	r.Message = fmt.Sprintf("no instance in %d looks over %v after a call that ended with %s",
 		r.Looks+1, r.Now.Sub(r.Since).Round(time.Second), orElse(r.Code, "no answer"))
-	r.Code, r.Looks = lastWord(r.Code, tasks.CodeAbsent), 0
+	r.Looks = 0
 	if w.Absent == AbsentHold {
+		r.Code = tasks.CodeAbsent
 		return again(w.end(ctx, l, r, tasks.StepUnfound))
 	}
+	r.Code = lastWord(r.Code, tasks.CodeAbsent) // what the API said last outlives the look
 	if r, err = w.Ledger.Step(ctx, r, tasks.StepAbsent, backoffDelay(r.Tries, w.RetryMin, w.RetryMax)); err != nil {
 		return again(err)
 	}
