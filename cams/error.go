@@ -112,14 +112,8 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		return d
 	}
 	for _, name := range []string{"x-ratelimit-user-api", "x-ratelimit-user"} {
-		for field := range strings.SplitSeq(h.Get(name), ",") {
-			key, value, _ := strings.Cut(field, ":")
-			if !strings.EqualFold(strings.TrimSpace(key), "TimeLeft") {
-				continue
-			}
-			if d := units(value, time.Millisecond); d > 0 {
-				return d
-			}
+		if d := timeLeft(h.Get(name)); d > 0 {
+			return d
 		}
 	}
 	if d := units(h.Get("Retry-After"), time.Second); d > 0 {
@@ -129,6 +123,23 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		return min(max(at.Sub(now), 0), maxRetryAfter)
 	}
 	return 0
+}
+
+// timeLeft reads "Limit:1,Remain:0,TimeLeft:800". An account that has calls left is told
+// how it stands, and asked for no pause.
+func timeLeft(header string) (left time.Duration) {
+	for field := range strings.SplitSeq(header, ",") {
+		key, value, _ := strings.Cut(field, ":")
+		switch strings.ToLower(strings.TrimSpace(key)) {
+		case "timeleft":
+			left = units(value, time.Millisecond)
+		case "remain", "remaining":
+			if n, err := strconv.Atoi(strings.TrimSpace(value)); err == nil && n > 0 {
+				return 0
+			}
+		}
+	}
+	return left
 }
 
 func units(s string, unit time.Duration) time.Duration {

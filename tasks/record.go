@@ -74,6 +74,12 @@ type Progress struct {
 	Doubted bool `json:"doubted,omitempty"`
 	// Looks counts how often recovery listed the instances since the job became uncertain.
 	Looks int `json:"looks,omitempty"`
+	// Refusals counts the answers that refused the account for this job while the API let
+	// others in, the first refusal included; RefusedAt is when the last came.
+	Refusals  int       `json:"refusals,omitempty"`
+	RefusedAt time.Time `json:"refused_at,omitzero"`
+	// Unknown counts the answers whose code nothing is known of.
+	Unknown int `json:"unknown,omitempty"`
 	// Candidates are the instance IDs between which a held job needs a person to choose.
 	Candidates []string `json:"candidates,omitempty"`
 

@@ -49,7 +49,7 @@ func asProber(ctx context.Context, ref tasks.Ref) tasks.Ref {
 //
 // Dies while it probes: the probe ends by itself after probeTime.
 func (w *Worker) permit(ctx context.Context, l *lane, ref tasks.Ref, looking bool) error {
-	ref = asProber(ctx, ref)
+	job, ref := ref.ID, asProber(ctx, ref)
 	l.mu.Lock()
 	paused, trip, mine, wait, probing := l.seen.Pause != nil, l.seen.Trip, l.own, time.Until(l.heldUntil()), l.probing == ref.ID
 	l.mu.Unlock()
@@ -60,9 +60,9 @@ func (w *Worker) permit(ctx context.Context, l *lane, ref tasks.Ref, looking boo
 		return nil
 	case trip == nil:
 		return &Later{heldBack, "the API refuses this worker, and no other: " + mine.code}
-	case looking && trip.Action != ActionList:
+	case looking && trip.Action != ActionList && !unreachable(*trip):
 		return nil
-	case wait <= 0 || probing: // the prober's time begins anew with each of its calls
+	case wait <= 0 || probing || l.otherThanWitness(job): // the prober's time begins anew with each of its calls
 		ok, wait, err := w.Breaker.Probe(ctx, ref, w.probeTime())
 		if err != nil {
 			return err
@@ -75,9 +75,22 @@ func (w *Worker) permit(ctx context.Context, l *lane, ref tasks.Ref, looking boo
 		}
 		later := *trip
 		later.ProbeAt = time.Now().Add(l.skewed() + wait)
+		later.Witness = "" // another probes: its word comes first
 		l.tripped(&later)
 	}
+	if trip.Away {
+		return &Later{heldBack, "the API is away: " + trip.Code}
+	}
 	return &Later{heldBack, "the API refuses the account: " + trip.Code}
+}
+
+// otherThanWitness says whether one job alone, and another one than this, has failed
+// since the lane tripped. A process that was refused while others were not is shy.
+func (l *lane) otherThanWitness(job string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.seen.Trip
+	return t != nil && t.Witness != "" && t.Witness != job && l.own.alone.IsZero()
 }
 
 // probeTime is how long a dead prober keeps others from probing: more than its
@@ -86,28 +99,36 @@ func (w *Worker) probeTime() time.Duration { return 2*w.CallTimeout + settleTime
 
 // refused opens the breaker, or keeps it open.
 func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Trip) {
-	ref = asProber(ctx, ref)
+	job, ref := ref.ID, asProber(ctx, ref)
 	l.mu.Lock()
 	known, probing, mine := l.seen.Trip, l.probing == ref.ID, l.own
 	l.own.action, l.own.code = t.Action, t.Code
+	first := known == nil && !mine.until.After(time.Now())
+	alone := first && time.Since(mine.alone) < aloneFor*w.RetryMax
+	var next time.Duration
+	if first && !alone || known != nil && probing {
+		t.Since, t.Probes, t.Witness = time.Now().Add(l.skew), 1, job
+		if known != nil {
+			t.Since, t.Probes = known.Since, known.Probes+1
+			if known.Witness != job {
+				t.Witness = ""
+			}
+		}
+		next = w.nextProbe(t)
+		t.ProbeAt = time.Now().Add(l.skew + next)
+		l.seen.Trip = &t // at once, so that of calls that fail together one trips the lane
+	}
 	l.mu.Unlock()
 	switch {
-	case known != nil && !probing, known == nil && mine.until.After(time.Now()):
-		return // a call that was under way says nothing new
-	case known == nil && time.Since(mine.alone) < aloneFor*w.RetryMax:
+	case alone:
 		w.refusedAlone(ctx, l, t)
 		return
+	case next == 0:
+		return // a call that was under way says nothing new
 	}
-	t.Since, t.Probes = time.Now().Add(l.skewed()), 1
-	if known != nil {
-		t.Since, t.Probes = known.Since, known.Probes+1
-	}
-	next := backoffDelay(t.Probes, 5*w.RetryMin, w.RetryMax)
-	t.ProbeAt = time.Now().Add(l.skewed() + next)
 	l.endProbe(ref)
 	l.tripped(&t)
-	w.Log.LogAttrs(ctx, slog.LevelWarn, "the API refuses the account; its jobs wait", slog.String("account", l.Account),
-		slog.String("action", t.Action), slog.String("code", t.Code), slog.Int("refusals", t.Probes), slog.Duration("next_probe", next))
+	w.logTrip(ctx, l, t, known, next)
 	err := w.Breaker.Trip(ctx, ref, t, next)
 	w.tellBreaker(ctx, l, err)
 	if err == nil {
@@ -115,21 +136,34 @@ func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Tr
 	}
 }
 
+// awayProbe bounds the time between two probes of an API that is away: a probe costs
+// little, and everything waits for it.
+const awayProbe = 30 * time.Second
+
+func (w *Worker) nextProbe(t tasks.Trip) time.Duration {
+	most := w.RetryMax
+	if t.Away {
+		most = min(most, max(awayProbe, 5*w.RetryMin))
+	}
+	return backoffDelay(t.Probes, min(5*w.RetryMin, most), most)
+}
+
 // letIn closes the breaker if this turn is the probe, and the action is the one
 // that had been refused, or a create, which needs most.
 func (w *Worker) letIn(ctx context.Context, l *lane, ref tasks.Ref, action string) {
 	ref = asProber(ctx, ref)
 	l.forgive(action)
+	l.well(action)
 	l.mu.Lock()
 	trip := l.seen.Trip
-	proved := l.probing == ref.ID && (trip == nil || trip.Action == action || action == ActionCreate)
+	proved := l.probing == ref.ID && (trip == nil || trip.Action == action || action == ActionCreate || unreachable(*trip))
 	l.mu.Unlock()
 	if !proved {
 		return
 	}
 	l.endProbe(ref)
 	l.hear(func() { l.seen.Trip, l.own = nil, own{} })
-	w.Log.LogAttrs(ctx, slog.LevelInfo, "the API lets the account in again", slog.String("account", l.Account), slog.String("action", action))
+	w.logUntrip(ctx, l, trip, action)
 	w.tellBreaker(ctx, l, w.Breaker.Untrip(ctx, ref))
 }
 
@@ -151,6 +185,13 @@ func (w *Worker) tellBreaker(ctx context.Context, l *lane, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		w.Log.LogAttrs(ctx, slog.LevelWarn, "the account's breaker", slog.String("account", l.Account), slog.Any("error", err))
 	}
+}
+
+// isProbing says whether a turn is the probe here.
+func (l *lane) isProbing(prober tasks.Ref) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.probing == prober.ID
 }
 
 func (l *lane) endProbe(ref tasks.Ref) (was bool) {

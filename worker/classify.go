@@ -3,14 +3,45 @@ package worker
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/tasks"
 )
 
+// Kind is what an answer of the API, or its absence, is about. It says whose concern
+// the answer is; what it proves of a call that creates is [tasks.Outcome].
+type Kind uint8
+
+const (
+	// KindUnknown is a code that no rule names, and an error that no call made.
+	KindUnknown Kind = iota
+	// KindOK is a success.
+	KindOK
+	// KindRequest is a refusal of this request: the same request is refused again.
+	KindRequest
+	// KindFlow is flow control: the account is to slow down.
+	KindFlow
+	// KindBusy is a fault of the API that passes.
+	KindBusy
+	// KindAccount is a refusal of the account, or of this host, for every request.
+	KindAccount
+	// KindCredentials is a refusal of the access key or its token, or no key at all.
+	KindCredentials
+	// KindForeign is an answer that is not the API's: a page of a web server, a proxy,
+	// a firewall.
+	KindForeign
+	// KindSilent means that the request may have been sent and no answer came.
+	KindSilent
+	// KindUnsent means that provably no byte of the request was sent.
+	KindUnsent
+)
+
+// KindOf says what the error of a call is about, whatever the action was.
+func KindOf(err error) Kind { return classify(err).kind }
+
 // verdict is what a call's error means.
 type verdict struct {
+	kind    Kind
 	outcome tasks.Outcome
 	// throttled says that flow control spoke, so the account must slow down. It can
 	// be true of an ambiguous outcome.
@@ -19,176 +50,106 @@ type verdict struct {
 	renew bool
 }
 
-// rule tells what a code means. A pattern that ends in "*" is a prefix, one that
-// begins with "*" a suffix, with both a part.
-type rule struct {
-	pattern string
-	verdict verdict
+// away says that the answer, or its absence, speaks of an API that is not there or not
+// well, and of no job.
+func (v verdict) away(err error) bool {
+	e, ok := asCall(err)
+	switch {
+	case !ok || v.throttled:
+		return false
+	case v.kind == KindUnsent, v.kind == KindSilent, v.kind == KindForeign:
+		return true
+	}
+	return e.Status >= http.StatusInternalServerError
 }
 
-var (
-	ambiguous = verdict{outcome: tasks.OutcomeAmbiguous}
-	rejected  = verdict{outcome: tasks.OutcomeRejected}
-	blocked   = verdict{outcome: tasks.OutcomeBlocked}
-	stale     = verdict{outcome: tasks.OutcomeBlocked, renew: true}
-	throttled = verdict{outcome: tasks.OutcomeThrottled, throttled: true}
-)
-
-// rules are tried from the top; the first that matches counts. The codes are
-// those of the gateway's and the product's error pages, and of the vendor's own
-// Terraform provider; what each proves is our judgement. A code is looked at
-// before the HTTP status, which varies for the same code between product pages.
-var rules = []rule{
-	// Turned away by the gateway, before the product.
-	{"Throttling", throttled},
-	{"Throttling.User", throttled},
-	{"Throttling.Api", throttled},
-	// Others of that family have been seen after the product had accepted
-	// (terraform-provider-alicloud, pull request 10310).
-	{"*Throttling*", verdict{outcome: tasks.OutcomeAmbiguous, throttled: true}},
-	{"TooManyRequests", verdict{outcome: tasks.OutcomeAmbiguous, throttled: true}},
-
-	// The product was busy with something: it may have begun.
-	{"OperationConflict*", ambiguous},
-	{"SystemBusy", ambiguous},
-	{"System.Busy", ambiguous},
-	{"LastTokenProcessing", ambiguous},
-	{"ServiceUnavailable*", ambiguous},
-	{"InternalError*", ambiguous},
-	{"InternalServerError", ambiguous},
-	{"UnknownError", ambiguous},
-	{"*Timeout*", ambiguous},
-	// Every request has a nonce of its own: if this one is used, it came twice, and
-	// the first may have been carried out.
-	{"SignatureNonceUsed", ambiguous},
-
-	// The account or this host, not the job.
-	{"InvalidTimeStamp*", blocked},
-	{"IllegalTimestamp", blocked},
-	{"InvalidSecurityToken*", stale},
-	{"MissingSecurityToken", stale},
-	{"*SecurityToken.Expired*", stale},
-	{"InvalidAccessKeyId*", stale},
-	{"InvalidAccessKeySecret*", stale},
-	{"MissingAccessKeyId", stale},
-	{"Forbidden.AccessKeyDisabled", stale},
-	{"SignatureDoesNotMatch", stale},
-	{"IncompleteSignature", blocked},
-	{"InvalidSignatureMethod", blocked},
-	{"NoPermission*", blocked},
-	{"Forbidden*", blocked},
-	{"Authentication.*", blocked},
-	{"Unauthorized*", blocked},
-	{"*NotSubscri*", blocked},
-	{"*NotActivated*", blocked},
-	{"*NotOpen*", blocked},
-	{"InsufficientBalance*", blocked},
-	{"NotEnoughBalance*", blocked},
-	{"*Overdue*", blocked},
-	{"*Arrear*", blocked},
-	{"InvalidAction*", blocked},
-	{"InvalidApi*", blocked},
-	{"InvalidVersion*", blocked},
-	{"NoSuchVersion*", blocked},
-	{"InvalidProduct*", blocked},
-	{"UnsupportedHTTPMethod", blocked},
-	{"InvalidProtocol*", blocked},
-	{"InvalidRegionId*", blocked},
-
-	// This request, before any write.
-	{"Missing*", rejected},
-	{"Invalid*", rejected},
-	{"UnsupportedParameter*", rejected},
-	{"*NotSupport", rejected},
-	{"*NotSupported", rejected},
-	{"*NotExist", rejected},
-}
-
-// classify says what a CreateInstance error proves. It is total, and whatever it
-// does not recognise is ambiguous: the unknown never calls again.
+// classify says what a call's error proves of a CreateInstance call. It is total, and
+// what it does not recognise is ambiguous: the unknown never calls again by itself, and
+// never ends a job by its HTTP status alone.
+//
+// The order is that of trust: whether an answer came at all, whether it is the API's,
+// its HTTP status and headers, and only then the code and its words (see words.go).
 func classify(err error) verdict {
 	if err == nil {
-		return verdict{outcome: tasks.OutcomeSucceeded}
+		return verdict{kind: KindOK, outcome: tasks.OutcomeSucceeded}
 	}
 	e, ok := asCall(err)
 	switch {
 	case !ok:
-		return ambiguous
+		return verdict{}
 	case errors.Is(e, cams.ErrCredentials) && !e.Sent:
-		return stale
+		return verdict{kind: KindCredentials, outcome: tasks.OutcomeBlocked, renew: true}
 	case !e.Sent:
-		return verdict{outcome: tasks.OutcomeUnsent}
+		return verdict{kind: KindUnsent, outcome: tasks.OutcomeUnsent}
+	case e.Status == 0:
+		return verdict{kind: KindSilent}
 	case e.InstanceID != "", e.Code == "OK", e.Code == "200":
-		return ambiguous // says no and names an instance, or says yes and names none
+		return verdict{} // says no and names an instance, or says yes and names none
+	case e.Code == "":
+		return foreign(e)
 	}
-	v, known := byCode(e)
-	if !known {
-		v = byStatus(e.Status)
+	kind, sure := judge(e.Code, e.Message)
+	switch {
+	case kind == KindCredentials && refusing(e.Status):
+		return verdict{kind: kind, outcome: tasks.OutcomeBlocked, renew: true}
+	case e.RetryAfter > 0 || e.Status == http.StatusTooManyRequests:
+		// The vendor's own command line takes the header for flow control whatever the
+		// code is (aliyun-cli, pull request 1395).
+		return flow(e, !afterAcceptance(e.Code))
+	case kind == KindFlow:
+		return flow(e, sure)
+	case kind == KindUnknown && e.Status >= http.StatusInternalServerError:
+		return verdict{kind: KindBusy}
+	case !refusing(e.Status), begun(e.Status):
+		return verdict{kind: kind}
+	case kind == KindAccount, kind == KindUnknown && e.Status == http.StatusUnauthorized:
+		return verdict{kind: KindAccount, outcome: tasks.OutcomeBlocked}
+	case kind == KindRequest:
+		return verdict{kind: kind, outcome: tasks.OutcomeRejected}
 	}
-	if !believed(e.Status, v.outcome, known) {
-		v.outcome = tasks.OutcomeAmbiguous
+	return verdict{kind: kind}
+}
+
+// foreign judges an answer that is not one of the API: it proves nothing about the job.
+// A refusal by whatever stands in between meets every job, so it is the account's, or
+// this host's way to the API.
+func foreign(e *cams.Error) verdict {
+	switch {
+	case e.Status == http.StatusTooManyRequests, e.RetryAfter > 0 && e.Status >= 400:
+		return flow(e, true)
+	case e.Status >= 400 && e.Status < 500 && !begun(e.Status):
+		return verdict{kind: KindForeign, outcome: tasks.OutcomeBlocked}
+	}
+	return verdict{kind: KindForeign}
+}
+
+// flow is the verdict of flow control. Only an answer of the gateway's kind proves that
+// the call was turned away before it was carried out: sure says that the words do, and
+// the status must be that of a refusal, or the 5xx that the gateway's own codes have
+// been seen with.
+func flow(e *cams.Error, sure bool) verdict {
+	v := verdict{kind: KindFlow, throttled: true}
+	if sure && (refusing(e.Status) && !begun(e.Status) && e.Status != http.StatusOK || gateway(e.Code) && e.Status >= 500) {
+		v.outcome = tasks.OutcomeThrottled
 	}
 	return v
 }
 
-// byCode judges an answer by its code; known is false if no rule names it.
-func byCode(e *cams.Error) (v verdict, known bool) {
-	if e.Code == "" {
-		return verdict{}, false
-	}
-	// Some gateways put an expired token into the message of a general code.
-	if strings.Contains(e.Message, "SecurityToken.Expired") {
-		return stale, true
-	}
-	for _, r := range rules {
-		if match(r.pattern, e.Code) {
-			return r.verdict, true
-		}
-	}
-	return verdict{}, false
+// refusing says whether a status can carry an answer that says no. The gateway says it
+// with 4xx, the product with 200. Whatever else says no, a redirect for instance, may
+// come from behind the write.
+func refusing(status int) bool {
+	return status == http.StatusOK || status >= 400 && status < 500
 }
 
-// believed says whether a status can carry an answer that says no. The gateway
-// says it with 4xx, and flow control has been seen with 503 too; the product says
-// it with 200, and there only in codes that are known. Whatever else says no, a
-// redirect for instance, may come from behind the write.
-func believed(status int, o tasks.Outcome, known bool) bool {
-	switch {
-	case status >= 400 && status < 500:
+// begun says whether an answer of that status may come from a call that has begun, or
+// that goes on.
+func begun(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusConflict, 499:
 		return true
-	case o == tasks.OutcomeThrottled:
-		return status >= 500
 	}
-	return status == http.StatusOK && known
-}
-
-// byStatus judges an answer whose code says nothing.
-func byStatus(status int) verdict {
-	switch {
-	case status == http.StatusTooManyRequests:
-		return throttled
-	case status == http.StatusRequestTimeout, status == http.StatusConflict, status == 499:
-		return ambiguous
-	case status == http.StatusProxyAuthRequired, status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return blocked // a proxy, a firewall: every job would meet it
-	case status >= 400 && status < 500:
-		return rejected
-	}
-	return ambiguous
-}
-
-func match(pattern, code string) bool {
-	prefix, suffix := strings.HasSuffix(pattern, "*"), strings.HasPrefix(pattern, "*")
-	word := strings.Trim(pattern, "*")
-	switch {
-	case prefix && suffix:
-		return strings.Contains(code, word)
-	case prefix:
-		return strings.HasPrefix(code, word)
-	case suffix:
-		return strings.HasSuffix(code, word)
-	}
-	return code == word
+	return status >= http.StatusInternalServerError
 }
 
 // asCall returns the error as one that a call made, if it is.

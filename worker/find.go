@@ -23,7 +23,9 @@ func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record) ([]cams.Inst
 			return nil, w.interrupted(ctx, err)
 		}
 		before := s.Pages()
+		begin := time.Now()
 		done, err := w.page(ctx, l, &s)
+		w.called(r, ActionList, time.Since(begin), err)
 		switch {
 		case err == nil && before == 0:
 			w.letIn(ctx, l, r.Ref(), ActionList)
@@ -66,12 +68,13 @@ func (w *Worker) page(ctx context.Context, l *lane, s *cams.Search) (done bool, 
 func (w *Worker) mayAskAgain(ctx context.Context, l *lane, r tasks.Record, err error, failures int) bool {
 	v := classify(err)
 	switch {
+	case retryAfter(err) > w.CallTimeout: // for longer the job leaves its slot
 	case v.throttled:
 		w.pace(ctx, l, r, ActionList, v, err) // the limiter holds the next page back
 		return true
 	case v.outcome == tasks.OutcomeAmbiguous, v.outcome == tasks.OutcomeUnsent:
 		d := max(retryAfter(err), backoffDelay(failures, w.RetryMin, w.RetryMax))
-		return d <= w.CallTimeout && sleep(ctx, d) == nil // for longer the job leaves its slot
+		return d <= w.CallTimeout && sleep(ctx, d) == nil
 	}
 	return false
 }

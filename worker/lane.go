@@ -29,6 +29,8 @@ type lane struct {
 	// probing is the name of the turn that, here, is the probe; or "".
 	probing string
 	own     own
+	// runs are the rows of failures of each action.
+	runs map[string]*run
 }
 
 func newLane(l Lane, stopping <-chan struct{}) *lane {
@@ -71,6 +73,9 @@ func (l *lane) holds() hold {
 		return hold{shut: true}
 	}
 	until := l.heldUntil()
+	if t := l.seen.Trip; t != nil && t.Witness != "" && l.own.alone.IsZero() {
+		return hold{single: true} // any other job than the witness may probe
+	}
 	return hold{until: until, single: !until.IsZero()}
 }
 

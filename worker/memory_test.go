@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type memory struct {
 	names, instances map[string]string
 	completions      map[tasks.BatchRef]tasks.Completion
 	revisions        int
+	letIn            time.Time
 }
 
 func newMemory() *memory {
@@ -91,6 +93,9 @@ func (m *memory) write(ctx context.Context, r tasks.Record, to tasks.State, due 
 		delete(m.names, name)
 	}
 	now := time.Now()
+	if old.State == tasks.StateCalling && to == tasks.StateCreated && old.Since.After(m.letIn) {
+		m.letIn = old.Since
+	}
 	if to != old.State {
 		old.Since = now
 	}
@@ -111,6 +116,12 @@ func (m *memory) Claim(_ context.Context, r tasks.Record) (string, error) {
 		m.names[name] = r.ID
 	}
 	return m.names[name], nil
+}
+
+func (m *memory) LetIn(context.Context, string) (time.Time, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.letIn, nil
 }
 
 func (m *memory) Claimed(_ context.Context, r tasks.Record, ids []string) (map[string]bool, error) {
@@ -272,6 +283,12 @@ func (f *fuse) tripped(account string) bool {
 	return open
 }
 
+// jobOf is the ID of the job whose turn ref names.
+func jobOf(ref tasks.Ref) string {
+	id, _, _ := strings.Cut(ref.ID, "#")
+	return id
+}
+
 func (f *fuse) Trip(_ context.Context, ref tasks.Ref, t tasks.Trip, next time.Duration) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -282,6 +299,10 @@ func (f *fuse) Trip(_ context.Context, ref tasks.Ref, t tasks.Trip, next time.Du
 		f.trips, f.prober = map[string]tasks.Trip{}, map[string]string{}
 	}
 	t.ProbeAt = time.Now().Add(next)
+	t.Witness = jobOf(ref)
+	if before, open := f.trips[ref.Account]; open && before.Witness != t.Witness {
+		t.Witness = ""
+	}
 	f.trips[ref.Account] = t
 	delete(f.prober, ref.Account)
 	return nil
@@ -296,7 +317,7 @@ func (f *fuse) Probe(_ context.Context, ref tasks.Ref, _ time.Duration) (bool, t
 		return true, 0, nil
 	case prober != "":
 		return false, time.Second, nil
-	case time.Until(t.ProbeAt) > 0:
+	case time.Until(t.ProbeAt) > 0 && (t.Witness == "" || t.Witness == jobOf(ref)):
 		return false, time.Until(t.ProbeAt), nil
 	}
 	f.prober[ref.Account] = ref.ID

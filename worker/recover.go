@@ -81,10 +81,12 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	}
 	r.Message = fmt.Sprintf("no instance in %d looks over %v after a call that ended with %s",
 		r.Looks+1, r.Now.Sub(r.Since).Round(time.Second), orElse(r.Code, "no answer"))
-	r.Code, r.Looks = tasks.CodeAbsent, 0
+	r.Looks = 0
 	if w.Absent == AbsentHold {
+		r.Code = tasks.CodeAbsent
 		return again(w.end(ctx, l, r, tasks.StepUnfound))
 	}
+	r.Code = lastWord(r.Code, tasks.CodeAbsent) // what the API said last outlives the look
 	if r, err = w.Ledger.Step(ctx, r, tasks.StepAbsent, backoffDelay(r.Tries, w.RetryMin, w.RetryMax)); err != nil {
 		return again(err)
 	}
@@ -139,14 +141,25 @@ func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err er
 	if !ok {
 		return err // the wait, not the call
 	}
-	v := classify(err)
-	w.pace(ctx, l, r, ActionList, v, err)
+	uncalled := r.State == tasks.StateQueued && !r.Doubted
+	v, own := w.blame(ctx, l, &r, classify(err))
+	switch {
+	case own && v.outcome == tasks.OutcomeRejected && uncalled:
+		answer(&r, v, err)
+		return again(w.end(context.WithoutCancel(ctx), l, r, tasks.StepSpent))
+	case own: // the lane stays open, and the job waits by itself
+	default:
+		if uncalled {
+			l.doubtUnknown(&r, v, err)
+		}
+		w.pace(ctx, l, r, ActionList, v, err)
+	}
 	r.Delays++
 	due := max(e.RetryAfter, backoffDelay(r.Delays, w.RetryMin, w.RetryMax))
 	switch {
 	case v.throttled:
 		due = w.throttledDelay(r.Delays, err)
-	case v.outcome == tasks.OutcomeBlocked && r.State == tasks.StateQueued:
+	case v.outcome == tasks.OutcomeBlocked && r.State == tasks.StateQueued && !own:
 		due = e.RetryAfter // the breaker holds the job back
 	}
 	if r.State == tasks.StateQueued {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/camsq/camsq/cams"
@@ -75,8 +76,8 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 		return &Later{d, "it waits after " + orElse(r.Code, "an earlier try")}
 	}
 	if code := w.spent(r); code != "" {
-		r.Message = fmt.Sprintf("gave up after %d tries; the last one ended with %s", r.Tries, orElse(r.Code, "no answer"))
-		r.Code = code
+		r.Message = strings.TrimSuffix(fmt.Sprintf("gave up after %d tries; the last one ended with %s: %s", r.Tries, orElse(r.Code, "no answer"), r.Message), ": ")
+		r.Code = lastWord(r.Code, code)
 		return again(w.end(ctx, l, r, tasks.StepSpent))
 	}
 
@@ -131,10 +132,12 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 	// Dies from here to the end of settling: the job is calling. After the deadline
 	// a turn makes it uncertain, and the API is asked what there is.
 	instance, err := w.create(ctx, l, r, start)
+	took := time.Since(start)
+	w.called(r, ActionCreate, took, err)
 	v := classify(err)
 	a := tasks.Attempt{
 		Account: r.Account, JobID: r.ID, Outcome: v.outcome, Try: r.Tries,
-		Waited: waited, Took: time.Since(start), Age: r.Now.Sub(r.EnqueuedAt) + time.Since(start),
+		Waited: waited, Took: took, Age: r.Now.Sub(r.EnqueuedAt) + took,
 	}
 	if e, ok := asCall(err); ok {
 		a.Status, a.Code, a.RequestID = e.Status, e.Code, e.RequestID
@@ -159,7 +162,7 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 // spent returns the code of the budget that the job has used up, or "".
 func (w *Worker) spent(r tasks.Record) string {
 	switch {
-	case r.Tries >= w.MaxTries:
+	case r.Tries >= w.MaxTries, r.Unknown >= maxUnknown:
 		return tasks.CodeTriesSpent
 	case r.Tries > 0 && r.Now.Sub(r.FirstTry) > w.MaxAge:
 		return tasks.CodeAgeSpent
@@ -205,7 +208,11 @@ func (w *Worker) create(ctx context.Context, l *lane, r tasks.Record, start time
 
 // settle writes how the call ended, and says what the queue is to do.
 func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict, instance cams.Instance, callErr error) error {
-	w.pace(ctx, l, r, ActionCreate, v, callErr)
+	l.doubtUnknown(&r, v, callErr)
+	v, own := w.blame(ctx, l, &r, v)
+	if !own {
+		w.pace(ctx, l, r, ActionCreate, v, callErr)
+	}
 	answer(&r, v, callErr)
 	if !v.outcome.CostsTry() {
 		r.Tries--
@@ -227,6 +234,9 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict,
 		due = w.throttledDelay(r.Delays, callErr)
 	case tasks.OutcomeBlocked:
 		due = retryAfter(callErr) // the breaker holds the job back
+		if own {
+			due = max(due, backoffDelay(r.Refusals, 5*w.RetryMin, w.RetryMax))
+		}
 	case tasks.OutcomeUnsent:
 		due = backoffDelay(r.Tries, w.RetryMin, w.RetryMax)
 	case tasks.OutcomeAmbiguous:
@@ -334,27 +344,6 @@ func (w *Worker) tell(ctx context.Context, r tasks.Record) error {
 
 func (w *Worker) ending() ending {
 	return ending{steps: w.Ledger, callbacks: w.Callbacks, finish: w.Hooks.Finish, log: w.Log}
-}
-
-// pace tells the account's limiter and breaker what an answer to one of its
-// actions says of the account.
-func (w *Worker) pace(ctx context.Context, l *lane, r tasks.Record, action string, v verdict, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	if v.renew && l.Renew != nil {
-		l.Renew()
-	}
-	switch {
-	case v.outcome == tasks.OutcomeBlocked:
-		answer(&r, v, err)
-		w.refused(ctx, l, r.Ref(), tasks.Trip{Action: action, Code: r.Code, Message: r.Message})
-	case v.throttled:
-		if err := l.limiter(action).Throttled(ctx, retryAfter(err)); err != nil {
-			w.Log.Warn("slowing an account down", "account", l.Account, "error", err)
-		}
-	case v.outcome == tasks.OutcomeSucceeded, v.outcome == tasks.OutcomeRejected:
-		w.letIn(ctx, l, r.Ref(), action)
-	}
 }
 
 // answer copies what the API said into the record, without what is personal.

@@ -153,6 +153,10 @@ func (f faulty) Claim(ctx context.Context, r tasks.Record) (holder string, err e
 	return holder, err
 }
 
+func (f faulty) LetIn(ctx context.Context, account string) (time.Time, error) {
+	return f.ledger.LetIn(ctx, account)
+}
+
 func (f faulty) Claimed(ctx context.Context, r tasks.Record, ids []string) (claimed map[string]bool, err error) {
 	if !f.meet("claimed", func() { claimed, err = f.ledger.Claimed(ctx, r, ids) }) {
 		return nil, errLost

@@ -65,6 +65,7 @@ func decodeLane(account string, now time.Time, f map[string]string) tasks.Lane {
 	if at := f["tripped"]; at != "" {
 		t := &tasks.Trip{
 			Since: millis(at), Away: f["away"] == "1", Action: f["action"], Code: f["code"], Message: f["message"], ProbeAt: millis(f["probe_at"]),
+			Witness: f["witness"],
 		}
 		t.Probes, _ = strconv.Atoi(f["probes"])
 		if millis(f["prober_until"]).After(now) {
@@ -88,7 +89,8 @@ func (l *Ledger) Trip(ctx context.Context, ref tasks.Ref, t tasks.Trip, next tim
 	return nil
 }
 
-// Probe asks whether the turn of a job may call though the lane has tripped. If
+// Probe asks whether the turn of a job may call though the lane has tripped. A job other
+// than the trip's Witness need not wait for the time of the next probe. If
 // it has not, or the job is, or becomes, the one that probes, ok is true; the job
 // is the prober for d. Else nobody need ask again before wait is over.
 func (l *Ledger) Probe(ctx context.Context, ref tasks.Ref, d time.Duration) (ok bool, wait time.Duration, err error) {

@@ -83,12 +83,25 @@ func TestALaneThatHasTrippedIsProbedByOneJobAtATime(t *testing.T) {
 		noError(t, l.Trip(t.Context(), ref("b"), tasks.Trip{Action: "ListInstance", Code: "Forbidden"}, time.Millisecond)) // was under way
 		got := lane(t, l).Trip
 		want := noPermission
-		want.Probes = 1
+		want.Probes, want.Witness = 1, "a"
 		if diff := cmp.Diff(&want, got, cmpopts.IgnoreFields(tasks.Trip{}, "Since", "ProbeAt")); diff != "" {
 			t.Fatalf("the trip (-want +got):\n%s", diff)
 		}
-		if ok, wait := probe(t, l, "b"); ok || wait < 59*time.Minute {
-			t.Errorf("a probe before its time: %v, and the wait is %v", ok, wait)
+		if ok, wait := probe(t, l, "a"); ok || wait < 59*time.Minute {
+			t.Errorf("a probe of the refused job before its time: %v, and the wait is %v", ok, wait)
+		}
+		// While one job alone was refused, another is asked at once.
+		if ok, _ := probe(t, l, "b#1"); !ok {
+			t.Error("the probe of another job was refused")
+		}
+		noError(t, l.Trip(t.Context(), ref("b#1"), noPermission, time.Hour))
+		if got := lane(t, l).Trip; got.Witness != "" || got.Probes != 2 {
+			t.Errorf("after two jobs were refused: %+v", got)
+		}
+		for _, job := range []string{"a", "b#2", "c"} {
+			if ok, wait := probe(t, l, job); ok || wait < 59*time.Minute {
+				t.Errorf("a probe of %s before its time: %v, and the wait is %v", job, ok, wait)
+			}
 		}
 		noError(t, l.ResumeLane(t.Context(), account)) // a person will not wait
 		if ok, _ := probe(t, l, "b"); !ok {
@@ -107,19 +120,19 @@ func TestALaneThatHasTrippedIsProbedByOneJobAtATime(t *testing.T) {
 		noError(t, l.Trip(t.Context(), ref("c"), noPermission, time.Millisecond))
 		noError(t, l.Untrip(t.Context(), ref("c")))
 		noError(t, l.Unprobe(t.Context(), ref("c"), time.Millisecond))
-		if got := lane(t, l).Trip; got == nil || got.Probes != 1 || got.Prober != "b" {
+		if got := lane(t, l).Trip; got == nil || got.Probes != 2 || got.Prober != "b" {
 			t.Errorf("after the words of one that does not probe: %+v", got)
 		}
 
 		noError(t, l.Trip(t.Context(), ref("b"), tasks.Trip{Action: "CreateInstance", Code: "Forbidden.RAM"}, 0))
-		if got := lane(t, l).Trip; got.Probes != 2 || got.Code != "Forbidden.RAM" || got.Prober != "" {
+		if got := lane(t, l).Trip; got.Probes != 3 || got.Code != "Forbidden.RAM" || got.Prober != "" {
 			t.Errorf("after a probe that was refused: %+v", got)
 		}
 		if ok, _ := probe(t, l, "c"); !ok {
 			t.Error("the next probe was refused")
 		}
 		noError(t, l.Unprobe(t.Context(), ref("c"), 0))
-		if got := lane(t, l).Trip; got.Probes != 2 || got.Prober != "" {
+		if got := lane(t, l).Trip; got.Probes != 3 || got.Prober != "" {
 			t.Errorf("after a probe that proved nothing: %+v", got)
 		}
 		if ok, _ := probe(t, l, "d"); !ok {

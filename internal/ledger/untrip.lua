@@ -7,7 +7,7 @@ if redis.call('HGET', KEYS[1], 'prober') ~= ARGV[1] then
 end
 redis.call('HDEL', KEYS[1], 'prober', 'prober_until')
 if ARGV[2] == '-1' then
-  redis.call('HDEL', KEYS[1], 'tripped', 'away', 'action', 'code', 'message', 'probes', 'probe_at')
+  redis.call('HDEL', KEYS[1], 'tripped', 'away', 'witness', 'action', 'code', 'message', 'probes', 'probe_at')
 else
   local t = redis.call('TIME')
   redis.call('HSET', KEYS[1], 'probe_at', string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[2]))

@@ -113,20 +113,75 @@ func judging() []mutant {
 		{
 			name: "a refusal with 5xx is believed", risk: "a job fails whose instance was made",
 			file: classify,
-			old:  "	case status >= 400 && status < 500:\n		return true\n", new: "	case status >= 400:\n		return true\n",
+			old:  "case !refusing(e.Status), begun(e.Status):", new: "case !refusing(e.Status) && e.Status < 500:",
 			pkg: "worker", test: "TestOnlyARefusalByTheGatewayOrAKnownOneByTheProductLeadsAnywhereButToALook",
 		},
 		{
 			name: "a 5xx is taken for a refusal", risk: "a job fails whose instance was made",
 			file: classify,
-			old:  "	if !believed(e.Status, v.outcome, known) {", new: "	if e.Status >= 500 {\n		v = rejected\n	} else if !believed(e.Status, v.outcome, known) {",
+			old:  "		return verdict{kind: KindBusy}\n", new: "		return verdict{kind: KindRequest, outcome: tasks.OutcomeRejected}\n",
 			pkg: "worker", test: "TestClassify",
 		},
 		{
 			name: "an unknown code with 200 is a refusal", risk: "a job fails whose instance was made",
 			file: classify,
-			old:  "	if !believed(e.Status, v.outcome, known) {", new: "	if e.Status == http.StatusOK && !known {\n		v = rejected\n	} else if !believed(e.Status, v.outcome, known) {",
+			old:  "	case kind == KindRequest:\n", new: "	case kind == KindRequest, kind == KindUnknown && e.Status == http.StatusOK:\n",
 			pkg: "worker", test: "TestClassify",
+		},
+		{
+			name: "an unknown code ends a job", risk: "an import is lost by a code that says that the account is refused",
+			file: classify, old: "	case kind == KindRequest:\n", new: "	case kind == KindRequest, kind == KindUnknown && e.Status == 400:\n",
+			pkg: "worker", test: "TestCodesThatAreUnknownNeverEndAJob",
+		},
+		{
+			name: "a page of a web server is a refusal of the job", risk: "a wrong endpoint fails every job of an import",
+			file: classify, old: "return verdict{kind: KindForeign, outcome: tasks.OutcomeBlocked}", new: "return verdict{kind: KindForeign, outcome: tasks.OutcomeRejected}",
+			pkg: "worker", test: "TestKindsOfWhatIsNoAnswer",
+		},
+		{
+			name: "a conflict is believed", risk: "a job fails whose instance was made",
+			file: classify, old: "	case http.StatusRequestTimeout, http.StatusConflict, 499:\n", new: "	case http.StatusRequestTimeout, 499:\n",
+			pkg: "worker", test: "TestClassify",
+		},
+		{
+			name: "a pause that the server asks for means nothing", risk: "flow control fails jobs",
+			file: classify, old: "	case e.RetryAfter > 0 || e.Status == http.StatusTooManyRequests:\n", new: "	case e.Status == http.StatusTooManyRequests:\n",
+			pkg: "worker", test: "TestClassify",
+		},
+		{
+			name: "prefixes win over words", risk: "an account without balance fails its jobs",
+			file: "worker/words.go", old: `"|invalidparam", "|missingparam"`, new: `"^invalid", "|invalidparam", "|missingparam"`,
+			pkg: "worker", test: "TestCodesThatNoTableNames",
+		},
+		{
+			name: "one job's refusals keep the lane shut", risk: "one row of a file stops the account for all the others",
+			file: "worker/blame.go", old: "	if !letIn.After(before) && (r.Refusals < 2 || l.isTripped()) {\n", new: "	if letIn.After(before) || true {\n",
+			pkg: "worker", test: "TestAJobThatIsRefusedForItselfHoldsUpNoOther",
+		},
+		{
+			name: "a job is blamed for what the account is refused", risk: "an import fails while the account has no balance",
+			file: "worker/blame.go", old: "	if !letIn.After(before) && (r.Refusals < 2 || l.isTripped()) {\n", new: "	if letIn.After(time.Now().Add(time.Hour)) {\n",
+			pkg: "worker", test: "TestNoJobEndsWhileTheAccountIsRefused",
+		},
+		{
+			name: "the witness waits as the others do", risk: "one job that is refused for itself keeps fresh ones waiting for minutes",
+			file: "worker/breaker.go", old: "wait <= 0 || probing || l.otherThanWitness(job):", new: "wait <= 0 || probing:",
+			pkg: "worker", test: "TestAJobThatIsRefusedForItselfHoldsUpNoOther",
+		},
+		{
+			name: "an unknown code has no budget", risk: "a job that the API will never take is called for ever",
+			file: "worker/turn.go", old: "case r.Tries >= w.MaxTries, r.Unknown >= maxUnknown:", new: "case r.Tries >= w.MaxTries:",
+			pkg: "worker", test: "TestAnUnknownCodeHasASmallBudget",
+		},
+		{
+			name: "the same unknown code for all is each job's own", risk: "an import fails by a code that says that the account is refused",
+			file: "worker/health.go", old: "	return len(r.jobs) >= manyJobs\n", new: "	return false\n",
+			pkg: "worker", test: "TestNoJobEndsWhileTheAccountIsRefused",
+		},
+		{
+			name: "an API that is away is asked by every job", risk: "nobody is told of it, and it is asked without end",
+			file: "worker/health.go", old: "	return r.away >= awayAfter ||", new: "	return r.away >= 1000*awayAfter ||",
+			pkg: "worker", test: "TestAnAPIThatIsAwayIsSaidOnce",
 		},
 		{
 			name: "a refusal that names an instance is believed", risk: "a job fails whose instance was made",
@@ -135,8 +190,8 @@ func judging() []mutant {
 		},
 		{
 			name: "every code of flow control is believed", risk: "a call that the product had accepted is made again",
-			file: classify,
-			old:  `{"*Throttling*", verdict{outcome: tasks.OutcomeAmbiguous, throttled: true}},`, new: `{"*Throttling*", throttled},`,
+			file: "worker/words.go",
+			old:  `{KindFlow, true, "terraform"`, new: `{KindFlow, false, "terraform"`,
 			pkg: "worker", test: "TestClassify",
 		},
 		{
@@ -499,12 +554,12 @@ func lanes() []mutant {
 		},
 		{
 			name: "a lane that tripped calls on", risk: "an account that the API refuses is asked by all its jobs, which may lock it",
-			file: "worker/breaker.go", old: "	case looking && trip.Action != ActionList:\n", new: "	case trip.Probes > 0:\n",
+			file: "worker/breaker.go", old: "	case looking && trip.Action != ActionList && !unreachable(*trip):\n", new: "	case trip.Probes > 0:\n",
 			pkg: "worker", test: "TestABlockedAccountIsProbedLessAndLessOften",
 		},
 		{
 			name: "a worker's own fault is the account's", risk: "one host with a wrong clock stops the account for all the others",
-			file: "worker/breaker.go", old: "	case known == nil && time.Since(mine.alone) < aloneFor*w.RetryMax:\n", new: "	case false:\n",
+			file: "worker/breaker.go", old: "	alone := first && time.Since(mine.alone) < aloneFor*w.RetryMax\n", new: "	alone := false\n",
 			pkg: "worker", test: "TestAWorkerWithAFaultOfItsOwnHoldsNoOther",
 		},
 		{
@@ -519,7 +574,7 @@ func lanes() []mutant {
 		},
 		{
 			name: "refused alone once, refused alone for good", risk: "an account that is refused for all never trips, and nobody is told",
-			file: "worker/breaker.go", old: "case known == nil && time.Since(mine.alone) < aloneFor*w.RetryMax:", new: "case known == nil && !mine.alone.IsZero():",
+			file: "worker/breaker.go", old: "alone := first && time.Since(mine.alone) < aloneFor*w.RetryMax", new: "alone := first && !mine.alone.IsZero()",
 			pkg: "worker", test: "TestTheLastWorkerTripsTheLaneAgain",
 		},
 		{

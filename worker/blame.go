@@ -1,0 +1,74 @@
+package worker
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/camsq/camsq/tasks"
+)
+
+const (
+	// maxRefusals is how often a job may be refused with a code of the account's, with
+	// others let in, before the fault is the job's own.
+	maxRefusals = 3
+	// maxUnknown is how often a job may be answered with codes that nothing is known of.
+	maxUnknown = 3
+)
+
+// blame says whose fault an answer is that refuses the account, and counts in the record
+// what is the job's own: a job that is refused again although a call that began after its
+// last refusal was let in. It turns the verdict of a job that was refused so too often
+// into a refusal of the request, which ends the job with the API's code.
+//
+// own says that the answer speaks of the job, and so the lane stays open. Where the lane
+// is tripped anyhow by other jobs, the job learns nothing of itself.
+func (w *Worker) blame(ctx context.Context, l *lane, r *tasks.Record, v verdict) (_ verdict, own bool) {
+	if v.outcome != tasks.OutcomeBlocked {
+		return v, false
+	}
+	before := r.RefusedAt
+	r.RefusedAt = time.Now().Add(l.skewed())
+	if r.Refusals == 0 {
+		r.Refusals = 1
+		return v, false
+	}
+	letIn, err := w.Ledger.LetIn(ctx, r.Account)
+	if err != nil {
+		return v, false // then it counts as the account's, which ends no job
+	}
+	if !letIn.After(before) && (r.Refusals < 2 || l.isTripped()) {
+		return v, false
+	}
+	r.Refusals++
+	if r.Refusals >= maxRefusals {
+		v.kind, v.outcome = KindRequest, tasks.OutcomeRejected
+	}
+	return v, true
+}
+
+// isTripped says whether the lane's breaker is open, as far as this process knows.
+func (l *lane) isTripped() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen.Trip != nil
+}
+
+// doubtUnknown counts an answer against the job's small budget whose code nothing is
+// known of, or that refuses a look, unless the lane is tripped: then many jobs are refused, and the fault is the
+// account's.
+func (l *lane) doubtUnknown(r *tasks.Record, v verdict, err error) {
+	refusedLook := v.kind == KindRequest && r.State == tasks.StateQueued
+	if (v.kind == KindUnknown || refusedLook) && answered(err) && !l.isTripped() {
+		r.Unknown++
+	}
+}
+
+// lastWord is the code that a job ends with when its budget is spent: the API's last one
+// if it has said anything, else the budget's.
+func lastWord(code, spent string) string {
+	if code == "" || strings.HasPrefix(code, "camsq.") {
+		return spent
+	}
+	return code
+}

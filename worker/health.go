@@ -1,0 +1,183 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/camsq/camsq/tasks"
+)
+
+const (
+	// awayAfter is how many answers in a row must say that the API is away before the
+	// lane trips; awayLeast is enough of them where they took awayTime together, since an
+	// endpoint that never answers gives few in a minute.
+	awayAfter, awayLeast = 5, 3
+	awayTime             = 20 * time.Second
+	// manyJobs is how many different jobs in a row the same unknown code must refuse
+	// before it counts as one of the account's.
+	manyJobs = 3
+)
+
+// run is a row of answers to one action that all speak of the same fault, with none let
+// in between.
+type run struct {
+	away  int
+	since time.Time // the first that says that the API is away
+	code  string
+	jobs  map[string]bool // that this code has refused
+}
+
+// falter counts an answer that says that the API is away, and tells whether there are
+// enough of them in a row.
+func (l *lane) falter(action string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.runOf(action)
+	if r.away++; r.away == 1 {
+		r.since = time.Now()
+	}
+	return r.away >= awayAfter || r.away >= awayLeast && time.Since(r.since) >= awayTime
+}
+
+// suspect counts a job that a code has refused which nothing is known of, and tells
+// whether it has refused many in a row.
+func (l *lane) suspect(action, code, job string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.runOf(action)
+	if r.code != code {
+		r.code, r.jobs = code, map[string]bool{}
+	}
+	r.away = 0
+	r.jobs[job] = true
+	return len(r.jobs) >= manyJobs
+}
+
+// well ends the row: the API took the action.
+func (l *lane) well(action string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.runs, action)
+}
+
+// present notes that the API is there, whatever it said.
+func (l *lane) present(action string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.runOf(action).away = 0
+}
+
+// runOf is the row of an action. The caller has the lock.
+func (l *lane) runOf(action string) *run {
+	if l.runs == nil {
+		l.runs = map[string]*run{}
+	}
+	if l.runs[action] == nil {
+		l.runs[action] = new(run)
+	}
+	return l.runs[action]
+}
+
+// pace tells the account's limiter and breaker what an answer to one of its actions
+// says of the account.
+func (w *Worker) pace(ctx context.Context, l *lane, r tasks.Record, action string, v verdict, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if v.renew && l.Renew != nil {
+		l.Renew()
+	}
+	if v.throttled {
+		l.present(action)
+		w.back(ctx, l, r.Ref())
+		if err := l.limiter(action).Throttled(ctx, retryAfter(err)); err != nil {
+			w.Log.Warn("slowing an account down", "account", l.Account, "error", err)
+		}
+		return
+	}
+	answer(&r, v, err)
+	trip := tasks.Trip{Away: v.away(err), Action: action, Code: r.Code, Message: r.Message}
+	switch {
+	case v.outcome == tasks.OutcomeSucceeded, v.kind == KindRequest && action == ActionCreate && v.outcome == tasks.OutcomeRejected:
+		w.letIn(ctx, l, r.Ref(), action)
+	case v.outcome == tasks.OutcomeBlocked:
+		w.refused(ctx, l, r.Ref(), trip)
+	case trip.Away:
+		if l.falter(action) || l.isProbing(asProber(ctx, r.Ref())) {
+			w.refused(ctx, l, r.Ref(), trip)
+		}
+	case v.kind == KindUnknown && answered(err), v.kind == KindRequest:
+		if l.suspect(action, r.Code, r.ID) || l.isProbing(asProber(ctx, r.Ref())) {
+			w.refused(ctx, l, r.Ref(), trip)
+		}
+	default:
+		l.present(action)
+		w.back(ctx, l, r.Ref())
+	}
+}
+
+// back closes the breaker if it is open since the API was away, and this turn, the
+// probe, has had an answer of the API.
+func (w *Worker) back(ctx context.Context, l *lane, ref tasks.Ref) {
+	l.mu.Lock()
+	trip := l.seen.Trip
+	l.mu.Unlock()
+	if trip != nil && unreachable(*trip) {
+		w.letIn(ctx, l, ref, trip.Action)
+	}
+}
+
+// unreachable says whether nothing of the API answers: then no action can succeed, and
+// an answer to any shows that it is back.
+func unreachable(t tasks.Trip) bool {
+	return t.Away && (t.Code == tasks.CodeUnsent || t.Code == tasks.CodeNoAnswer)
+}
+
+// answered says whether the error is an answer of the API with a code that says no.
+func answered(err error) bool {
+	e, ok := asCall(err)
+	return ok && e.Status != 0 && e.Code != "" && e.Code != "OK" && e.Code != "200" && e.InstanceID == ""
+}
+
+// called counts a request to the API.
+func (w *Worker) called(r tasks.Record, action string, took time.Duration, err error) {
+	if w.Hooks.Call == nil {
+		return
+	}
+	v := classify(err)
+	answer(&r, v, err)
+	c := tasks.APICall{Account: r.Account, Action: action, Outcome: v.outcome, Code: r.Code, Took: took}
+	if e, ok := asCall(err); ok {
+		c.Status = e.Status
+	} else if err == nil {
+		c.Status = 200
+	}
+	w.Hooks.Call(c)
+}
+
+// logTrip says that a lane has tripped. The probes that fail after that say nothing new,
+// unless they fail otherwise.
+func (w *Worker) logTrip(ctx context.Context, l *lane, t tasks.Trip, before *tasks.Trip, next time.Duration) {
+	level := slog.LevelWarn
+	if before != nil && before.Code == t.Code && before.Away == t.Away {
+		level = slog.LevelDebug
+	}
+	what, reason := "the API refuses the account; its jobs wait", ""
+	if t.Away {
+		what, reason = "the API is away; the account's jobs wait", t.Message
+	}
+	w.Log.LogAttrs(ctx, level, what, slog.String("account", l.Account), slog.String("action", t.Action),
+		slog.String("code", t.Code), slog.String("error", reason), slog.Int("failures", t.Probes), slog.Duration("next_probe", next))
+}
+
+// logUntrip says that a lane is whole again.
+func (w *Worker) logUntrip(ctx context.Context, l *lane, t *tasks.Trip, action string) {
+	what, after := "the API lets the account in again", time.Duration(0)
+	if t != nil {
+		after = time.Since(l.here(t.Since)).Round(time.Millisecond)
+		if t.Away {
+			what = "the API is back"
+		}
+	}
+	w.Log.LogAttrs(ctx, slog.LevelInfo, what, slog.String("account", l.Account), slog.String("action", action), slog.Duration("after", after))
+}
