@@ -206,69 +206,6 @@ func (k *checkup) sourceName(a account, source cams.CredentialSource) string {
 	return strings.TrimPrefix(fmt.Sprint(source), "credentials from ")
 }
 
-func (a account) host() string {
-	return orElse(a.Endpoint, "cams."+a.Region+".aliyuncs.com")
-}
-
-// apiHost is where the account's API is, without what an endpoint must not hold.
-func (a account) apiHost() string {
-	host := a.host()
-	if _, rest, found := strings.Cut(host, "://"); found {
-		host = rest
-	}
-	return plain(strings.Trim(host[strings.LastIndexByte(host, '@')+1:], "/"))
-}
-
-// skewBound is well within the 15 minutes by which the API says that a clock may be wrong.
-const skewBound = 2 * time.Minute
-
-// explain makes a result of a list that failed.
-func (k *checkup) explain(a account, err error) {
-	e, ok := errors.AsType[*cams.Error](err)
-	if !ok {
-		k.fail(exitUnreachable, "api", a.Name, err.Error(), "")
-		return
-	}
-	skew := time.Duration(0)
-	if !e.ServerTime.IsZero() {
-		skew = time.Since(e.ServerTime).Round(time.Second)
-	}
-	if skew.Abs() > skewBound {
-		k.fail(exitUsage, "clock", a.Name, fmt.Sprintf("this machine's clock is %v from the API's", skew.Abs()), "synchronise it; the API refuses what is 15 minutes off")
-	}
-	is := func(prefixes ...string) bool {
-		for _, prefix := range prefixes {
-			if strings.HasPrefix(e.Code, prefix) {
-				return true
-			}
-		}
-		return false
-	}
-	said := e.Code + " " + e.Message
-	switch {
-	case errors.Is(err, cams.ErrCredentials):
-		k.fail(exitUsage, "credentials", a.Name, e.Err.Error(), "")
-	case e.Status == 0:
-		k.fail(exitUnreachable, "api", a.Name, fmt.Sprintf("%s does not answer: %v", a.host(), e.Err), "look at the network, the proxy and CAMSQ_ENDPOINT")
-	case is("InvalidTimeStamp", "IllegalTimestamp"):
-		if skew.Abs() <= skewBound {
-			k.fail(exitUsage, "clock", a.Name, "the API refuses this machine's time: "+said, "synchronise the clock")
-		}
-	case is("NoPermission", "Forbidden.RAM"):
-		k.fail(exitUsage, "api", a.Name, "the key may not list instances: "+said, "allow it cams:ListInstance and cams:CreateInstance in RAM")
-	case is("InvalidAccessKey", "SignatureDoesNotMatch", "InvalidSecurityToken", "MissingSecurityToken", "Forbidden.AccessKeyDisabled"):
-		k.fail(exitUsage, "api", a.Name, "the API refuses the key: "+e.Code, "correct the access key ID, its secret and its token")
-	case is("Throttling"):
-		k.warn("api", a.Name, a.host()+" answers, but turns the list away: "+said, "the account is at its quota; check again later")
-	case e.Status >= 500:
-		k.fail(exitUnreachable, "api", a.Name, fmt.Sprintf("%s answers HTTP %d: %s", a.host(), e.Status, said), "check again later")
-	case e.Code == "":
-		k.fail(exitUsage, "api", a.Name, fmt.Sprintf("%s answers HTTP %d, and not as CAMS does: %v", a.host(), e.Status, e.Err), "correct CAMSQ_ENDPOINT, or look at the proxy")
-	default:
-		k.fail(exitUsage, "api", a.Name, fmt.Sprintf("the list is refused: HTTP %d %s", e.Status, said), "see the vendor's page of error codes")
-	}
-}
-
 // checkReceiver looks at the account's webhook settings.
 func (k *checkup) checkReceiver(ctx context.Context, c config, a account) {
 	if a.CallbackURL == "" {

@@ -175,7 +175,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		},
 		"an endpoint that is away": {
 			env: map[string]string{"CAMSQ_ENDPOINT": "http://" + closed}, code: exitUnreachable,
-			want: []string{`FAIL  api of default .* does not answer: .* → look at the network, the proxy and CAMSQ_ENDPOINT`},
+			want: []string{`FAIL  api of default .* cannot be reached: .*connection refused → look at the network, the proxy and CAMSQ_ENDPOINT`},
 		},
 		"another region": {
 			env:  map[string]string{"CAMSQ_REGION": "eu-central-1"},
@@ -204,7 +204,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		},
 		"another refusal": {
 			fault: &camstest.Fault{Reply: camstest.ReplyError, Status: 400, Code: "InsufficientBalance", Message: "Pay."}, code: exitUsage,
-			want: []string{`FAIL  api of default .*InsufficientBalance Pay\..*`},
+			want: []string{`FAIL  api of default +the account cannot pay: InsufficientBalance Pay\. → pay, .*`},
 		},
 		"a private receiver": {
 			env: map[string]string{"CAMSQ_CALLBACK_URL": "https://10.0.0.1/x", "CAMSQ_CALLBACK_SECRET": secret}, code: exitUsage,
