@@ -11,6 +11,12 @@ local function split(record)
   return string.match(record, '^([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$')
 end
 
+-- readable says whether a record of a version is for the process that runs this:
+-- newest and oldest stand in front of this file.
+local function readable(v)
+  return v == newest or v == oldest -- a version reads the one before
+end
+
 local function join(head, priority, progress, sealed)
   return table.concat({head, priority, progress, sealed}, '\n')
 end
