@@ -61,7 +61,7 @@ type Client struct {
 	patience time.Duration
 
 	mu        sync.Mutex
-	checked bool
+	checked   bool
 	published map[string]bool
 }
 

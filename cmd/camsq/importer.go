@@ -82,7 +82,7 @@ type imported struct {
 	// unreadable counts the rows whose job is there and cannot be read. They are not
 	// bad: none is to be corrected, so none goes into the file of bad rows.
 	unreadable int64
-	known                               tally
+	known      tally
 	// lanes counts the queued jobs by account; accounts are those of all accepted jobs.
 	lanes    map[string]int64
 	accounts map[string]bool
@@ -240,7 +240,7 @@ func (in *importer) note(got *imported, line int, r enqueue.Result) (refused str
 		return fmt.Sprintf("line %d: %s", line, why)
 	case enqueue.StatusUnreadable:
 		got.unreadable++
-		in.list(&got.listed, "bad rows", "%s: %v", at, errors.Unwrap(r.Err))
+		in.list(&got.listed, "bad rows", "%s: job %s is there already, and cannot be compared: %v", at, ref, errors.Unwrap(r.Err))
 		return ""
 	case enqueue.StatusKnown:
 		if first, _, twin := in.seen.find(ref); twin {

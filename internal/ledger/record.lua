@@ -1,8 +1,8 @@
 -- stored returns a record, false if there is none, and '?', which is none, for a value of
--- another kind: what nobody can read harms no other job of the same script.
+-- another kind or of no byte: what nobody can read harms no other job of the same script.
 local function stored(key)
   local record = redis.pcall('GET', key)
-  return type(record) == 'table' and '?' or record
+  return (type(record) == 'table' or record == '') and '?' or record
 end
 
 -- split takes a record apart: head, priority, progress and sealed request. It returns
