@@ -61,8 +61,9 @@ mutants: ## Take each guard of the promise out of the code: a test must fail wit
 	go run ./internal/mutants
 
 .PHONY: golden
-golden: ## Write the generated pages and golden files anew
+golden: ## Write the generated pages and golden files anew; of the golden records those of the newest format only
 	UPDATE=1 go test ./tasks ./metrics
+	UPDATE=1 go test -run Golden ./internal/ledger
 
 .PHONY: demo
 demo: ## Run the demo on the example file

@@ -171,7 +171,9 @@ func (c *Client) settle(ctx context.Context, p *parcel, answer []string) error {
 		}
 		priority, head, _ := strings.Cut(answer[i+1][1:], " ")
 		known[n-1] = standing{ledger.HeadState(head), tasks.Priority(priority)}
-		if answer[i+1][0] != '=' {
+		// A head that cannot be read is another version's: its request may mean another
+		// thing though its bytes are the same.
+		if answer[i+1][0] != '=' || known[n-1].state == "" {
 			p.jobs[n-1].State = known[n-1].state
 			others = append(others, p.jobs[n-1])
 		}

@@ -61,7 +61,7 @@ type Client struct {
 	patience time.Duration
 
 	mu        sync.Mutex
-	keysKnown bool
+	checked   bool
 	published map[string]bool
 }
 
@@ -110,12 +110,12 @@ func (c *Client) Create(ctx context.Context, job tasks.Job) (Result, error) {
 	return one.results[0], one.results[0].Err
 }
 
-// prepare checks once that this process shares a data key with the others, and
-// makes each queue known to asynq once. It holds no lock while it waits for Redis,
+// prepare checks once that the records in Redis are of a format for this process and
+// that it shares a data key with the others, and makes each queue known to asynq once. It holds no lock while it waits for Redis,
 // so that each caller's context counts.
 func (c *Client) prepare(ctx context.Context, queues ...string) error {
 	c.mu.Lock()
-	keysKnown := c.keysKnown
+	checked := c.checked
 	var unknown []any
 	for _, queue := range queues {
 		if !c.published[queue] {
@@ -123,7 +123,10 @@ func (c *Client) prepare(ctx context.Context, queues ...string) error {
 		}
 	}
 	c.mu.Unlock()
-	if !keysKnown {
+	if !checked {
+		if err := c.ledger.UseFormat(ctx, ledger.Producing); err != nil {
+			return fmt.Errorf("enqueue: %w", err)
+		}
 		if err := c.ledger.UseKeys(ctx); err != nil {
 			return fmt.Errorf("enqueue: %w", err)
 		}
@@ -135,7 +138,7 @@ func (c *Client) prepare(ctx context.Context, queues ...string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.keysKnown = true
+	c.checked = true
 	for _, queue := range queues {
 		c.published[queue] = true
 	}

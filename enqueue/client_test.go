@@ -186,7 +186,7 @@ func TestEveryJobGetsItsResultInOrder(t *testing.T) {
 			var conflict *enqueue.ConflictError
 			switch {
 			case r.Status == enqueue.StatusConflict:
-				if !errors.As(r.Err, &conflict) || conflict.Ref != old.Ref() || conflict.State != tasks.StateQueued || conflict.Err != nil {
+				if !errors.As(r.Err, &conflict) || conflict.Ref != old.Ref() || conflict.State != tasks.StateQueued {
 					t.Errorf("conflict: %#v", r.Err)
 				}
 			case r.Status == enqueue.StatusInvalid:
@@ -347,10 +347,51 @@ func TestANewDataKeyDoesNotMakeTheSameRequestAnother(t *testing.T) {
 		mustWait(t, c, queue, "a")
 
 		// With the old key thrown away, nobody can tell; that is said, not guessed.
-		got := create(t, newClient(t, c, next), j, enqueue.StatusConflict)
-		var conflict *enqueue.ConflictError
-		if !errors.As(got.Err, &conflict) || !errors.Is(got.Err, tasks.ErrUnreadable) {
-			t.Errorf("got %v, want a ConflictError that wraps ErrUnreadable", got.Err)
+		got := create(t, newClient(t, c, next), j, enqueue.StatusUnreadable)
+		var unreadable *enqueue.UnreadableError
+		if !errors.As(got.Err, &unreadable) || !errors.Is(got.Err, tasks.ErrUnreadable) {
+			t.Errorf("got %v, want an UnreadableError that wraps ErrUnreadable", got.Err)
+		}
+	})
+}
+
+// Whatever stands there that cannot be read, it is not called another request, and
+// what is said of it leads to no other ID, with which there would be a second call.
+func TestWhatCannotBeReadIsNoOtherRequest(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
+		client := newClient(t, c, dataKey)
+		j := newJob("a")
+		create(t, client, j, enqueue.StatusQueued)
+		key := ledger.JobKey(j.Ref())
+		whole := c.Get(t.Context(), key).Val()
+		other := j
+		other.Request.InstanceName = "another name"
+		for name, text := range map[string]string{
+			"an older version": "1" + whole[1:], "a newer version": "3" + whole[1:], "no head": "x", "nothing": "",
+			"a request that is cut": whole[:len(whole)-1], "a later progress": strings.Replace(whole, "\n\n\n", "\n\n{\"later\":1}\n", 1),
+		} {
+			for _, sent := range []tasks.Job{j, other} {
+				if name == "a later progress" && sent.Request == j.Request {
+					continue // the request is the same, byte by byte
+				}
+				c.Set(t.Context(), key, text, 0)
+				looked, err := client.Look(t.Context(), []tasks.Job{sent})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, got := range []enqueue.Result{looked[0], create(t, client, sent, enqueue.StatusUnreadable)} {
+					var unreadable *enqueue.UnreadableError
+					if got.Status != enqueue.StatusUnreadable || !errors.As(got.Err, &unreadable) || !errors.Is(got.Err, tasks.ErrUnreadable) {
+						t.Fatalf("%s: %s, %v", name, got.Status, got.Err)
+					}
+					if says := got.Err.Error(); strings.Contains(says, "of its own") || !strings.Contains(says, "with the same ID") {
+						t.Errorf("%s: it says %q", name, says)
+					}
+				}
+				if got := c.Get(t.Context(), key).Val(); got != text {
+					t.Errorf("%s: the record has become %q", name, got)
+				}
+			}
 		}
 	})
 }

@@ -135,7 +135,7 @@ func ExampleClient_CreateAll() {
 	// south queued
 	// tasks: job is not valid: InstanceName: is required
 	// north known
-	// {Queued:2 Known:1 Conflict:0 Invalid:1 Ended:0}
+	// {Queued:2 Known:1 Conflict:0 Unreadable:0 Invalid:1 Ended:0}
 }
 
 func ExampleReadRows() {

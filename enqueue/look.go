@@ -52,9 +52,12 @@ func (c *Client) records(ctx context.Context, account string, rs []*Result) ([]l
 
 // compare settles a job under whose name there is a record.
 func (r *Result) compare(there ledger.Found) {
-	if there.Err == nil && ledger.SameRequest(there.Record, r.Job) {
+	switch {
+	case there.Err != nil:
+		r.Status, r.Err = StatusUnreadable, &UnreadableError{Ref: r.Job.Ref(), Err: there.Err}
+	case ledger.SameRequest(there.Record, r.Job):
 		r.Status, r.Job.Priority = StatusKnown, there.Record.Priority
-		return
+	default:
+		r.Status, r.Err = StatusConflict, &ConflictError{Ref: r.Job.Ref(), State: r.State}
 	}
-	r.Status, r.Err = StatusConflict, &ConflictError{Ref: r.Job.Ref(), State: r.State, Err: there.Err}
 }

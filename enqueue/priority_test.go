@@ -345,7 +345,7 @@ func TestANormalJobTakesNoMoreOfRedisForTheOtherPriority(t *testing.T) {
 	before := c.Keys(t.Context(), "*").Val()
 	slices.Sort(before)
 	want := []string{
-		"asynq:queues", "asynq:{provision:acme}:pending", "asynq:{provision:acme}:t:a", "camsq:data-keys",
+		"asynq:queues", "asynq:{provision:acme}:pending", "asynq:{provision:acme}:t:a", "camsq:data-keys", "camsq:format",
 		"camsq:{provision:acme}:count", "camsq:{provision:acme}:job:a", "camsq:{provision:acme}:state:queued",
 	}
 	if diff := cmp.Diff(want, before); diff != "" {

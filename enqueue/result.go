@@ -16,6 +16,10 @@ const (
 	StatusKnown Status = "known"
 	// StatusConflict means that its ID stands for another request; it was refused.
 	StatusConflict Status = "conflict"
+	// StatusUnreadable means that there is a job of its ID whose record this process
+	// cannot read: whether it is the same nobody can tell, and nothing was done. Send
+	// the job again, as it is, with what can read it; another ID would make a second job.
+	StatusUnreadable Status = "unreadable"
 	// StatusInvalid means that the job breaks a rule; it was refused.
 	StatusInvalid Status = "invalid"
 )
@@ -28,8 +32,8 @@ type Result struct {
 	Status Status
 	// State is where the job stood when it was sent: queued for a new one.
 	State tasks.State
-	// Err is nil for queued and known jobs; a [*ConflictError], a
-	// [*tasks.InvalidError], or the error that came with the job in the sequence.
+	// Err is nil for queued and known jobs; a [*ConflictError], an
+	// [*UnreadableError], a [*tasks.InvalidError], or the error that came with the job in the sequence.
 	Err error
 }
 
@@ -37,23 +41,29 @@ type Result struct {
 type ConflictError struct {
 	Ref   tasks.Ref
 	State tasks.State
-	// Err is why the two requests could not be compared, or nil if they differ.
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("enqueue: job %s is there already (%s) with another request; give this one an ID of its own, or send the same request", e.Ref, e.State)
+}
+
+// UnreadableError means that the job of this ID which is there already cannot be read.
+type UnreadableError struct {
+	Ref tasks.Ref
+	// Err wraps [tasks.ErrUnreadable] and says why.
 	Err error
 }
 
 // Unwrap returns Err.
-func (e *ConflictError) Unwrap() error { return e.Err }
+func (e *UnreadableError) Unwrap() error { return e.Err }
 
-func (e *ConflictError) Error() string {
-	if e.Err != nil {
-		return fmt.Sprintf("enqueue: job %s is there already, and nobody can tell whether with this request: %v", e.Ref, e.Err)
-	}
-	return fmt.Sprintf("enqueue: job %s is there already (%s) with another request; give this one an ID of its own, or send the same request", e.Ref, e.State)
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("enqueue: job %s is there already and cannot be compared; send it again, with the same ID, once it can be read: %v", e.Ref, e.Err)
 }
 
 // Summary counts what became of many jobs.
 type Summary struct {
-	Queued, Known, Conflict, Invalid int
+	Queued, Known, Conflict, Unreadable, Invalid int
 	// Ended is how many of the known ones have ended.
 	Ended int
 }
@@ -69,6 +79,8 @@ func (s *Summary) add(r Result) {
 		}
 	case StatusConflict:
 		s.Conflict++
+	case StatusUnreadable:
+		s.Unreadable++
 	case StatusInvalid:
 		s.Invalid++
 	}

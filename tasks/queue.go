@@ -59,7 +59,7 @@ var (
 	ErrConflict = errors.New("the job's record has changed meanwhile")
 	// ErrClaimed means that another job already has the instance.
 	ErrClaimed = errors.New("another job has this instance")
-	// ErrUnreadable means that the record is damaged, from a newer version, or
-	// sealed with a data key that this process was not given. The job waits.
+	// ErrUnreadable means that the record is damaged, from a version that this process
+	// does not read, or sealed with a data key that this process was not given. The job waits.
 	ErrUnreadable = errors.New("the job's record cannot be read")
 )

@@ -72,6 +72,9 @@ func (w *Worker) doubt(ctx context.Context, r tasks.Record) error {
 // call takes a queued job through its call. Beside each step stands what the
 // next turn finds if the process dies there.
 func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admission) error {
+	if r.Request.ChannelType == "" || r.Request.InstanceName == "" {
+		return fmt.Errorf("worker: job %s: %w: it asks for no channel type or no instance name", r.Ref(), tasks.ErrUnreadable)
+	}
 	if d := r.Wait(); d > 0 {
 		return &Later{d, "it waits after " + orElse(r.Code, "an earlier try")}
 	}

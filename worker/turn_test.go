@@ -712,6 +712,26 @@ func TestWithoutACertainMarkThereIsNoCall(t *testing.T) {
 	}
 }
 
+// TestARequestWithoutANameIsNeverCalled: whatever let such a record through, the API
+// would answer for an instance that nobody has asked for.
+func TestARequestWithoutANameIsNeverCalled(t *testing.T) {
+	for name, request := range map[string]tasks.Request{
+		"empty": {}, "no name": {ChannelType: "VIBER"}, "no channel type": {InstanceName: "shop"},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			d := newDesk(t)
+			r := queued()
+			r.Request = request
+			d.ledger.put(r)
+			r, err := d.turn(t)
+			if !errors.Is(err, tasks.ErrUnreadable) {
+				t.Errorf("Turn returned %v, want ErrUnreadable", err)
+			}
+			want(t, "state, tries, creates", []any{r.State, r.Tries, d.cloud.creates}, []any{tasks.StateQueued, 0, 0})
+		})
+	}
+}
+
 func TestAMarkThatAnotherTurnSetFirstLeadsToNoCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, func(d *desk, c *worker.Config) {

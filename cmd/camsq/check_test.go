@@ -276,6 +276,7 @@ func TestCheckFindsADataKeyThatOthersDoNotHave(t *testing.T) {
 			t.Fatalf("nothing is sealed yet, and the exit code is %d:\n%s", code, text)
 		}
 	}
+	mini.HSet("camsq:format", "lowest", "2", "highest", "2")
 	mini.SAdd("camsq:data-keys", "0123abcd")
 	code, text, _ := runCheck(t, env)
 	if code != exitUsage {

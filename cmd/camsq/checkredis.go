@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -48,6 +49,7 @@ func (k *checkup) checkRedis(ctx context.Context, n *node) {
 		k.warn("redis wake", "", "this user may not PUBLISH on "+tasks.WakeChannel+", so the job of an idle account starts up to a second later",
 			"give it PUBLISH, SUBSCRIBE and the channel (&"+tasks.WakeChannel+")")
 	}
+	k.checkFormat(ctx, n)
 	k.checkDataKey(ctx, n)
 }
 
@@ -225,6 +227,13 @@ func older(version, than string) bool {
 		return part(version, 0) < part(than, 0)
 	}
 	return part(version, 1) < part(than, 1)
+}
+
+// checkFormat makes sure that the records are for this process.
+func (k *checkup) checkFormat(ctx context.Context, n *node) {
+	if e, ok := errors.AsType[*exitError](n.checkFormat(ctx)); ok {
+		k.fail(e.code, "records", "", e.Error(), "")
+	}
 }
 
 // checkDataKey makes sure that this process can read what others have sealed.

@@ -317,7 +317,7 @@ func (d *demo) enqueue(ctx context.Context) error {
 			notes = append(notes, fmt.Sprintf("%s:%d: the same job as line %d; it is queued once", d.file, row.line, firstLine[r.Job.Ref()]))
 		case enqueue.StatusConflict:
 			notes = append(notes, fmt.Sprintf("%s:%d: the job of line %d, but with another request; it is refused", d.file, row.line, firstLine[r.Job.Ref()]))
-		case enqueue.StatusInvalid:
+		case enqueue.StatusInvalid, enqueue.StatusUnreadable:
 			notes = append(notes, r.Err.Error())
 		}
 	})
@@ -326,7 +326,7 @@ func (d *demo) enqueue(ctx context.Context) error {
 	}
 	d.say("")
 	d.say("Import of %s", d.file)
-	d.say("  %s: %d queued, %s, %d rejected", plural(int64(len(d.rows)), "row"), sum.Queued, plural(int64(sum.Known), "duplicate"), sum.Invalid+sum.Conflict)
+	d.say("  %s: %d queued, %s, %d rejected", plural(int64(len(d.rows)), "row"), sum.Queued, plural(int64(sum.Known), "duplicate"), sum.Invalid+sum.Conflict+sum.Unreadable)
 	const most = 10
 	for _, note := range notes[:min(len(notes), most)] {
 		d.say("  %s", note)

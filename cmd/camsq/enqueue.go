@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -46,8 +47,8 @@ A file is a batch. At the end of one that was sent whole its batch is closed: on
 it has ended, the account's webhook receiver is told (batch.completed).
 
 Exit codes: 0 all well; 1 some rows were refused, or, with --wait, some rows have no
-instance in the end, or the wait was stopped with Ctrl-C; 2 wrong usage, or a file that
-cannot be understood; 3 Redis did not answer.`,
+instance in the end, or the wait was stopped with Ctrl-C; 2 wrong usage, a file that cannot
+be understood, or a Redis whose records are not for this version; 3 Redis did not answer.`,
 		Example: `  camsq enqueue --template -o tenants.xlsx
   camsq enqueue --dry-run tenants.csv
   camsq enqueue --map "Company=InstanceName" --set ChannelType=VIBER customers.xlsx
@@ -123,6 +124,7 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 		return err
 	}
 	defer n.close()
+	n.use = ledger.Producing
 	if err := n.reach(cmd.Context()); err != nil {
 		return err
 	}

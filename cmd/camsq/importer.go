@@ -79,7 +79,10 @@ type imported struct {
 	source
 	found                               enqueue.Found
 	rows, queued, twice, conflicts, bad int64
-	known                               tally
+	// unreadable counts the rows whose job is there and cannot be read. They are not
+	// bad: none is to be corrected, so none goes into the file of bad rows.
+	unreadable int64
+	known      tally
 	// lanes counts the queued jobs by account; accounts are those of all accepted jobs.
 	lanes    map[string]int64
 	accounts map[string]bool
@@ -235,6 +238,10 @@ func (in *importer) note(got *imported, line int, r enqueue.Result) (refused str
 		why := in.conflict(at, r)
 		in.list(&got.listed, "bad rows", "%s: %s", at, why)
 		return fmt.Sprintf("line %d: %s", line, why)
+	case enqueue.StatusUnreadable:
+		got.unreadable++
+		in.list(&got.listed, "bad rows", "%s: job %s is there already, and cannot be compared: %v", at, ref, errors.Unwrap(r.Err))
+		return ""
 	case enqueue.StatusKnown:
 		if first, _, twin := in.seen.find(ref); twin {
 			got.twice++
@@ -264,11 +271,8 @@ func (in *importer) note(got *imported, line int, r enqueue.Result) (refused str
 func (in *importer) conflict(at place, r enqueue.Result) string {
 	ref := r.Job.Ref()
 	first, _, twin := in.seen.find(ref)
-	switch conflict, _ := errors.AsType[*enqueue.ConflictError](r.Err); {
-	case twin:
+	if twin {
 		return fmt.Sprintf("same job as %s (%s), but another request; correct one of the two, or give it a job_id of its own", first.from(at.file), ref)
-	case conflict != nil && conflict.Err != nil:
-		return fmt.Sprintf("job %s is there already, and cannot be compared: %v", ref, conflict.Err)
 	}
 	return fmt.Sprintf("job %s is there already (%s) with another request; correct the row, or give it a job_id of its own", ref, r.State)
 }
@@ -285,7 +289,7 @@ func whyRefused(err error) string {
 func (r *imported) somethingAccepted() bool { return r.queued+r.known.sum() > 0 }
 
 // refused says whether a row of the file is not.
-func (r *imported) refused() bool { return r.bad+r.conflicts > 0 }
+func (r *imported) refused() bool { return r.bad+r.conflicts+r.unreadable > 0 }
 
 // giveBack are the arguments with which the refused rows are enqueued once they are
 // corrected.
@@ -327,6 +331,7 @@ func (r *imported) print(w io.Writer, words wording) {
 	lines = append(lines,
 		countLine{r.twice, "the same as a row before (noted above)"},
 		countLine{r.conflicts, words.refused + "another request under the same job ID (listed above)"},
+		countLine{r.unreadable, words.refused + "a job that is there and cannot be read (listed above)"},
 		countLine{r.bad, words.refused + "bad (listed above)"},
 	)
 	printCounts(w, lines)
@@ -335,6 +340,10 @@ func (r *imported) print(w io.Writer, words wording) {
 	}
 	if r.rejected != "" {
 		fmt.Fprintf(w, "  The rows that were refused are in %s, each with why. Correct them there,\n  and enqueue that file: camsq enqueue %s\n", plain(r.rejected), r.giveBack())
+	}
+	if r.unreadable > 0 {
+		fmt.Fprintf(w, "  In rows whose job cannot be read nothing is to be corrected. Once a camsq that can read it\n"+
+			"  runs here, with the data key of its time, send the same rows again under the same job IDs.\n")
 	}
 	if r.kept != "" {
 		fmt.Fprintf(w, "  What stood there before is kept as %s.\n", plain(r.kept))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -22,6 +23,9 @@ type node struct {
 	rdb    redis.UniversalClient
 	ledger *ledger.Ledger
 	client *enqueue.Client
+	// use is what the process does with the records, so that it is not let in to those
+	// whose format is not for it. The zero value reads.
+	use ledger.Use
 	// waiting is told while jobs that are put in wait for room in Redis. It may be nil.
 	waiting func(used, max int64)
 }
@@ -35,12 +39,18 @@ func (p *program) open(cmd *cobra.Command) (*node, error) {
 	return newNode(c)
 }
 
-// reached opens a node whose Redis answers.
+// reached opens a node whose Redis answers, for a command that changes no job.
 func (p *program) reached(cmd *cobra.Command) (*node, error) {
+	return p.reachedFor(cmd, ledger.Reading)
+}
+
+// reachedFor opens one for a use.
+func (p *program) reachedFor(cmd *cobra.Command, use ledger.Use) (*node, error) {
 	n, err := p.open(cmd)
 	if err != nil {
 		return nil, err
 	}
+	n.use = use
 	if err := n.reach(cmd.Context()); err != nil {
 		n.close()
 		return nil, err
@@ -79,15 +89,35 @@ func newNode(c config) (_ *node, err error) {
 
 func (n *node) close() { _ = n.rdb.Close() }
 
-// reach makes sure that Redis answers, and that this process shares a data key
-// with the others. It is what every command does first but the worker, which waits.
+// reach makes sure that Redis answers, that its records are of a format for this
+// process, and that the process shares a data key with the others. It is what every command does first but the worker, which waits.
 func (n *node) reach(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := redisconn.Ping(ctx, n.rdb); err != nil {
 		return n.noAnswer(ctx, err)
 	}
+	if err := n.checkFormat(ctx); err != nil {
+		return err
+	}
 	return n.checkKeys(ctx)
+}
+
+// checkFormat makes sure that the records are for this process. A worker notes its own
+// format, which may be newer than what is in use.
+func (n *node) checkFormat(ctx context.Context) error {
+	check := n.ledger.CheckFormat
+	if n.use == ledger.Working {
+		check = n.ledger.UseFormat
+	}
+	err := check(ctx, n.use)
+	if unfit, ok := errors.AsType[*ledger.FormatError](err); ok {
+		return usage("Redis at %s: %s", n.config.redisHost(), strings.TrimPrefix(unfit.Error(), "ledger: "))
+	}
+	if err != nil {
+		return n.noAnswer(ctx, err)
+	}
+	return nil
 }
 
 // noAnswer is why Redis gave no answer: it is away, or somebody has stopped the

@@ -62,7 +62,7 @@ func (p *program) retry(cmd *cobra.Command, names []string, o retryOptions) erro
 	case len(names) > 0 && (many || o.account != ""):
 		return usage("retry takes either jobs or --batch, --code, --account and --all")
 	}
-	n, err := p.reached(cmd)
+	n, err := p.reachedFor(cmd, ledger.Operating)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (p *program) cancel(cmd *cobra.Command, names []string, s filter) error {
 	case len(names) > 0 && s != filter{}:
 		return usage("cancel takes either names or --batch and --account")
 	}
-	n, err := p.reached(cmd)
+	n, err := p.reachedFor(cmd, ledger.Operating)
 	if err != nil {
 		return err
 	}
@@ -283,7 +283,7 @@ func (p *program) resolve(cmd *cobra.Command, name string, o resolveOptions) err
 	if err != nil {
 		return err
 	}
-	n, err := p.reached(cmd)
+	n, err := p.reachedFor(cmd, ledger.Operating)
 	if err != nil {
 		return err
 	}

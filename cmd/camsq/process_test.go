@@ -76,10 +76,14 @@ func camsq(t *testing.T, env []string, args ...string) *process {
 	return p
 }
 
+// hang is after how long a test gives up: what comes at all has come by then, also on a
+// slow machine.
+const hang = 5 * time.Minute
+
 // exit waits for the process and returns its exit code.
 func (p *process) exit(within time.Duration) int {
 	p.t.Helper()
-	timer := time.AfterFunc(within, func() { _ = p.cmd.Process.Kill() })
+	timer := time.AfterFunc(max(within, hang), func() { _ = p.cmd.Process.Kill() })
 	defer timer.Stop()
 	err := p.cmd.Wait()
 	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
@@ -90,10 +94,10 @@ func (p *process) exit(within time.Duration) int {
 
 func (p *process) terminate() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }
 
-// eventually polls until what is true, for at most a minute.
+// eventually polls until what is true.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(hang)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("never came true: %s", what)

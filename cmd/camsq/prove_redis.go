@@ -166,7 +166,10 @@ func claimRedis(ctx context.Context, n *node) error {
 	if err := redisconn.Ping(ctx, n.rdb); err != nil {
 		return unreachable("prove: --redis: %w", err)
 	}
-	taken, err := n.rdb.Exists(ctx, "camsq:data-keys").Result()
+	taken, err := n.rdb.Exists(ctx, "camsq:format").Result()
+	if err == nil && taken == 0 {
+		taken, err = n.rdb.Exists(ctx, "camsq:data-keys").Result()
+	}
 	if err != nil {
 		return unreachable("prove: --redis: %w", err)
 	}
@@ -176,6 +179,9 @@ func claimRedis(ctx context.Context, n *node) error {
 	}
 	if taken == 0 && !queue {
 		// From here on whoever comes with another data key is refused.
+		if err = n.ledger.UseFormat(ctx, ledger.Producing); err != nil {
+			return unreachable("prove: --redis: %w", err)
+		}
 		err = n.ledger.UseKeys(ctx)
 		if err == nil {
 			return nil
@@ -191,7 +197,8 @@ func claimRedis(ctx context.Context, n *node) error {
 // cleanRedis takes away what a proof has put into the user's database.
 func cleanRedis(ctx context.Context, rdb redis.UniversalClient, account string, pids []int) error {
 	queue := tasks.ProvisionQueue(account)
-	err := rdb.Unlink(ctx, "camsq:data-keys").Err()
+	// In this order: a key without a format would be taken for an earlier camsq's.
+	err := errors.Join(rdb.Unlink(ctx, "camsq:data-keys").Err(), rdb.Unlink(ctx, "camsq:format").Err())
 	for _, pattern := range []string{"camsq:{" + queue + "}:*", "asynq:{" + queue + "}:*", "asynq:{" + tasks.QueueCallback + "}:*"} {
 		keys := rdb.Scan(ctx, 0, pattern, 1000).Iterator()
 		for keys.Next(ctx) {

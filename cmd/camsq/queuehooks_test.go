@@ -57,10 +57,10 @@ func TestAWorkersQueueRestsWhileRedisRefuses(t *testing.T) {
 		return ""
 	})
 	eventually(t, "the worker asks for tasks", func() bool { return asked.Load() > 0 })
-	before := asked.Load()
-	time.Sleep(time.Second) // the measure
-	if n := asked.Load() - before; n > 60 {
-		t.Errorf("asynq asked %d times in a second, want some 10 for each queue", n)
+	began, before := time.Now(), asked.Load()
+	time.Sleep(time.Second) // the measure, and on a slow machine a longer one
+	if n, took := asked.Load()-before, time.Since(began); float64(n) > 60*took.Seconds() {
+		t.Errorf("asynq asked %d times in %v, want some 10 a second for each queue", n, took)
 	}
 }
 
@@ -68,8 +68,11 @@ func TestAWorkersQueueRestsWhileRedisRefuses(t *testing.T) {
 // and then runs again.
 func TestATaskThatEndedIsDoneThoughItsFirstDoneFailed(t *testing.T) {
 	t.Parallel()
-	var done atomic.Int64
+	var done, again atomic.Int64
 	mini, env := watchedWorker(t, func(keys, first string) string {
+		if keys == "8" && strings.HasPrefix(first, "asynq:{provision:default}:t:") {
+			again.Add(1) // asynq's script that puts a task back, here after its lease has ended
+		}
 		if keys == "5" && strings.HasSuffix(first, "provision:default}:active") && done.Add(1) == 1 {
 			return "ERR this reply is an accident"
 		}
@@ -82,12 +85,11 @@ func TestATaskThatEndedIsDoneThoughItsFirstDoneFailed(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: mini.Addr()})
 	defer rdb.Close()
 	eventually(t, "the task ends", func() bool { return done.Load() > 0 })
-	began := time.Now()
 	eventually(t, "the task is done with", func() bool {
 		n, err := rdb.LLen(t.Context(), "asynq:{provision:default}:active").Result()
 		return err == nil && n == 0
 	})
-	if took := time.Since(began); took > 25*time.Second {
-		t.Errorf("the task was done with after %v, want asynq's next try, 5 s later", took)
+	if again.Load() > 0 {
+		t.Error("the task came back after its lease, want asynq's next try to say that it is done")
 	}
 }

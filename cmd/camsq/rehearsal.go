@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -106,6 +107,7 @@ func dryNode(ctx context.Context, c config) (n *node, without string, err error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, dryNodeTime)
 	defer cancel()
+	n.use = ledger.Producing
 	if err = n.reach(ctx); err == nil {
 		return n, "", nil
 	}

@@ -99,9 +99,12 @@ f.csv:7: note: same row as line 2; it is one job
   1  already created
   1  already failed; not tried again by themselves (camsq retry)
   1  the same as a row before (noted above)
-  2  another request under the same job ID (listed above)
+  1  another request under the same job ID (listed above)
+  1  a job that is there and cannot be read (listed above)
   The rows that were refused are in f.csv.rejected.csv, each with why. Correct them there,
   and enqueue that file: camsq enqueue f.csv.rejected.csv
+  In rows whose job cannot be read nothing is to be corrected. Once a camsq that can read it
+  runs here, with the data key of its time, send the same rows again under the same job IDs.
 
 At 5 a second for account default, 1 create needs less than 1 s.
 Nothing was sent.

@@ -86,6 +86,7 @@ type workOptions struct {
 // work is the composition root of a worker process. What is wrong with the
 // configuration is said before anything starts; a Redis that is away is waited for.
 func (n *node) work(ctx context.Context, o workOptions) error {
+	n.use = ledger.Working
 	c := n.config
 	lanes, err := n.lanes(ctx, o)
 	if err != nil {

@@ -147,7 +147,8 @@ func (l *Ledger) Completion(ctx context.Context, ref tasks.BatchRef) (tasks.Comp
 	err = json.Unmarshal([]byte(facts), &pairs)
 	if progress, noted := f[1].(string); noted {
 		c.Rev, c.Callback = progress, tasks.CallbackProgress{}
-		err = errors.Join(err, json.Unmarshal([]byte(progress), &c.Callback))
+		err = errors.Join(err, strict([]byte(progress), &c.Callback))
+		err = errors.Join(err, checkCallback(c.Callback))
 	}
 	if err != nil {
 		return tasks.Completion{}, fmt.Errorf("ledger: completion %s: %w", ref, tasks.ErrUnreadable)

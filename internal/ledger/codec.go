@@ -1,8 +1,13 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,16 +77,81 @@ func (l *Ledger) decode(ref tasks.Ref, now time.Time, p parts) (tasks.Record, er
 		return tasks.Record{}, unreadable(ref, err)
 	}
 	var req request
-	if err := json.Unmarshal(plain, &req); err != nil {
-		return tasks.Record{}, unreadable(ref, fmt.Errorf("its request is damaged"))
+	if err := strict(plain, &req); err != nil {
+		return tasks.Record{}, unreadable(ref, fmt.Errorf("its request %w", err))
+	}
+	if err := req.check(); err != nil {
+		return tasks.Record{}, unreadable(ref, err)
 	}
 	r.Request, r.CallbackURL, r.Metadata = tasks.Request(req.params), req.CallbackURL, req.Metadata
 	if p.progress != "" {
-		if err := json.Unmarshal([]byte(p.progress), &r.Progress); err != nil {
-			return tasks.Record{}, unreadable(ref, fmt.Errorf("its progress is damaged"))
+		if err := strict([]byte(p.progress), &r.Progress); err != nil {
+			return tasks.Record{}, unreadable(ref, fmt.Errorf("its progress %w", err))
+		}
+		if err := checkProgress(r.Progress); err != nil {
+			return tasks.Record{}, unreadable(ref, err)
 		}
 	}
 	return r, nil
+}
+
+// strict decodes one JSON object and nothing else. A field that this version does not
+// know is an error: a write would drop it. The error repeats nothing of the text.
+func strict(text []byte, into any) error {
+	if len(text) == 0 || text[0] != '{' {
+		return errors.New("is damaged")
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		if strings.HasPrefix(err.Error(), "json: unknown field") {
+			return errors.New("has a field that this camsq does not know; a newer one may")
+		}
+		return errors.New("is damaged")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("is damaged")
+	}
+	return nil
+}
+
+// check says what an opened request lacks to be one.
+func (q request) check() error {
+	if q.ChannelType == "" || q.InstanceName == "" {
+		return errors.New("its request has no channel type or no instance name")
+	}
+	return nil
+}
+
+// checkProgress says what a progress has that none can have.
+func checkProgress(p tasks.Progress) error {
+	if negative(p) {
+		return errors.New("its progress counts below zero")
+	}
+	return checkCallback(p.Callback)
+}
+
+// checkCallback does it for how far telling an outcome got.
+func checkCallback(p tasks.CallbackProgress) error {
+	switch {
+	case negative(p):
+		return errors.New("its callback counts below zero")
+	case p.State != tasks.CallbackNone && !slices.Contains(tasks.CallbackStates(), p.State):
+		return fmt.Errorf("the state %.20q of its callback is unknown", p.State)
+	}
+	return nil
+}
+
+// negative says whether a number of a struct is below zero. It walks along the fields so
+// that a new one cannot be forgotten.
+func negative(of any) bool {
+	v := reflect.ValueOf(of)
+	for i := range v.NumField() {
+		if f := v.Field(i); f.CanInt() && f.Int() < 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func unreadable(ref tasks.Ref, why error) error {
@@ -90,16 +160,19 @@ func unreadable(ref tasks.Ref, why error) error {
 
 func decodeHead(head string, r *tasks.Record) error {
 	f := strings.SplitN(head, " ", 7)
-	if f[0] != "1" {
-		return fmt.Errorf("its version %.10q is not one that this camsq knows; a newer camsq may", f[0])
+	if err := checkVersion(f[0]); err != nil {
+		return err
 	}
 	if len(f) != 7 {
 		return fmt.Errorf("its head has %d parts instead of 7", len(f))
 	}
+	if f[2] == "" {
+		return errors.New("its head has no revision")
+	}
 	r.State, r.Rev, r.Batch = tasks.State(f[1]), f[2], f[6]
 	for i, at := range map[int]*time.Time{3: &r.Since, 4: &r.Due, 5: &r.EnqueuedAt} {
 		ms, err := strconv.ParseInt(f[i], 10, 64)
-		if err != nil {
+		if err != nil || ms < 0 || strconv.FormatInt(ms, 10) != f[i] {
 			return fmt.Errorf("part %d of its head is not a time", i+1)
 		}
 		*at = time.Time{}

@@ -111,12 +111,16 @@ func TestARecordThatCannotBeReadIsNamedAndHarmsNoOther(t *testing.T) {
 			part int
 			text string
 		}{
-			"a newer version":          {head, "2 " + strings.Join(fields[1:], "|")},
+			"a newer version":          {head, "3 " + strings.Join(fields[1:], " ")},
+			"an older version":         {head, "1 " + strings.Join(fields[1:], " ")},
+			"a version with a sign":    {head, "+2 " + strings.Join(fields[1:], " ")},
 			"a version without end":    {head, strings.Repeat("9", 300)},
 			"half a head":              {head, strings.Join(fields[:3], " ")},
-			"a head of spaces":         {head, "1      "},
-			"a time that is none":      {head, "1 calling " + fields[2] + " noon 0 0 "},
-			"a state of later days":    {head, "1 paused " + fields[2] + " 0 0 0 "},
+			"a head of spaces":         {head, "2      "},
+			"a head without revision":  {head, "2 calling  0 0 0 "},
+			"a time that is none":      {head, "2 calling " + fields[2] + " noon 0 0 "},
+			"a time before time":       {head, "2 calling " + fields[2] + " 0 -1 0 "},
+			"a state of later days":    {head, "2 paused " + fields[2] + " 0 0 0 "},
 			"a head of two lines":      {head, whole[head] + "\n"},
 			"a changed request":        {request, string(flipped)},
 			"half a request":           {request, whole[request][:20]},
@@ -126,6 +130,13 @@ func TestARecordThatCannotBeReadIsNamedAndHarmsNoOther(t *testing.T) {
 			"broken progress":          {progress, `{"tries":`},
 			"a priority of later days": {priority, "urgent"},
 			"a priority without end":   {priority, strings.Repeat("high ", 100)},
+			"a progress below zero":    {progress, `{"tries":-1}`},
+			"a callback below zero":    {progress, `{"callback":{"tries":-1}}`},
+			"a callback of later days": {progress, `{"callback":{"state":"paused"}}`},
+			"a progress of later days": {progress, `{"tries":1,"unknown":"Mx Street 17"}`},
+			"a later callback":         {progress, `{"callback":{"state":"owed","unknown":1}}`},
+			"two progresses":           {progress, `{"tries":1}{"tries":2}`},
+			"a progress of nothing":    {progress, `null`},
 			"progress of other types":  {progress, `{"tries":"Mx Street 17"}`},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -157,13 +168,13 @@ func TestARecordThatCannotBeReadIsNamedAndHarmsNoOther(t *testing.T) {
 		// Nor is such a record written over.
 		c.Set(t.Context(), prefix+"job:a", whole.String(), 0)
 		r := get(t, l, "a")
-		for _, later := range []string{"2" + whole.String()[1:], "2 of one line", ""} {
-			c.Set(t.Context(), prefix+"job:a", later, 0)
+		for _, other := range []string{"3" + whole.String()[1:], "1" + whole.String()[1:], "3 of one line", ""} {
+			c.Set(t.Context(), prefix+"job:a", other, 0)
 			if _, err := l.Step(t.Context(), r, tasks.StepAmbiguous, 0); !errors.Is(err, tasks.ErrConflict) {
-				t.Errorf("Step on a newer record %q: %v, want ErrConflict", later, err)
+				t.Errorf("Step on another version's record %q: %v, want ErrConflict", other, err)
 			}
-			if got := c.Get(t.Context(), prefix+"job:a").Val(); got != later {
-				t.Errorf("the newer record has become %q", got)
+			if got := c.Get(t.Context(), prefix+"job:a").Val(); got != other {
+				t.Errorf("the other version's record has become %q", got)
 			}
 		}
 	})
@@ -192,8 +203,65 @@ func TestWhatIsNoRecordHarmsNoOther(t *testing.T) {
 		sum, err := in.CreateAll(t.Context(), func(yield func(tasks.Job, error) bool) {
 			_ = yield(job("a"), nil) && yield(job("b"), nil) && yield(job("c"), nil)
 		}, nil)
-		if want := (enqueue.Summary{Queued: 1, Known: 1, Conflict: 1}); err != nil || sum != want {
+		if want := (enqueue.Summary{Queued: 1, Known: 1, Unreadable: 1}); err != nil || sum != want {
 			t.Errorf("sent again: %+v, %v; want %+v", sum, err, want)
+		}
+	})
+}
+
+// What was sealed and is no request of this version never reaches a worker. It is the
+// same for every way in which a request can be none, so they are written by hand.
+func TestARequestThatIsNoneIsUnreadable(t *testing.T) {
+	_, c := redistest.Mini(t)
+	l := open(t, c, 0)
+	insert(t, c, job("a"))
+	whole := partsOf(c.Get(t.Context(), prefix+"job:a").Val())
+	for plain, readable := range map[string]bool{
+		`{"t":"VIBER","n":"one"}`:                                true,
+		`{"t":"VIBER","n":"one","u":"https://h.example","m":{}}`: true,
+		`{"t":"","n":"one"}`:                                     false,
+		`{"t":"VIBER","n":""}`:                                   false,
+		`{"n":"one"}`:                                            false,
+		`{"t":"VIBER"}`:                                          false,
+		`{}`:                                                     false,
+		`null`:                                                   false,
+		``:                                                       false,
+		`[]`:                                                     false,
+		`{"t":"VIBER","n":"one","x":"Mx Street 17"}`:               false,
+		`{"r":{"ChannelType":"VIBER","InstanceName":"one"}}`:       false,
+		`{"r":{"ChannelType":"VIBER"},"c":"65","t":"a","n":"one"}`: false,
+		`{"t":"VIBER","n":"one"}{"t":"VIBER","n":"two"}`:           false,
+		`{"t":"VIBER","n":["Mx Street 17"]}`:                       false,
+	} {
+		sealed, err := ring(t, dataKey).Seal([]byte(plain), account+"/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := whole
+		changed[request] = string(sealed)
+		c.Set(t.Context(), prefix+"job:a", changed.String(), 0)
+		_, err = l.Get(t.Context(), tasks.Ref{Account: account, ID: "a"})
+		if readable != (err == nil) || !readable && !errors.Is(err, tasks.ErrUnreadable) {
+			t.Errorf("%s: %v; want it readable: %v", plain, err, readable)
+		}
+		if err != nil && strings.Contains(err.Error(), "Mx") {
+			t.Errorf("the error repeats the request: %v", err)
+		}
+	}
+}
+
+// A baseline without an instance says that somebody has looked. It stays that.
+func TestAnEmptyBaselineStaysOne(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
+		l := open(t, c, 0)
+		insert(t, c, job("a"))
+		r := get(t, l, "a")
+		r.Baseline = new([]string)
+		if _, err := l.Note(t.Context(), r, 0); err != nil {
+			t.Fatal(err)
+		}
+		if got := get(t, l, "a").Baseline; got == nil || len(*got) > 0 {
+			t.Errorf("the baseline is %v", got)
 		}
 	})
 }

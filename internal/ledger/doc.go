@@ -36,6 +36,7 @@
 //	camsq:Q:lane          hash: what holds the account back (limit, paused…, tripped…, the probe): see [tasks.Lane]
 //	camsq:Q:limit:ACTION  the account's limiter for an API action, see [LimitKey]
 //	camsq:data-keys       set of the fingerprints of the data keys in use
+//	camsq:format          hash: the lowest and the highest record format in use, see [Version]
 //
 // A batch is completed when its producer has closed it and no job of it is open; a
 // held job is open. The script that ends the last job, or that closes the batch,
@@ -46,7 +47,7 @@
 //
 // A record is four parts with a line end between them: head, priority, progress (JSON)
 // and the sealed request, which alone may have line ends in it. The head is
-// "1 STATE REV SINCE DUE ENQUEUED BATCH", times in milliseconds on Redis's clock. The
+// "VERSION STATE REV SINCE DUE ENQUEUED BATCH", times in milliseconds on Redis's clock. The
 // priority, nothing for normal, stands in clear, so that a job's queue is known without
 // the data key; it never changes. A string and not a hash, since a hash with a value of
 // more than 64 bytes costs some 140 bytes more, and takes longer to make.

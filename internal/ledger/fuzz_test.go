@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func head(r tasks.Record) string {
 		}
 		return t.UnixMilli()
 	}
-	return fmt.Sprintf("1 %s %s %d %d %d %s", r.State, r.Rev, at(r.Since), at(r.Due), at(r.EnqueuedAt), r.Batch)
+	return fmt.Sprintf("2 %s %s %d %d %d %s", r.State, r.Rev, at(r.Since), at(r.Due), at(r.EnqueuedAt), r.Batch)
 }
 
 // record joins what stands in Redis.
@@ -46,20 +47,21 @@ func FuzzDecode(f *testing.F) {
 	const whole = `{"t":"VIBER","n":"x","e":"` + secret + `","u":"https://hook.example/mx","m":{"k":"v"}}`
 	const progress = `{"tries":1,"first_try":"2026-01-02T03:04:05.678Z","baseline":[],"instance":{"instance_id":"7"},"callback":{"state":"owed"}}`
 	for _, head := range []string{
-		"1 queued r 0 0 0 ", "1 calling xyz 1767323045678 1767323060678 1767323045000 march.csv", "1 held r 1 2 3 a b  c",
-		"2 queued r 0 0 0 ", "1", "", "1      ", "1 paused r 0 0 0 ", "1 created r -1 9223372036854775807 noon ", "1 failed r 00 +1 1e3 \x00\xff",
+		"2 queued r 0 0 0 ", "2 calling xyz 1767323045678 1767323060678 1767323045000 march.csv", "2 held r 1 2 3 a b  c",
+		"3 queued r 0 0 0 ", "1 queued r 0 0 0 ", "2", "", "2      ", "2 paused r 0 0 0 ", "2 created r -1 9223372036854775807 noon ", "2 failed r 00 +1 1e3 \x00\xff",
 	} {
 		f.Add(head, []byte(whole), true, progress, "")
 	}
-	f.Add("1 queued r 0 0 0 ", []byte(whole), false, "", "")
-	f.Add("1 queued r 0 0 0 ", []byte{}, false, "{}", "")
-	f.Add("1 queued r 0 0 0 ", []byte(`{"n":[]}`), true, `{"tries":"1"}`, "")
-	f.Add("1 queued r 0 0 0 ", []byte(`null`), true, `{"baseline":null,"first_try":"0001-01-01T00:00:00Z"}`, "")
-	f.Add("1 queued r 0 0 0 ", []byte(`{"m":{}}`), true, `{"candidates":[],"baseline":["7"]}`, "")
-	f.Add("1 queued r 0 0 0 ", []byte(whole+"{}"), true, `[`, "")
+	f.Add("2 queued r 0 0 0 ", []byte(whole), false, "", "")
+	f.Add("2 queued r 0 0 0 ", []byte{}, false, "{}", "")
+	f.Add("2 queued r 0 0 0 ", []byte(`{"n":[]}`), true, `{"tries":"1"}`, "")
+	f.Add("2 queued r 0 0 0 ", []byte(`null`), true, `{"baseline":null,"first_try":"0001-01-01T00:00:00Z"}`, "")
+	f.Add("2 queued r 0 0 0 ", []byte(`{"m":{}}`), true, `{"candidates":[],"baseline":["7"]}`, "")
+	f.Add("2 queued r 0 0 0 ", []byte(whole+"{}"), true, `[`, "")
 	for _, priority := range []string{"high", "normal", "High", "high ", "urgent\x00" + strings.Repeat("!", 300)} {
-		f.Add("1 queued r 0 0 0 ", []byte(whole), true, progress, priority)
+		f.Add("2 queued r 0 0 0 ", []byte(whole), true, progress, priority)
 	}
+	addGolden(f)
 	f.Fuzz(func(t *testing.T, text string, request []byte, sealed bool, progress, priority string) {
 		field := request
 		if sealed {
@@ -111,4 +113,47 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("what was read and written again is another record:\n%s", diff)
 		}
 	})
+}
+
+// addGolden adds each golden record, and what a slip makes of it.
+func addGolden(f *testing.F) {
+	keys, err := seal.ParseKeys("Z29sZGVuIHJlY29yZHMgYXJlIHNlYWxlZCB3aXRoIGU=")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for version := 1; version <= Version; version++ {
+		text, err := os.ReadFile(fmt.Sprintf("testdata/records.v%d.json", version))
+		if err != nil {
+			f.Fatal(err)
+		}
+		var file struct {
+			Records []struct {
+				Name, Head, Priority, Progress string
+				Sealed                         []byte
+			}
+		}
+		if err := json.Unmarshal(text, &file); err != nil {
+			f.Fatal(err)
+		}
+		for _, r := range file.Records {
+			plain, err := keys.Open(r.Sealed, "acme/"+r.Name)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(r.Head, plain, true, r.Progress, r.Priority)
+			f.Add(r.Head, r.Sealed, false, r.Progress, r.Priority)
+			for _, slip := range []func(string) string{
+				func(s string) string { return s[:len(s)/2] },
+				func(s string) string { return s + s },
+				func(s string) string { return strings.Replace(s, "1", "-1", 1) },
+				func(s string) string { return strings.Replace(s, "{", `{"later":1,`, 1) },
+				func(s string) string { return strings.ToUpper(s) },
+				func(s string) string { return strings.ReplaceAll(s, `"`, ``) },
+			} {
+				f.Add(slip(r.Head), plain, true, r.Progress, r.Priority)
+				f.Add(r.Head, []byte(slip(string(plain))), true, r.Progress, r.Priority)
+				f.Add(r.Head, plain, true, slip(r.Progress), r.Priority)
+			}
+		}
+	}
 }

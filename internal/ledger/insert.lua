@@ -9,7 +9,7 @@ local function standing(key, rev, request)
   if not record then
     return nil
   end
-  local mine = '1 queued ' .. rev .. ' '
+  local mine = newest .. ' queued ' .. rev .. ' '
   if string.sub(record, 1, #mine) == mine then
     return false
   end
@@ -19,7 +19,7 @@ end
 
 -- newHead is the head of a new job's record.
 local function newHead(rev, batch, now)
-  return '1 queued ' .. rev .. ' ' .. now .. ' 0 ' .. now .. ' ' .. batch
+  return newest .. ' queued ' .. rev .. ' ' .. now .. ' 0 ' .. now .. ' ' .. batch
 end
 
 -- insert writes new jobs' records: keys and records in turn.

@@ -2,7 +2,10 @@ package ledger
 
 import "github.com/camsq/camsq/tasks"
 
-const dataKeysKey = "camsq:data-keys"
+const (
+	dataKeysKey = "camsq:data-keys"
+	formatKey   = "camsq:format"
+)
 
 // lane makes the keys of one account.
 type lane string

@@ -190,13 +190,9 @@ func TestAChangeOfALaneIsSaid(t *testing.T) {
 			}},
 		} {
 			noError(t, tt.change())
-			select {
-			case m := <-heard:
-				if m.Payload != tasks.LaneMessage(account) {
-					t.Errorf("%s says %q", tt.name, m.Payload)
-				}
-			case <-time.After(10 * time.Second):
-				t.Fatalf("%s says nothing", tt.name)
+			t.Logf("%s", tt.name) // the last one said nothing, if the test hangs here
+			if m := <-heard; m.Payload != tasks.LaneMessage(account) {
+				t.Errorf("%s says %q", tt.name, m.Payload)
 			}
 		}
 	})

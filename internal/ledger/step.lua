@@ -26,7 +26,7 @@ local v, state, rev, since, enqueued, batch =
 if rev == write then
   return {'ok', head, now, '0'} -- applied before; only the reply was lost
 end
-if v ~= '1' or rev ~= read or state ~= from then
+if not readable(v) or rev ~= read or state ~= from then
   return {'conflict', head, now, '0'}
 end
 if ARGV[12] == '1' then
@@ -64,7 +64,7 @@ if from == 'failed' and from ~= to and ARGV[10] == '1' then
   failed(KEYS[5], before, -1)
   reopen(KEYS[5]) -- it may have been the batch's last
 end
-head = table.concat({'1', to, write, since, due, enqueued, batch}, ' ')
+head = table.concat({newest, to, write, since, due, enqueued, batch}, ' ')
 record = join(head, priority, ARGV[6], sealed)
 
 local completion = '0'

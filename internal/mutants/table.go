@@ -282,7 +282,7 @@ func ledger() []mutant {
 	return []mutant{
 		{
 			name: "settling without compare-and-swap", risk: "two turns write over each other",
-			file: step, old: "if v ~= '1' or rev ~= read or state ~= from then", new: "if v ~= '1' then",
+			file: step, old: "if not readable(v) or rev ~= read or state ~= from then", new: "if not readable(v) then",
 			pkg: "internal/ledger", test: "TestOneOfManyWritersFromOneRevisionWins",
 		},
 		{
@@ -292,8 +292,53 @@ func ledger() []mutant {
 		},
 		{
 			name: "a newer version's record is written over", risk: "a rollback destroys records",
-			file: step, old: "if v ~= '1' or rev", new: "if rev",
+			file: step, old: "if not readable(v) or rev", new: "if rev",
 			pkg: "internal/ledger", test: "TestARecordThatCannotBeReadIsNamedAndHarmsNoOther",
+		},
+		{
+			name: "any version is read", risk: "a request of another shape is called with what happens to be there",
+			file: "internal/ledger/codec.go", old: "	if err := checkVersion(f[0]); err != nil {\n		return err\n	}\n",
+			pkg: "internal/ledger", test: "TestGoldenRecordsAreReadForEver",
+		},
+		{
+			name: "unknown fields are passed over", risk: "a write drops what a newer version guards the promise with",
+			file: "internal/ledger/codec.go", old: "	d.DisallowUnknownFields()\n",
+			pkg: "internal/ledger", test: "TestARecordThatCannotBeReadIsNamedAndHarmsNoOther",
+		},
+		{
+			name: "an opened request is taken as it is", risk: "the API is called with an empty request",
+			file: "internal/ledger/codec.go", old: "	if err := req.check(); err != nil {\n		return tasks.Record{}, unreadable(ref, err)\n	}\n",
+			pkg: "internal/ledger", test: "TestARequestThatIsNoneIsUnreadable",
+		},
+		{
+			name: "an empty request is called", risk: "an instance is made that nobody has asked for",
+			file: "worker/turn.go", old: "if r.Request.ChannelType == \"\" || r.Request.InstanceName == \"\" {", new: "if false {",
+			pkg: "worker", test: "TestARequestWithoutANameIsNeverCalled",
+		},
+		{
+			name: "a process runs beside records that are not for it", risk: "jobs wait 5 minutes at a time, for as long as it runs",
+			file: "internal/ledger/format.go", old: "	case f.highest > newest:\n", new: "	case false:\n",
+			pkg: "internal/ledger", test: "TestAProcessIsLetInToRecordsThatAreForIt",
+		},
+		{
+			name: "records from before formats are taken for none", risk: "jobs that cannot be read wait for good, beside new ones",
+			file: "internal/ledger/format.lua", old: "if none and ARGV[3] == '0' then", new: "if none then",
+			pkg: "internal/ledger", test: "TestAProcessIsLetInToRecordsThatAreForIt",
+		},
+		{
+			name: "a producer raises the format", risk: "workers meet records that they cannot read",
+			file: "internal/ledger/format.lua", old: "elseif not none and ARGV[4] == '1' and", new: "elseif not none and",
+			pkg: "internal/ledger", test: "TestAWorkerAloneRaisesTheFormat",
+		},
+		{
+			name: "what cannot be read is another request", risk: "its sender takes another job ID, and there is a second call",
+			file: "enqueue/look.go", old: "	case there.Err != nil:\n", new: "	case false:\n",
+			pkg: "enqueue", test: "TestWhatCannotBeReadIsNoOtherRequest",
+		},
+		{
+			name: "the same bytes under another version are the same request", risk: "a job that no worker can read is told as being on its way",
+			file: "enqueue/chunk.go", old: " || known[n-1].state == \"\" {", new: " {",
+			pkg: "enqueue", test: "TestWhatCannotBeReadIsNoOtherRequest",
 		},
 		{
 			name: "no claim of instances", risk: "two jobs have one instance",
