@@ -26,6 +26,8 @@ type Ledger interface {
 	Claim(ctx context.Context, r tasks.Record) (holder string, err error)
 	// Claimed tells which instances other jobs have.
 	Claimed(ctx context.Context, r tasks.Record, instanceIDs []string) (map[string]bool, error)
+	// Taken tells which names, by their tasks.NameKey, other jobs hold that have not ended.
+	Taken(ctx context.Context, r tasks.Record, nameKeys []string) (map[string]bool, error)
 }
 
 // API is the cloud. Its errors are *cams.Error.
