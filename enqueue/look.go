@@ -50,9 +50,12 @@ func (c *Client) records(ctx context.Context, account string, rs []*Result) ([]l
 	return c.ledger.GetMany(ctx, account, ids)
 }
 
-// compare settles a job under whose name there is a record.
+// compare settles a job under whose name there is a record. A record may be older than
+// a rule of [tasks.Job.Normalize]: what that makes the same is the same request.
 func (r *Result) compare(there ledger.Found) {
-	if there.Err == nil && ledger.SameRequest(there.Record, r.Job) {
+	kept := there.Record
+	kept.Job = kept.Job.Normalize()
+	if there.Err == nil && (ledger.SameRequest(there.Record, r.Job) || ledger.SameRequest(kept, r.Job)) {
 		r.Status, r.Job.Priority = StatusKnown, there.Record.Priority
 		return
 	}

@@ -124,7 +124,7 @@ func (j Job) Normalize() Job {
 		case f == &j.Request.InstanceName:
 			*f = cleanName(*f)
 		default:
-			*f = cleanText(*f)
+			*f = CleanText(*f)
 			if !params[i].Required && (isNothing(*f) || isDash(*f)) && !(f == &j.Request.CountryID && *f == "NA") {
 				*f = ""
 			}

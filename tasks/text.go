@@ -9,16 +9,16 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// cleanText returns a value as it is kept: composed (NFC), since the same letters may be
+// CleanText returns a value as it is kept: composed (NFC), since the same letters may be
 // written in two ways, and without what cannot be seen at its ends.
-func cleanText(value string) string {
+func CleanText(value string) string {
 	if isASCII(value) {
 		return strings.TrimSpace(value)
 	}
 	return trimText(norm.NFC.String(value))
 }
 
-// trimText is [cleanText] of a value whose characters stay as they are: an identifier, a URL.
+// trimText is [CleanText] of a value whose characters stay as they are: an identifier, a URL.
 func trimText(value string) string {
 	switch {
 	case isASCII(value):
@@ -62,11 +62,11 @@ func endsWithUse(text []rune) bool {
 	return false
 }
 
-// cleanName is [cleanText] of a name, in which white space of any width is one plain
+// cleanName is [CleanText] of a name, in which white space of any width is one plain
 // space. Names that differ in nothing else look the same. What ends a line, and a tab,
 // stays for [Job.Validate] to refuse: a cell that holds it holds more than a name.
 func cleanName(value string) string {
-	value = cleanText(value)
+	value = CleanText(value)
 	if !hasOddSpace(value) {
 		return value
 	}
