@@ -174,6 +174,11 @@ func TestEveryTextIsHeldToTheRule(t *testing.T) {
 		}
 		*f = old
 	}
+	job.Request.ContactMail = "a\u00a0b@b.example"
+	if got := reasons(t, job.Normalize().Validate(tasks.Rules{}))["ContactMail"]; got == "" {
+		t.Error("ContactMail holds a space that looks like none")
+	}
+	job.Request.ContactMail = "a@b.example"
 	job.Batch, job.Metadata = "a\u3164b", map[string]string{"crm_id": "42\ufeff"}
 	want := map[string]string{
 		"batch":           "holds U+3164, which cannot be seen, as character 2; remove it",

@@ -278,6 +278,9 @@ func checkMail(value string) string {
 	if isDotAtoms(value) {
 		return ""
 	}
+	if hasOddSpace(value) {
+		return "holds a space that is not a plain one; remove it"
+	}
 	// ParseAddress also takes "Name <address>"; only the bare form comes back as it was.
 	a, err := mail.ParseAddress(value)
 	if err != nil || a.Address != value {

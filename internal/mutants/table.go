@@ -171,7 +171,7 @@ func judging() []mutant {
 			file: recover,
 			old:  "; left > 0 {\n		return w.lookAgain(ctx, r, left)\n	}\n	looks, took",
 			new:  "; left > w.SettleWindow {\n		return w.lookAgain(ctx, r, left)\n	}\n	looks, took",
-			pkg: "worker", test: "TestAnInstanceThatNeverAppears",
+			pkg:  "worker", test: "TestAnInstanceThatNeverAppears",
 		},
 		{
 			name: "a look that failed is taken for absence", risk: "while the list is down, what was created is created again",
