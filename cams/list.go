@@ -19,7 +19,13 @@ type ListInstancesRequest struct {
 const (
 	pageSize = 50
 	maxPages = 20_000
+	// maxRows is how many rows a page may have: more than was asked for, since the size
+	// of a page may be a wish only, and not so many that they fill the memory.
+	maxRows = 2 * pageSize
 )
+
+// MaxFound is how many instances of exactly one name a [Search] finds: see [Search.Over].
+const MaxFound = 1_000
 
 // ListInstances returns what the API's ListInstance returns for r, all pages of it.
 // A list that is not whole is an error and not a shorter list, since callers decide by
@@ -60,22 +66,35 @@ func (c *Client) page(ctx context.Context, r ListInstancesRequest, index int) (a
 	if page, total, err = a.instances(); err != nil {
 		return a, nil, 0, a.contradiction(err)
 	}
+	if len(page) > maxRows {
+		return a, nil, 0, a.contradiction(fmt.Errorf("a page of the list has %d instances, and %d were asked for", len(page), pageSize))
+	}
 	return a, page, total, nil
 }
 
 // Search looks for the instances whose name is exactly InstanceName and whose channel
 // type is ChannelType in any case, page by page: see [Client.SearchPage]. A row without
 // a channel type counts, so that an instance is not called absent for want of a field.
-// The API may find many more, whose names only contain this one: each page holds 50.
+// The API may find many more: names that only contain this one, or this one as the API
+// keeps it. They are handed out with their page: see [Search.Others].
 type Search struct {
 	ChannelType, InstanceName string
 
-	found []Instance
-	list  listing
+	found, others []Instance
+	list          listing
+	over          bool
 }
 
-// Found returns the instances that were found so far.
+// Found returns the instances that were found so far, [MaxFound] at most.
 func (s *Search) Found() []Instance { return s.found }
+
+// Over says that there are more of them. The search has ended then, and is not whole.
+func (s *Search) Over() bool { return s.over }
+
+// Others returns the other instances of the channel type that the last page had and none
+// before it: the API returned them for this name, and their name is another one. What the
+// API does to a name that it stores is not documented, so one of them may be meant.
+func (s *Search) Others() []Instance { return s.others }
 
 // Pages is how many pages were taken.
 func (s *Search) Pages() int { return s.list.pages }
@@ -85,12 +104,19 @@ func (s *Search) Pages() int { return s.list.pages }
 // what is absent in Found may be there all the same: the search is to begin anew.
 func (s *Search) Take(page []Instance, total int) (done bool, err error) {
 	fresh, done, err := s.list.take(page, total)
+	s.others = nil
 	for _, i := range fresh {
-		if i.InstanceName == s.InstanceName && (i.ChannelType == "" || strings.EqualFold(i.ChannelType, s.ChannelType)) {
+		switch {
+		case i.ChannelType != "" && !strings.EqualFold(i.ChannelType, s.ChannelType):
+		case i.InstanceName != s.InstanceName:
+			s.others = append(s.others, i)
+		case len(s.found) == MaxFound:
+			s.over = true
+		default:
 			s.found = append(s.found, i)
 		}
 	}
-	return done, err
+	return done || s.over && err == nil, err
 }
 
 // SearchPage asks for the next page of a search, and tells whether it was the last. It
@@ -110,7 +136,8 @@ func (c *Client) SearchPage(ctx context.Context, s *Search) (done bool, err erro
 }
 
 // FindInstances returns what a [Search] finds, all pages of it, without a pause between
-// them. It is safe to repeat. The error is always an *[Error].
+// them, and [MaxFound] instances at most. It is safe to repeat. The error is always an
+// *[Error].
 func (c *Client) FindInstances(ctx context.Context, channelType, instanceName string) ([]Instance, error) {
 	s := Search{ChannelType: channelType, InstanceName: instanceName}
 	for {

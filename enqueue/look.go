@@ -50,12 +50,15 @@ func (c *Client) records(ctx context.Context, account string, rs []*Result) ([]l
 	return c.ledger.GetMany(ctx, account, ids)
 }
 
-// compare settles a job under whose name there is a record.
+// compare settles a job under whose name there is a record. A record may be older than
+// a rule of [tasks.Job.Normalize]: what that makes the same is the same request.
 func (r *Result) compare(there ledger.Found) {
+	kept := there.Record
+	kept.Job = kept.Job.Normalize()
 	switch {
 	case there.Err != nil:
 		r.Status, r.Err = StatusUnreadable, &UnreadableError{Ref: r.Job.Ref(), Err: there.Err}
-	case ledger.SameRequest(there.Record, r.Job):
+	case ledger.SameRequest(there.Record, r.Job), ledger.SameRequest(kept, r.Job):
 		r.Status, r.Job.Priority = StatusKnown, there.Record.Priority
 	default:
 		r.Status, r.Err = StatusConflict, &ConflictError{Ref: r.Job.Ref(), State: r.State}

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/camsq/camsq/internal/sheet"
@@ -81,6 +80,9 @@ type Row struct {
 	Raw string
 	// Job is normalised and valid; it is empty where the row has an error.
 	Job tasks.Job
+	// Name is the job's InstanceName as the file has it. It differs from the job's in
+	// nothing that can be seen: see [tasks.Job.Normalize].
+	Name string
 }
 
 // ReadRows reads jobs from a table: text with separators in any common encoding,
@@ -100,7 +102,8 @@ type Row struct {
 // spreadsheet has made of a value (a date of a name, 3.9E+08 of an ID) is no valid
 // value. A [*FileError] is always the last element: the file or its header cannot
 // be understood, it has no rows, or reading broke off. Two rows that are the same
-// job are both returned: they have the same ID.
+// job are both returned: they have the same ID. So are rows whose names differ only in
+// what cannot be seen; [Row].Name tells them apart.
 func ReadRows(r io.Reader, opts ReadOptions) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		table, err := sheet.Open(r, sheet.Options{Encoding: opts.Encoding, Delimiter: opts.Delimiter, Sheet: opts.Sheet})
@@ -255,9 +258,21 @@ func (in *reader) next() (Row, error) {
 		if in.rejected && !slices.ContainsFunc(row.Cells, func(c string) bool { return strings.TrimSpace(c) != "" }) {
 			continue // only its reason is left
 		}
-		row.Job, err = in.job(row.Cells, sheet.Row{Line: got.Line, Kinds: kinds})
+		if row.Job, err = in.job(row.Cells, sheet.Row{Line: got.Line, Kinds: kinds}); err == nil {
+			row.Name = in.typedName(row)
+		}
 		return row, err
 	}
+}
+
+// typedName is the name of a row's job before it was normalised.
+func (in *reader) typedName(row Row) string {
+	for i, c := range in.cols {
+		if c.field == "InstanceName" && row.Cells[i] != "" {
+			return row.Cells[i]
+		}
+	}
+	return row.Job.Request.InstanceName // it was set for all rows
 }
 
 // fit gives a workbook's row the width of its header. Cells beyond it stay where
@@ -335,9 +350,7 @@ func ignore(*tasks.Job, string) {}
 
 // trimName takes away what cannot be seen at the ends of a name: spaces of all
 // kinds, and marks that were left when files were put together.
-func trimName(name string) string {
-	return strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' || r == '\u200b' })
-}
+func trimName(name string) string { return tasks.CleanText(name) }
 
 // mapped returns the names that columns of the file are given, by where they stand.
 func (in *reader) mapped() (map[int]string, *FileError) {

@@ -219,12 +219,12 @@ func TestEveryRowKeepsItsCellsAsTheyAreWritten(t *testing.T) {
 	const in = "\ufeffinstance_name, ChannelType ,\n one ,viber,\n,SMS,\nVIBER\n\"two\nlines\",VIBER,,x\nVIBER,a\"b,\nlast,viber,\n"
 	header := []string{"instance_name", " ChannelType ", ""}
 	want := []enqueue.Row{
-		{Line: 2, Header: header, Cells: []string{" one ", "viber", ""}},
+		{Line: 2, Header: header, Cells: []string{" one ", "viber", ""}, Name: " one "},
 		{Line: 3, Header: header, Cells: []string{"", "SMS", ""}},
 		{Line: 4, Header: header, Cells: []string{"VIBER"}},
 		{Line: 5, Header: header, Cells: []string{"two\nlines", "VIBER", "", "x"}},
 		{Line: 7, Header: header, Raw: `VIBER,a"b,`},
-		{Line: 8, Header: header, Cells: []string{"last", "viber", ""}},
+		{Line: 8, Header: header, Cells: []string{"last", "viber", ""}, Name: "last"},
 	}
 	var got []enqueue.Row
 	for row := range enqueue.ReadRows(strings.NewReader(in), enqueue.ReadOptions{}) {

@@ -199,9 +199,9 @@ func Actions() []string {
 }
 
 // LookResults lists what a look for an instance may come to: one new instance of
-// that name, none, several, or no answer.
+// that name, none, several, new ones under other names, or no answer.
 func LookResults() []string {
-	return []string{"found", "absent", "several", "failed"}
+	return []string{"found", "absent", "several", "near", "failed"}
 }
 
 // SweptKinds lists why the sweeper cared for a job: its task was lost, archived,

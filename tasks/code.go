@@ -7,6 +7,9 @@ const (
 	CodeExists = "camsq.InstanceExists"
 	// CodeSeveral means that there are several instances between which only a person can choose.
 	CodeSeveral = "camsq.SeveralInstances"
+	// CodeNearMatch means that the API returned instances for the job's name whose own
+	// names are not exactly it: only a person can tell whether one is the job's.
+	CodeNearMatch = "camsq.NearMatch"
 	// CodeAbsent means that no instance was found for the whole settle window after a call without an answer.
 	CodeAbsent = "camsq.NoneFound"
 	// CodeTriesSpent and CodeAgeSpent mean that the job's budget is spent.
@@ -29,7 +32,7 @@ const (
 // Codes lists the codes that camsq itself decides, for metrics.
 func Codes() []string {
 	return []string{
-		CodeExists, CodeSeveral, CodeAbsent, CodeTriesSpent, CodeAgeSpent, CodeNoAnswer,
+		CodeExists, CodeSeveral, CodeNearMatch, CodeAbsent, CodeTriesSpent, CodeAgeSpent, CodeNoAnswer,
 		CodeCallerDied, CodeUnsent, CodeNoCredentials, CodeResolved, CodeCancelled,
 	}
 }

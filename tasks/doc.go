@@ -4,5 +4,6 @@
 //
 // It promises that what crosses a process boundary is defined here and nowhere
 // else, so a change in this package is a change of the wire. It refuses to do
-// I/O, and it imports the standard library only.
+// I/O, and it imports the standard library, and Unicode's normal forms
+// (golang.org/x/text/unicode/norm), which the standard library does not have.
 package tasks

@@ -42,7 +42,7 @@ const (
 func (p Priority) Valid() bool { return p == PriorityNormal || p == PriorityHigh }
 
 func (p Priority) normalize() Priority {
-	p = Priority(strings.ToLower(strings.TrimSpace(string(p))))
+	p = Priority(strings.ToLower(trimText(string(p))))
 	if p == "normal" {
 		return PriorityNormal
 	}
@@ -99,21 +99,42 @@ func Params() []Param { return append([]Param(nil), params...) }
 // Ref returns the job's name.
 func (j Job) Ref() Ref { return Ref{Account: j.Account, ID: j.ID} }
 
-// Normalize returns the job as it is kept: white space around every parameter
-// is dropped, the channel type and IsConfirmAudit are in upper case (the only
-// form that the vendor's page shows), the priority is in lower case and "normal"
-// is [PriorityNormal], the account defaults to "default", and a job without an ID
-// gets one that is derived from account, channel type and instance name, so that
-// the same row is the same job however often it is sent.
+// Normalize returns the job as it is kept. Two jobs that look the same to a reader are
+// then the same:
+//
+//   - every parameter is composed (Unicode's NFC), and what cannot be seen at its ends is
+//     dropped: white space of any kind, and characters without a shape, as zero widths,
+//     byte order marks and marks of direction are; job_id, account, priority and
+//     callback_url lose it too;
+//   - white space inside InstanceName is one plain space each, however wide it was;
+//   - an optional parameter that holds a word for nothing, as programs write it (NULL, \N,
+//     nan, undefined, N/A, -), is empty; InstanceName keeps it, for [Job.Validate] to
+//     refuse, and CountryId keeps NA, which is Namibia and no number;
+//   - the channel type and IsConfirmAudit are in upper case (the only form that the
+//     vendor's page shows), the priority is in lower case and "normal" is [PriorityNormal],
+//     and the account defaults to "default";
+//   - a job without an ID gets one that is derived from account, channel type and instance
+//     name, so that the same row is the same job however often it is sent.
+//
+// Batch and Metadata stay as they are.
 func (j Job) Normalize() Job {
-	for _, f := range j.Request.fields() {
-		*f = strings.TrimSpace(*f)
+	for i, f := range j.Request.fields() {
+		switch {
+		case *f == "":
+		case f == &j.Request.InstanceName:
+			*f = cleanName(*f)
+		default:
+			*f = CleanText(*f)
+			if !params[i].Required && (isNothing(*f) || isDash(*f)) && !(f == &j.Request.CountryID && *f == "NA") {
+				*f = ""
+			}
+		}
 	}
 	j.Request.ChannelType = strings.ToUpper(j.Request.ChannelType)
 	j.Request.IsConfirmAudit = strings.ToUpper(j.Request.IsConfirmAudit)
-	j.ID = strings.TrimSpace(j.ID)
-	j.Account = strings.TrimSpace(j.Account)
-	j.CallbackURL = strings.TrimSpace(j.CallbackURL)
+	j.ID = trimText(j.ID)
+	j.Account = trimText(j.Account)
+	j.CallbackURL = trimText(j.CallbackURL)
 	j.Priority = j.Priority.normalize()
 	if j.Account == "" {
 		j.Account = DefaultAccount
@@ -124,10 +145,13 @@ func (j Job) Normalize() Job {
 	return j
 }
 
-// NameKey identifies (ChannelType, InstanceName) within an account. Jobs with
-// the same key never overlap.
-func (r Request) NameKey() string {
-	return digest(r.ChannelType, r.InstanceName)
+// NameKey identifies (ChannelType, InstanceName) within an account, in whichever form the
+// API may store the name: see [FoldName]. Jobs with the same key never overlap.
+func (r Request) NameKey() string { return NameKey(r.ChannelType, r.InstanceName) }
+
+// NameKey is [Request.NameKey] of an instance that the API lists.
+func NameKey(channelType, name string) string {
+	return digest(strings.ToUpper(channelType), FoldName(name))
 }
 
 // Redact returns text with every personal value of the request cut out of it. A
@@ -155,9 +179,10 @@ func validID(id string) bool {
 type byteSet [256]bool
 
 const (
-	lower = "abcdefghijklmnopqrstuvwxyz"
-	digit = "0123456789"
-	alnum = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + lower + digit
+	lower   = "abcdefghijklmnopqrstuvwxyz"
+	digit   = "0123456789"
+	letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + lower
+	alnum   = letters + digit
 )
 
 var (

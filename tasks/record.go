@@ -66,9 +66,18 @@ type Progress struct {
 	FirstTry time.Time `json:"first_try,omitzero"`
 	// Delays counts the waits in a row that ended without an answer, for the backoff.
 	Delays int `json:"delays,omitempty"`
-	// Baseline holds the IDs of the instances of the same name that stood there
-	// before the first call. Nil means that nobody has looked yet.
+	// Baseline holds the IDs of the instances of the same name, in whichever form the API
+	// keeps it (see [FoldName]), that stood there before the first call. Nil means that
+	// nobody has looked yet.
 	Baseline *[]string `json:"baseline,omitempty"`
+	// Nearby holds the IDs of the other instances that the API returned for the name then
+	// and that no job had. Whatever the API makes of a name, an instance that is neither
+	// here nor in Baseline came after. It is bounded; NearbyMany means that there were more.
+	Nearby     []string `json:"nearby,omitempty"`
+	NearbyMany bool     `json:"nearby_many,omitempty"`
+	// Vouched says that a person has judged the instances in question since the last
+	// call in doubt: none is the job's, also where there were too many to note them.
+	Vouched bool `json:"vouched,omitempty"`
 	// Doubted says that a call of the job once ended without an answer: whatever
 	// was concluded since, its instance may still turn up.
 	Doubted bool `json:"doubted,omitempty"`
@@ -99,19 +108,39 @@ type Progress struct {
 
 // InBaseline says whether the instance stood there before the first call.
 func (p Progress) InBaseline(instanceID string) bool {
-	return p.Baseline != nil && slices.Contains(*p.Baseline, instanceID)
+	return p.Baseline != nil && slices.Contains(*p.Baseline, instanceID) || slices.Contains(p.Nearby, instanceID)
 }
+
+// Absolve notes a person's word that the instances in question are not the job's: they
+// count as if they had stood there before its first call.
+func (p *Progress) Absolve() {
+	others := slices.Clone(p.Candidates)
+	if p.Baseline != nil {
+		others = append(others, *p.Baseline...)
+	}
+	p.Baseline, p.Candidates, p.Vouched = &others, nil, true
+}
+
+// Forget drops what only a further look for the instance of a call in doubt would need.
+func (p *Progress) Forget() { p.Nearby, p.NearbyMany = nil, false }
 
 // Renew gives the job another budget, on a person's word. The callback of the
 // outcome that it takes back is no longer owed: the next outcome is told instead.
 //
 // A job that was never in doubt forgets its baseline: whatever stands there now
 // stood there before its next call. One that was keeps it, since an instance that
-// is not in it may be the job's own, come late: see [Progress.LookFirst].
+// is not in it may be the job's own, come late: see [Progress.LookFirst]. So does one
+// whose instances a person has judged: see [Progress.Absolve].
 func (p *Progress) Renew(code, message string) {
-	*p = Progress{Baseline: p.Baseline, Doubted: p.Doubted, Code: code, Message: message}
+	*p = Progress{
+		Baseline: p.Baseline, Nearby: p.Nearby, NearbyMany: p.NearbyMany, Vouched: p.Vouched,
+		Doubted: p.Doubted, Code: code, Message: message,
+	}
 	if !p.Doubted {
-		p.Baseline = nil
+		p.Forget()
+		if !p.Vouched {
+			p.Baseline = nil
+		}
 	}
 }
 

@@ -122,17 +122,18 @@ func TestABaselineThatNobodyLookedUpHoldsNothing(t *testing.T) {
 
 func TestAnotherBudgetForgetsEverythingButADoubt(t *testing.T) {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-	baseline := []string{"i-1"}
+	baseline, nearby := []string{"i-1"}, []string{"i-7"}
 	for _, doubted := range []bool{false, true} {
 		p := tasks.Progress{
 			Tries: 10, FirstTry: at, Delays: 3, Baseline: &baseline, Doubted: doubted, Looks: 4, Candidates: []string{"i-2"},
+			Nearby: nearby, NearbyMany: true,
 			Code: tasks.CodeTriesSpent, Message: "gave up", RequestID: "R-1",
 			Callback: tasks.CallbackProgress{State: tasks.CallbackDead, Tries: 8, Reason: tasks.ReasonTimeout},
 		}
 		p.Renew(tasks.CodeResolved, "again")
 		want := tasks.Progress{Code: tasks.CodeResolved, Message: "again"}
 		if doubted {
-			want.Baseline, want.Doubted = &baseline, true
+			want.Baseline, want.Doubted, want.Nearby, want.NearbyMany = &baseline, true, nearby, true
 		}
 		if diff := cmp.Diff(want, p); diff != "" {
 			t.Errorf("doubted is %t (-want +got):\n%s", doubted, diff)
@@ -143,5 +144,24 @@ func TestAnotherBudgetForgetsEverythingButADoubt(t *testing.T) {
 	}
 	if (tasks.Progress{Doubted: true, Tries: 1}).LookFirst() {
 		t.Error("a job that recovery has put back is looked up once more")
+	}
+}
+
+// A person's word counts for every instance that was in question, also for a job that
+// was never in doubt: its next budget does not begin with the same question.
+func TestAPersonsWordOutlivesABudget(t *testing.T) {
+	baseline := []string{"i-1"}
+	for _, doubted := range []bool{false, true} {
+		p := tasks.Progress{Baseline: &baseline, Candidates: []string{"i-2"}, Nearby: []string{"i-3"}, Doubted: doubted}
+		p.Absolve()
+		p.Renew(tasks.CodeResolved, "none of them")
+		for id, want := range map[string]bool{"i-1": true, "i-2": true, "i-3": doubted, "i-4": false} {
+			if p.InBaseline(id) != want {
+				t.Errorf("doubted is %t: %s is judged: %t, want %t", doubted, id, !want, want)
+			}
+		}
+		if len(p.Candidates) > 0 || !p.Vouched || p.LookFirst() != doubted {
+			t.Errorf("doubted is %t: %+v", doubted, p)
+		}
 	}
 }

@@ -91,9 +91,9 @@ var edges = []Edge{
 	{StateQueued, StepBegin, StateCalling, "written before the request, so that no crash can forget it"},
 	{StateQueued, StepExists, StateFailed, "an instance of that name stood there before the first call (CAMSQ_EXISTING=fail)"},
 	{StateQueued, StepAdopt, StateCreated, "the one instance of that name that stood there before is taken (CAMSQ_EXISTING=adopt)"},
-	{StateQueued, StepChoose, StateHeld, "several instances of that name stood there before; a person must choose one to adopt"},
+	{StateQueued, StepChoose, StateHeld, "several instances of that name stood there before, or one under a name that is nearly its own; a person must choose"},
 	{StateQueued, StepFound, StateCreated, "the look before a call that a person allowed again: the instance of an earlier call turned up"},
-	{StateQueued, StepSeveral, StateHeld, "the same look: several new instances of that name; only a person can tell"},
+	{StateQueued, StepSeveral, StateHeld, "the same look: several new instances, or one under another name; only a person can tell"},
 	{StateQueued, StepSpent, StateFailed, "the budget of tries or of time is spent"},
 	{StateQueued, StepCancel, StateCancelled, "somebody withdrew the job"},
 
@@ -105,7 +105,7 @@ var edges = []Edge{
 	{StateCalling, StepAmbiguous, StateUncertain, "no answer, an unreadable answer, a 5xx, or the caller died"},
 
 	{StateUncertain, StepFound, StateCreated, "one instance of that name is new and claimed by no other job"},
-	{StateUncertain, StepSeveral, StateHeld, "several new instances of that name; only a person can tell"},
+	{StateUncertain, StepSeveral, StateHeld, "several new instances of that name, or one that the API returned for it under another name; only a person can tell"},
 	{StateUncertain, StepAbsent, StateQueued, "no such instance for the whole settle window (CAMSQ_ABSENT=resend)"},
 	{StateUncertain, StepUnfound, StateHeld, "no such instance for the whole settle window (CAMSQ_ABSENT=hold)"},
 

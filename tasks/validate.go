@@ -81,6 +81,11 @@ func (e *InvalidError) Error() string {
 //
 //   - no text holds control characters or is anything but UTF-8; OfficeAddress
 //     alone may hold line feeds, since an address has lines;
+//   - no text holds characters that cannot be seen, except where a script or an emoji
+//     needs them: a joiner between two letters of Persian or Hindi, the style of an emoji;
+//   - InstanceName is no word for nothing that a program has left, such as NULL or #N/A,
+//     no placeholder of a template, and more than strokes and dots; nor is job_id such a
+//     word; no parameter is a spreadsheet's error;
 //   - ChannelType, InstanceName, InstanceDescription, OfficeAddress and IsvTerms
 //     are bounded as [Rules] says;
 //   - CountryId is 1 to 6 digits, FacebookBmId up to 32, IsConfirmAudit Y or N,
@@ -155,6 +160,8 @@ func checkID(id string) string {
 	switch {
 	case isRounded(id):
 		return reasonRounded
+	case isNothing(id), isSheetError(id):
+		return "is a word for nothing, as a program leaves it; give the job an ID, or none for one that is derived from its name"
 	case !validID(id):
 		return "must be 1 to 128 of A-Z a-z 0-9 . _ : @ / = + - and begin with a letter or digit"
 	}
@@ -181,12 +188,18 @@ func (r Rules) checkParam(p Param, value string) string {
 	if reason := checkText(value, p.Name == "OfficeAddress"); reason != "" {
 		return reason
 	}
+	if isSheetError(value) {
+		return "is a spreadsheet's error; correct the formula, or type the value"
+	}
 	switch p.Name {
 	case "ChannelType":
 		return r.checkChannel(value)
 	case "InstanceName":
 		if isRounded(value) {
 			return reasonRounded
+		}
+		if reason := checkNothing(value); reason != "" {
+			return reason
 		}
 		return checkLength(value, or(r.MaxName, 128))
 	case "InstanceDescription", "OfficeAddress":
@@ -265,6 +278,9 @@ func checkMail(value string) string {
 	if isDotAtoms(value) {
 		return ""
 	}
+	if hasOddSpace(value) {
+		return "holds a space that is not a plain one; remove it"
+	}
 	// ParseAddress also takes "Name <address>"; only the bare form comes back as it was.
 	a, err := mail.ParseAddress(value)
 	if err != nil || a.Address != value {
@@ -321,37 +337,6 @@ func checkMetadataValue(value string) string {
 		return reason
 	}
 	return checkLength(value, maxMetadataValue)
-}
-
-// checkText refuses what no field may hold. U+FFFD is refused with invalid
-// UTF-8, since decoders of JSON leave it in the place of what they could not read.
-func checkText(value string, lines bool) string {
-	if isPlain(value) {
-		return ""
-	}
-	if !utf8.ValidString(value) || strings.ContainsRune(value, utf8.RuneError) {
-		return "is not valid UTF-8; save the source as UTF-8"
-	}
-	for _, r := range value {
-		switch {
-		case r == '\n' && lines:
-		case r == '\n', r == '\r':
-			return "must be on one line"
-		case unicode.IsControl(r):
-			return "holds a control character; remove it"
-		}
-	}
-	return ""
-}
-
-// isPlain says whether a value is printable ASCII, as most are.
-func isPlain(value string) bool {
-	for i := range len(value) {
-		if value[i] < ' ' || value[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 func checkLength(value string, limit int) string {

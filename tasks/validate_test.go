@@ -131,7 +131,7 @@ func TestEachFieldIsHeldToItsRule(t *testing.T) {
 
 		{"longest batch", func(j *tasks.Job) { j.Batch = strings.Repeat("批", 128) }, "", ""},
 		{"batch too long", func(j *tasks.Job) { j.Batch = strings.Repeat("批", 129) }, "batch", "must be at most 128 characters long"},
-		{"batch with an invisible character", func(j *tasks.Job) { j.Batch = "a\u200bb" }, "batch", "must hold printable characters only"},
+		{"batch with an invisible character", func(j *tasks.Job) { j.Batch = "a\u200bb" }, "batch", "holds U+200B, which cannot be seen, as character 2; remove it"},
 		{"batch on two lines", func(j *tasks.Job) { j.Batch = "a\nb" }, "batch", oneLine},
 
 		{"high priority", func(j *tasks.Job) { j.Priority = tasks.PriorityHigh }, "", ""},

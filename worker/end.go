@@ -35,6 +35,9 @@ func (e ending) end(ctx context.Context, r tasks.Record, by tasks.Step, receiver
 	if to.EventType() != "" && somebody {
 		r.Callback = tasks.CallbackProgress{State: tasks.CallbackOwed}
 	}
+	if to == tasks.StateCreated || to.Final() && !r.Doubted {
+		r.Forget()
+	}
 	if r, err = e.steps.Step(ctx, r, by, 0); err != nil {
 		return tasks.Record{}, err
 	}

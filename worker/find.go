@@ -15,8 +15,8 @@ const pageTries = 4
 
 // find looks for the instances of exactly the job's channel type and name. The API may
 // find any number of others, whose names contain this one; each page of them takes its
-// slot of the account's quota for listing.
-func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record) ([]cams.Instance, error) {
+// slot of the account's quota for listing, and is shown to see, whose error ends the search.
+func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record, see func(*cams.Search) error) ([]cams.Instance, error) {
 	s := cams.Search{ChannelType: r.Request.ChannelType, InstanceName: r.Request.InstanceName}
 	for failures := 0; ; {
 		if err := w.pageSlot(ctx, l, r, s.Pages()); err != nil {
@@ -34,6 +34,11 @@ func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record) ([]cams.Inst
 		default:
 			failures++
 			if before == 0 || s.Pages() > before || failures == pageTries || !w.mayAskAgain(ctx, l, r, err, failures) {
+				return nil, err
+			}
+		}
+		if err == nil {
+			if err := see(&s); err != nil {
 				return nil, err
 			}
 		}

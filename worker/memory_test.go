@@ -134,6 +134,18 @@ func (m *memory) Claimed(_ context.Context, r tasks.Record, ids []string) (map[s
 	return claimed, nil
 }
 
+func (m *memory) Taken(_ context.Context, r tasks.Record, keys []string) (map[string]bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	taken := map[string]bool{}
+	for _, key := range keys {
+		holder := m.names[key]
+		other := m.jobs[tasks.Ref{Account: r.Account, ID: holder}]
+		taken[key] = holder != "" && holder != r.ID && other.State != "" && !other.State.Final()
+	}
+	return taken, nil
+}
+
 // complete writes a completion that is owed.
 func (m *memory) complete(c tasks.Completion) {
 	m.mu.Lock()
@@ -172,11 +184,16 @@ type shelf struct {
 	// lag is how long a new instance is not listed, broken how many lists fail first.
 	lag    time.Duration
 	broken int
+	// store is what becomes of a name that is stored; the list's filter does the same to
+	// the name that it looks for. It may be nil. part has the filter find parts of names.
+	store func(string) string
+	part  bool
 
 	mu        sync.Mutex
 	instances []cams.Instance
 	listed    []time.Time // when each instance is
 	creates   int
+	asked     []string // the names of the creates
 }
 
 func (s *shelf) CreateInstance(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
@@ -186,7 +203,17 @@ func (s *shelf) CreateInstance(ctx context.Context, q cams.CreateInstanceRequest
 		return cams.Instance{}, &cams.Error{Op: "CreateInstance", Err: err}
 	}
 	s.creates++
-	return s.add(q.ChannelType, q.InstanceName), nil
+	s.asked = append(s.asked, q.InstanceName)
+	i := s.add(q.ChannelType, s.stored(q.InstanceName))
+	i.InstanceName = q.InstanceName // as the client returns it
+	return i, nil
+}
+
+func (s *shelf) stored(name string) string {
+	if s.store == nil {
+		return name
+	}
+	return s.store(name)
 }
 
 func (s *shelf) add(channelType, name string) cams.Instance {
@@ -207,21 +234,22 @@ func (s *shelf) SearchPage(ctx context.Context, q *cams.Search) (bool, error) {
 		return false, &cams.Error{Op: "ListInstance", Sent: true, Status: 500, Code: "InternalError"}
 	}
 	var found []cams.Instance
+	name := s.stored(q.InstanceName)
 	for n, i := range s.instances {
-		if i.ChannelType == q.ChannelType && i.InstanceName == q.InstanceName && !s.listed[n].After(time.Now()) {
+		if i.ChannelType == q.ChannelType && (i.InstanceName == name || s.part && strings.Contains(i.InstanceName, name)) && !s.listed[n].After(time.Now()) {
 			found = append(found, i)
 		}
 	}
 	return q.Take(found, len(found))
 }
 
-// made is how many instances of the name there are, listed or not.
+// made is how many instances the creates of the name have made, listed or not.
 func (s *shelf) made(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
-	for _, i := range s.instances {
-		if i.InstanceName == name {
+	for _, asked := range s.asked {
+		if asked == name {
 			n++
 		}
 	}

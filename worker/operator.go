@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -154,12 +153,8 @@ func (o Operator) Resolve(ctx context.Context, ref tasks.Ref, d Decision) (tasks
 			r.Adopted, r.Candidates = true, nil
 			r.Code, r.Message = "OK", note("resolved by an operator")
 		case d.By == tasks.StepResolveAbsent:
-			others := slices.Clone(r.Candidates)
-			if r.Baseline != nil {
-				others = append(others, *r.Baseline...)
-			}
+			r.Absolve()
 			r.Renew(tasks.CodeResolved, note("an operator found no instance of it"))
-			r.Baseline = &others
 			return o.Ledger.Step(ctx, r, d.By, 0)
 		case d.By == tasks.StepResolveFailed:
 			r.Code, r.Message = tasks.CodeResolved, note("given up by an operator")

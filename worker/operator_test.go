@@ -204,7 +204,7 @@ func TestWhatAPersonKnowsIsRecorded(t *testing.T) {
 		noError(t, err)
 		r = o.get("absent")
 		want(t, "progress", r.Progress, tasks.Progress{
-			Baseline: &[]string{"i-1", "i-2", "i-0"}, Doubted: true,
+			Baseline: &[]string{"i-1", "i-2", "i-0"}, Doubted: true, Vouched: true,
 			Code: tasks.CodeResolved, Message: "an operator found no instance of it",
 		})
 		want(t, "it is looked up before it calls", r.LookFirst(), true)

@@ -3,29 +3,46 @@ package worker
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/tasks"
 )
 
-// baseline notes which instances of the job's name stand there before its first
+// baseline notes which instances the API has for the job's name before its first
 // call, so that recovery can tell an old one from the job's own, and does with a
-// job that meets one what the configuration says. The begin step writes it.
+// job that meets one what the configuration says. The begin step writes it. What a
+// person has judged before is old, whatever it is.
 func (w *Worker) baseline(ctx context.Context, l *lane, r tasks.Record) (tasks.Record, error) {
-	found, err := w.find(ctx, l, r)
+	s, err := w.survey(ctx, l, r, true)
 	if err != nil {
 		return r, w.cannotList(ctx, l, r, err)
 	}
-	ids := make([]string, 0, len(found))
-	for _, i := range found {
-		ids = append(ids, i.InstanceID)
+	judged := r.InBaseline
+	exact, alike := without(s.exact, judged), without(s.alike, judged)
+	ids := make([]string, 0, len(s.exact)+len(s.alike))
+	if r.Baseline != nil {
+		ids = append(ids, *r.Baseline...)
 	}
+	ids = append(append(ids, idsOf(exact)...), idsOf(alike)...)
 	r.Baseline = &ids
-	if len(found) == 0 || w.Existing == ExistingCreate {
+	r.Nearby, r.NearbyMany = idsOf(s.others), s.many
+	switch {
+	case s.over && !r.Vouched && w.Existing != ExistingFail:
+		several(&r, exact, true)
+		return ended(r, w.hold(ctx, l, r, tasks.StepChoose, exact))
+	case w.Existing == ExistingCreate:
 		return r, nil
+	case len(exact) > 0:
+		return w.exists(ctx, l, r, exact)
+	case len(alike) > 0:
+		return w.existsNearly(ctx, l, r, alike)
 	}
+	return r, nil
+}
+
+// exists deals with instances of exactly the job's name that stood there before its call.
+func (w *Worker) exists(ctx context.Context, l *lane, r tasks.Record, found []cams.Instance) (tasks.Record, error) {
 	if w.Existing == ExistingAdopt {
 		free, err := w.unclaimed(ctx, r, found)
 		if err != nil {
@@ -36,13 +53,50 @@ func (w *Worker) baseline(ctx context.Context, l *lane, r tasks.Record) (tasks.R
 			return ended(r, again(w.end(ctx, l, r, tasks.StepAdopt)))
 		}
 		if len(free) > 1 {
-			choose(&r, free)
-			return ended(r, again(w.end(ctx, l, r, tasks.StepChoose)))
+			several(&r, free, false)
+			return ended(r, w.hold(ctx, l, r, tasks.StepChoose, free))
 		}
 	}
 	r.Code = tasks.CodeExists
-	r.Message = "instances of that channel type and name exist already: " + strings.Join(ids, ", ")
+	r.Message = "instances of that channel type and name exist already: " + list(found, mostCandidates, func(i cams.Instance) string { return i.InstanceID })
 	return ended(r, again(w.end(ctx, l, r, tasks.StepExists)))
+}
+
+// existsNearly deals with instances whose names are the job's in another form. Whether
+// the API has made them so a person must tell; but if another job has one whose name
+// differs in nothing that can be seen, that is the name, and it exists.
+func (w *Worker) existsNearly(ctx context.Context, l *lane, r tasks.Record, alike []cams.Instance) (tasks.Record, error) {
+	free, err := w.unclaimed(ctx, r, alike)
+	if err != nil {
+		return r, err
+	}
+	if len(free) == 0 {
+		r.Code = tasks.CodeExists
+		r.Message = "instances exist already whose names differ in nothing that can be seen: " + list(alike, mostQuoted, func(i cams.Instance) string {
+			return i.InstanceID + " " + tasks.Reveal(i.InstanceName, quotedName)
+		})
+		return ended(r, again(w.end(ctx, l, r, tasks.StepExists)))
+	}
+	nearMatch(&r, free, "stood there before the first call")
+	return ended(r, w.hold(ctx, l, r, tasks.StepChoose, free))
+}
+
+func without(found []cams.Instance, drop func(instanceID string) bool) []cams.Instance {
+	var rest []cams.Instance
+	for _, i := range found {
+		if !drop(i.InstanceID) {
+			rest = append(rest, i)
+		}
+	}
+	return rest
+}
+
+func idsOf(found []cams.Instance) []string {
+	var ids []string
+	for _, i := range found {
+		ids = append(ids, i.InstanceID)
+	}
+	return ids
 }
 
 // ended marks a record in hand as one whose turn is over.
@@ -65,23 +119,25 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	}
 	wait, stop := w.untilDraining(ctx)
 	defer stop()
-	found, err := w.find(wait, l, r)
+	s, err := w.survey(wait, l, r, false)
 	if err != nil {
 		w.looked(l, "failed")
 		return w.cannotList(wait, l, r, err)
 	}
-	if ended, err := w.take(ctx, l, r, found); ended || err != nil {
+	if ended, err := w.take(ctx, l, r, s); ended || err != nil {
 		return err
 	}
 	// r.Now is from before the look, so a window that was over then is over for the look.
 	if left := w.SettleWindow - r.Now.Sub(r.Since); left > 0 {
-		due := min(w.ReconcileDelay<<min(r.Looks+1, 10), max(left, time.Second))
-		r.Looks, r.Delays = r.Looks+1, 0
-		return w.comeBack(ctx, r, due, "whether the call made an instance is not known yet")
+		return w.lookAgain(ctx, r, left)
+	}
+	looks, took := r.Looks+1, r.Now.Sub(r.Since).Round(time.Second)
+	r.Looks = 0
+	if near := s.near(); len(near) > 0 || r.NearbyMany {
+		return w.holdNear(ctx, l, r, s)
 	}
 	r.Message = fmt.Sprintf("no instance in %d looks over %v after a call that ended with %s",
-		r.Looks+1, r.Now.Sub(r.Since).Round(time.Second), orElse(r.Code, "no answer"))
-	r.Looks = 0
+		looks, took, orElse(r.Code, "no answer"))
 	if w.Absent == AbsentHold {
 		r.Code = tasks.CodeAbsent
 		return again(w.end(ctx, l, r, tasks.StepUnfound))
@@ -93,12 +149,28 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	return &Later{r.Wait(), "the call made no instance and is made again"}
 }
 
+// lookAgain has the job looked up once more, later each time. Until the window is over,
+// what is not listed yet may appear, and another job may record what is.
+func (w *Worker) lookAgain(ctx context.Context, r tasks.Record, left time.Duration) error {
+	due := min(w.ReconcileDelay<<min(r.Looks+1, 10), max(left, time.Second))
+	r.Looks, r.Delays = r.Looks+1, 0
+	return w.comeBack(ctx, r, due, "whether the call made an instance is not known yet")
+}
+
+// holdNear parks a job for which there are near matches, or too many instances to tell.
+func (w *Worker) holdNear(ctx context.Context, l *lane, r tasks.Record, s sight) error {
+	near := s.near()
+	nearMatch(&r, near, "came after the first look")
+	r.NearbyMany = r.NearbyMany || s.many
+	return w.hold(ctx, l, r, tasks.StepSeveral, near)
+}
+
 // take ends a job of whose calls one has no answer, if what was found tells how
 // it ended: one instance that was not there before and is no other job's is the
 // job's own, and between several a person must choose.
-func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, found []cams.Instance) (ended bool, err error) {
+func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, s sight) (ended bool, err error) {
 	var fresh []cams.Instance
-	for _, i := range found {
+	for _, i := range s.exact {
 		if !r.InBaseline(i.InstanceID) {
 			fresh = append(fresh, i)
 		}
@@ -107,31 +179,44 @@ func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, found []cams
 		return false, err
 	}
 	switch {
+	case s.over && !r.Vouched, len(fresh) > 1:
+		w.looked(l, "several")
+		several(&r, fresh, s.over)
+		return true, w.hold(ctx, l, r, tasks.StepSeveral, fresh)
 	case len(fresh) == 1:
 		w.looked(l, "found")
 		r.Instance, r.Adopted, r.Code, r.Message = eventInstance(fresh[0]), true, "OK", ""
 		return true, again(w.end(ctx, l, r, tasks.StepFound))
-	case len(fresh) > 1:
-		w.looked(l, "several")
-		choose(&r, fresh)
-		return true, again(w.end(ctx, l, r, tasks.StepSeveral))
+	case len(s.alike)+len(s.others) > 0:
+		w.looked(l, "near")
+	default:
+		w.looked(l, "absent")
 	}
-	w.looked(l, "absent")
 	return false, nil
 }
 
-// lookFirst looks once for the instance of an earlier call, before a job that a
-// person put back calls again. It may be days since recovery looked.
+// lookFirst looks for the instance of an earlier call, before a job that a person put
+// back calls again. It may be days since recovery looked. Near matches are looked at
+// once more, as in recovery, and then held.
 func (w *Worker) lookFirst(ctx context.Context, l *lane, r tasks.Record) (tasks.Record, error) {
-	found, err := w.find(ctx, l, r)
+	s, err := w.survey(ctx, l, r, false)
 	if err != nil {
 		w.looked(l, "failed")
 		return r, w.cannotList(ctx, l, r, err)
 	}
-	if done, err := w.take(ctx, l, r, found); done || err != nil {
+	if done, err := w.take(ctx, l, r, s); done || err != nil {
 		return ended(r, err)
 	}
-	return r, nil
+	many := (r.NearbyMany || s.many) && !r.Vouched
+	if len(s.alike) == 0 && !many && (len(s.others) == 0 || s.many) {
+		r.NearbyMany = r.NearbyMany || s.many
+		return r, nil
+	}
+	if left := w.SettleWindow - r.Now.Sub(r.Since); left > 0 {
+		return ended(r, w.lookAgain(ctx, r, left))
+	}
+	r.Looks = 0
+	return ended(r, w.holdNear(ctx, l, r, s))
 }
 
 // cannotList puts a job off whose look at the instances failed. It costs no try:
@@ -179,34 +264,25 @@ func (w *Worker) comeBack(ctx context.Context, r tasks.Record, due time.Duration
 
 // unclaimed drops the instances that other jobs have.
 func (w *Worker) unclaimed(ctx context.Context, r tasks.Record, found []cams.Instance) ([]cams.Instance, error) {
+	return w.unclaimedOr(ctx, r, found, func(cams.Instance) bool { return false })
+}
+
+// unclaimedOr drops the instances that other jobs have, but those that count all the same.
+func (w *Worker) unclaimedOr(ctx context.Context, r tasks.Record, found []cams.Instance, counts func(cams.Instance) bool) ([]cams.Instance, error) {
 	if len(found) == 0 {
 		return nil, nil
 	}
-	ids := make([]string, len(found))
-	for i, f := range found {
-		ids[i] = f.InstanceID
-	}
-	claimed, err := w.Ledger.Claimed(ctx, r, ids)
+	claimed, err := w.Ledger.Claimed(ctx, r, idsOf(found))
 	if err != nil {
 		return nil, err
 	}
 	var free []cams.Instance
 	for _, f := range found {
-		if !claimed[f.InstanceID] {
+		if !claimed[f.InstanceID] || counts(f) {
 			free = append(free, f)
 		}
 	}
 	return free, nil
-}
-
-// choose makes a record say between which instances a person must choose.
-func choose(r *tasks.Record, found []cams.Instance) {
-	r.Candidates = r.Candidates[:0:0]
-	for _, f := range found {
-		r.Candidates = append(r.Candidates, f.InstanceID)
-	}
-	r.Code = tasks.CodeSeveral
-	r.Message = "several instances may be this job's: " + strings.Join(r.Candidates, ", ")
 }
 
 func (w *Worker) looked(l *lane, result string) {

@@ -61,7 +61,7 @@ func (w *Worker) afterCaller(ctx context.Context, r tasks.Record) error {
 
 // doubt makes a calling job uncertain.
 func (w *Worker) doubt(ctx context.Context, r tasks.Record) error {
-	r.Looks, r.Delays, r.Doubted = 0, 0, true
+	r.Looks, r.Delays, r.Doubted, r.Vouched = 0, 0, true, false
 	r, err := w.Ledger.Step(ctx, r, tasks.StepAmbiguous, w.ReconcileDelay)
 	if err != nil {
 		return again(err)
@@ -100,7 +100,7 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 	switch {
 	case r.LookFirst():
 		r, err = w.lookFirst(wait, l, r)
-	case r.Baseline == nil:
+	case r.Baseline == nil, r.Vouched && !r.Doubted:
 		r, err = w.baseline(wait, l, r)
 	}
 	if err != nil || r.State != tasks.StateQueued {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -40,10 +42,17 @@ const (
 	listPrompt listing = iota
 	listLate           // a new instance is listed after half a minute, well within the settle window
 	listBroken         // the first five lists fail
+	listUpper          // names are kept in upper case
+	listCut            // and here the first three letters of them, with a number
 	listings
 )
 
-func (l listing) String() string { return [listings]string{"prompt", "late", "broken"}[l] }
+// listExact are those that keep names as they are.
+const listExact = listUpper
+
+func (l listing) String() string {
+	return [listings]string{"prompt", "late", "broken", "upper case", "cut off"}[l]
+}
 
 func (l listing) shelf() *shelf {
 	switch l {
@@ -51,6 +60,10 @@ func (l listing) shelf() *shelf {
 		return &shelf{lag: 30 * time.Second}
 	case listBroken:
 		return &shelf{broken: 5}
+	case listUpper:
+		return &shelf{store: strings.ToUpper}
+	case listCut:
+		return &shelf{store: func(name string) string { return name[:3] + "~1" }}
 	case listPrompt, listings:
 	}
 	return new(shelf)
@@ -162,6 +175,13 @@ func (f faulty) Claimed(ctx context.Context, r tasks.Record, ids []string) (clai
 		return nil, errLost
 	}
 	return claimed, err
+}
+
+func (f faulty) Taken(ctx context.Context, r tasks.Record, keys []string) (taken map[string]bool, err error) {
+	if !f.meet("taken", func() { taken, err = f.ledger.Taken(ctx, r, keys) }) {
+		return nil, errLost
+	}
+	return taken, err
 }
 
 func (f faulty) CreateInstance(ctx context.Context, q cams.CreateInstanceRequest) (i cams.Instance, err error) {
@@ -288,30 +308,36 @@ func (x *trial) driveOne(w *worker.Worker, dead func() bool, ref tasks.Ref) {
 
 // run takes the job to its end and holds the result against the promise.
 func (x *trial) run() {
-	x.t.Helper()
+	t := x.t
+	t.Helper()
 	x.ledger, x.cloud, x.callbacks, x.breaker = newMemory(), x.list.shelf(), new(outbox), new(fuse)
 	x.ledger.put(queued())
 	x.drive(x.process(true))
 	x.drive(x.process(false))
 	x.others.Wait()
 
-	r, err := x.ledger.Get(x.t.Context(), job1)
+	r, err := x.ledger.Get(t.Context(), job1)
 	if err != nil {
-		x.t.Fatal(err)
+		t.Fatal(err)
 	}
 	made := x.cloud.made("shop")
 	if made > 1 {
-		x.t.Errorf("%s: %d instances were made", x, made)
+		t.Errorf("%s: %d instances were made", x, made)
 	}
-	// Each mishap alone, and all of them together, leave a way to success.
-	if r.State != tasks.StateCreated || r.Instance == nil || made != 1 {
-		x.t.Errorf("%s: the job is %s (%s) with the instance %v, and there are %d", x, r.State, r.Code, r.Instance, made)
+	// Each mishap alone, and all of them together, leave a way to success; but where the
+	// API keeps another name, an instance whose answer was lost is left to a person.
+	if x.list >= listExact && r.State == tasks.StateHeld {
+		if made != 1 || r.Code != tasks.CodeNearMatch || !slices.Equal(r.Candidates, []string{"1000"}) {
+			t.Errorf("%s: the job is held (%s) with the candidates %q, and there are %d instances", x, r.Code, r.Candidates, made)
+		}
+	} else if r.State != tasks.StateCreated || r.Instance == nil || made != 1 {
+		t.Errorf("%s: the job is %s (%s) with the instance %v, and there are %d", x, r.State, r.Code, r.Instance, made)
 	}
 	if r.Callback.State != tasks.CallbackOwed || x.callbacks.all()[job1] == 0 {
-		x.t.Errorf("%s: the callback is %q and was queued %d times", x, r.Callback.State, x.callbacks.all()[job1])
+		t.Errorf("%s: the callback is %q and was queued %d times", x, r.Callback.State, x.callbacks.all()[job1])
 	}
 	if holder := x.ledger.names[r.Request.NameKey()]; holder != "" && holder != r.ID {
-		x.t.Errorf("%s: the name is held by %q", x, holder)
+		t.Errorf("%s: the name is held by %q", x, holder)
 	}
 }
 
@@ -350,7 +376,7 @@ func TestNeverCreatesTwice(t *testing.T) {
 			}
 		}
 		t.Logf("%d cases: %d steps, %d mishaps, redelivered at once and later, %d kinds of lists", cases, steps, mishaps, listings)
-		for _, name := range []string{"get", "claim", "wait", "ListInstance", "begin", "CreateInstance", "succeeded", "ambiguous", "claimed", "found", "callback"} {
+		for _, name := range []string{"get", "claim", "wait", "ListInstance", "begin", "CreateInstance", "succeeded", "ambiguous", "claimed", "found", "several", "callback"} {
 			if !seen[name] {
 				t.Errorf("no trial met the step %q", name)
 			}
@@ -410,7 +436,7 @@ func FuzzSeveralJobsAndTwoWorkers(f *testing.F) {
 		if len(first)+len(second) > 60 {
 			return // ten tries would be spent
 		}
-		synctest.Test(t, func(t *testing.T) { severalJobs(t, listing(list)%listings, first, second) })
+		synctest.Test(t, func(t *testing.T) { severalJobs(t, listing(list)%listExact, first, second) })
 	})
 }
 

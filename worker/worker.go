@@ -29,6 +29,8 @@ type Ledger interface {
 	LetIn(ctx context.Context, account string) (time.Time, error)
 	// Claimed tells which instances other jobs have.
 	Claimed(ctx context.Context, r tasks.Record, instanceIDs []string) (map[string]bool, error)
+	// Taken tells which names, by their tasks.NameKey, other jobs hold that have not ended.
+	Taken(ctx context.Context, r tasks.Record, nameKeys []string) (map[string]bool, error)
 }
 
 // API is the cloud. Its errors are *cams.Error.

@@ -85,7 +85,7 @@ func (s *Server) createInstance(c call, f *Fault) reply {
 		return *invalid
 	}
 	instance := cams.Instance{
-		InstanceName:        c.params.Get("InstanceName"),
+		InstanceName:        s.stored(c.params.Get("InstanceName")),
 		InstanceDescription: c.params.Get("InstanceDescription"),
 		ChannelType:         c.params.Get("ChannelType"),
 	}
@@ -96,6 +96,14 @@ func (s *Server) createInstance(c call, f *Fault) reply {
 		return s.created(instance)
 	}
 	return s.failing(*f, s.created(instance), instance)
+}
+
+// stored is a name as the API keeps it.
+func (s *Server) stored(name string) string {
+	if s.config.StoreName == nil {
+		return name
+	}
+	return s.config.StoreName(name)
 }
 
 // invalid checks the parameters of a create as far as the API's page says what they are.
@@ -128,7 +136,7 @@ func (s *Server) invalid(params url.Values) *reply {
 // case that the list's page shows: neither is documented, and both catch a client that trusts.
 func (s *Server) listInstance(c call, f *Fault) reply {
 	params, now := c.params, s.config.Clock()
-	name, channel := params.Get("InstanceName"), params.Get("ChannelType")
+	name, channel := s.stored(params.Get("InstanceName")), params.Get("ChannelType")
 	var found []record
 	s.byName.find(c.account, name, func(at int) {
 		r := s.instances[at]

@@ -58,6 +58,10 @@ type Config struct {
 	// ListLag is how long a new instance is not found by ListInstance and QueryInstance.
 	ListLag time.Duration
 
+	// StoreName, if set, is what the API makes of a name before it stores it: in lower
+	// case, for instance. ListInstance's filter does the same to what it looks for.
+	StoreName func(name string) string
+
 	// FaultRate is the share, 0 to 1, of calls that meet a random fault: one after which
 	// a careful client can still reach its goal, and none that hangs.
 	FaultRate float64

@@ -447,3 +447,30 @@ func TestABatchHasTheFilesNameWithoutItsForm(t *testing.T) {
 		}
 	}
 }
+
+// Rows that look the same are one job, and that is told: nobody sees why there is one less.
+func TestRowsThatDifferInWhatCannotBeSeenAreReportedAsOne(t *testing.T) {
+	const rows = "ChannelType,InstanceName,CountryId\n" +
+		"VIBER,acme,\nVIBER,acme\u200b,\nVIBER,\ufeffacme,\nVIBER,ac\u00adme,\nVIBER,\u200eacme,\nVIBER,acme,\n" +
+		"VIBER,Café  Süd,\nVIBER,Cafe\u0301\u00a0Su\u0308d,\nVIBER,Café  Süd,\nVIBER,ACME,\nVIBER,\u3000acme,49\n"
+	const complaints = `f.csv:3: note: same row as line 2, whose name differs only in what cannot be seen: here it is "acme\u200b"; it is one job
+f.csv:4: note: same row as line 2, whose name differs only in what cannot be seen: here it is "\ufeffacme"; it is one job
+f.csv:5: InstanceName: holds U+00AD, which cannot be seen, as character 3; remove it
+f.csv:6: note: same row as line 2, whose name differs only in what cannot be seen: here it is "\u200eacme"; it is one job
+f.csv:7: note: same row as line 2; it is one job
+f.csv:9: note: same row as line 8, whose name differs only in what cannot be seen: here it is "Cafe\u0301\u00a0Su\u0308d"; it is one job
+f.csv:10: note: same row as line 8; it is one job
+f.csv:12: same job as line 2 (default/job_mlrjjoaiyolan5fashyncrrzei), whose name differs only in what cannot be seen: here it is "\u3000acme", but another request; correct one of the two, or give it a job_id of its own
+`
+	for _, args := range [][]string{{"enqueue", "f.csv"}, {"enqueue", "--dry-run", "f.csv"}} {
+		d := newDesk(t)
+		d.write("f.csv", rows)
+		code, _, errs := d.run(args...)
+		if !strings.HasPrefix(errs, complaints) || code != 1 {
+			t.Errorf("%v: code %d\n%s\nwant\n%s", args, code, errs, complaints)
+		}
+		if n := len(d.jobs()); args[1] == "f.csv" && n != 3 {
+			t.Errorf("%d jobs are queued, want 3", n)
+		}
+	}
+}

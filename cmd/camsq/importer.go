@@ -102,7 +102,7 @@ type imported struct {
 type sentRow struct {
 	line          int
 	header, cells []string
-	raw           string
+	raw, name     string
 }
 
 // take reads one file. Its error is a [*enqueue.FileError], an [*exitError], or
@@ -134,7 +134,7 @@ func (in *importer) take(ctx context.Context, s source) (*imported, error) {
 			}
 			mu.Lock()
 			in.sample(got, row)
-			sent = append(sent, sentRow{row.Line, row.Header, row.Cells, row.Raw})
+			sent = append(sent, sentRow{row.Line, row.Header, row.Cells, row.Raw, row.Name})
 			mu.Unlock()
 			if ctx.Err() != nil || !yield(row.Job, err) {
 				return
@@ -144,7 +144,7 @@ func (in *importer) take(ctx context.Context, s source) (*imported, error) {
 	_, err = in.create(ctx, jobs, func(r enqueue.Result) {
 		mu.Lock()
 		defer mu.Unlock()
-		if why := in.note(got, sent[0].line, r); why != "" {
+		if why := in.note(got, sent[0].line, sent[0].name, r); why != "" {
 			bad.add(sent[0].header, sent[0].cells, sent[0].raw, why)
 		}
 		sent[0] = sentRow{} // let go of its text
@@ -222,9 +222,9 @@ func beyondASCII(cells []string) string {
 	return ""
 }
 
-// note keeps what became of a row, and tells of it if it needs a person. It returns
-// why the row was refused, or "".
-func (in *importer) note(got *imported, line int, r enqueue.Result) (refused string) {
+// note keeps what became of a row, and tells of it if it needs a person; name is the
+// row's as it is typed. It returns why the row was refused, or "".
+func (in *importer) note(got *imported, line int, name string, r enqueue.Result) (refused string) {
 	got.rows++
 	at, ref := place{got.name, line}, r.Job.Ref()
 	switch r.Status {
@@ -235,7 +235,7 @@ func (in *importer) note(got *imported, line int, r enqueue.Result) (refused str
 		return whyRefused(r.Err)
 	case enqueue.StatusConflict:
 		got.conflicts++
-		why := in.conflict(at, r)
+		why := in.conflict(at, name, r)
 		in.list(&got.listed, "bad rows", "%s: %s", at, why)
 		return fmt.Sprintf("line %d: %s", line, why)
 	case enqueue.StatusUnreadable:
@@ -245,7 +245,7 @@ func (in *importer) note(got *imported, line int, r enqueue.Result) (refused str
 	case enqueue.StatusKnown:
 		if first, _, twin := in.seen.find(ref); twin {
 			got.twice++
-			in.list(&got.noted, "rows that are the same as one before", "%s: note: same row as %s; it is one job", at, first.from(at.file))
+			in.list(&got.noted, "rows that are the same as one before", "%s: note: same row as %s%s; it is one job", at, first.from(at.file), in.unlike(r.Job, name))
 			return ""
 		}
 		got.known[r.State]++
@@ -255,6 +255,7 @@ func (in *importer) note(got *imported, line int, r enqueue.Result) (refused str
 	}
 	in.batches[got.batch] = in.batches[got.batch] || r.Status == enqueue.StatusQueued
 	in.seen.add(ref, line, in.digest(r.Job))
+	in.seen.addTyped(r.Job, name)
 	in.accepted++
 	if !got.accounts[ref.Account] {
 		got.accounts[strings.Clone(ref.Account)] = true
@@ -267,12 +268,24 @@ func (in *importer) note(got *imported, line int, r enqueue.Result) (refused str
 	return ""
 }
 
+// mostRevealed is how much of a name is shown that differs in what cannot be seen.
+const mostRevealed = 60
+
+// unlike says that a row's name is typed otherwise than the same one in an earlier row:
+// who reads the two sees no difference.
+func (in *importer) unlike(job tasks.Job, name string) string {
+	if in.seen.typedAlike(job, name) {
+		return ""
+	}
+	return ", whose name differs only in what cannot be seen: here it is " + tasks.Reveal(name, mostRevealed)
+}
+
 // conflict says whose job ID a row has.
-func (in *importer) conflict(at place, r enqueue.Result) string {
+func (in *importer) conflict(at place, name string, r enqueue.Result) string {
 	ref := r.Job.Ref()
 	first, _, twin := in.seen.find(ref)
 	if twin {
-		return fmt.Sprintf("same job as %s (%s), but another request; correct one of the two, or give it a job_id of its own", first.from(at.file), ref)
+		return fmt.Sprintf("same job as %s (%s)%s, but another request; correct one of the two, or give it a job_id of its own", first.from(at.file), ref, in.unlike(r.Job, name))
 	}
 	return fmt.Sprintf("job %s is there already (%s) with another request; correct the row, or give it a job_id of its own", ref, r.State)
 }

@@ -262,7 +262,7 @@ func TestAnImportKeepsNoMoreJobsThanAreFollowed(t *testing.T) {
 	in.seen.begin("f.csv")
 	got := &imported{known: tally{}, lanes: map[string]int64{}, accounts: map[string]bool{}}
 	for i := range mostFollowed + 100 {
-		in.note(got, i, enqueue.Result{Job: tasks.Job{ID: strconv.Itoa(i), Account: "default"}, Status: enqueue.StatusQueued})
+		in.note(got, i, "", enqueue.Result{Job: tasks.Job{ID: strconv.Itoa(i), Account: "default"}, Status: enqueue.StatusQueued})
 	}
 	if len(in.jobs) != mostFollowed+1 || in.accepted != mostFollowed+100 {
 		t.Errorf("%d of %d jobs are kept", len(in.jobs), in.accepted)

@@ -16,6 +16,9 @@ import (
 // two are never the same by accident, and where the row is.
 type seen struct {
 	jobs map[[12]byte]firstSeen
+	// typed are digests of the names of those that came first with another name than
+	// theirs: one that differs in what cannot be seen. They are few.
+	typed map[[12]byte][8]byte
 	// most is how many jobs are kept; 0 has no bound.
 	most  int
 	files []seenFile
@@ -33,7 +36,9 @@ type seenFile struct {
 	last uint32
 }
 
-func newSeen(most int) *seen { return &seen{jobs: map[[12]byte]firstSeen{}, most: most} }
+func newSeen(most int) *seen {
+	return &seen{jobs: map[[12]byte]firstSeen{}, typed: map[[12]byte][8]byte{}, most: most}
+}
 
 // begin names the file that the next rows are from.
 func (s *seen) begin(name string) {
@@ -69,6 +74,27 @@ func (s *seen) add(ref tasks.Ref, line int, request uint32) {
 	}
 	file.last = max(file.last, uint32(at))
 	s.jobs[seenKey(ref)] = firstSeen{at: uint32(at), request: request}
+}
+
+// addTyped keeps the name that a job came with first, after add.
+func (s *seen) addTyped(job tasks.Job, name string) {
+	if key := seenKey(job.Ref()); name != job.Request.InstanceName && s.jobs[key] != (firstSeen{}) {
+		s.typed[key] = nameDigest(name)
+	}
+}
+
+// typedAlike says whether a job came first with the very name that it comes with now.
+func (s *seen) typedAlike(job tasks.Job, name string) bool {
+	first, other := s.typed[seenKey(job.Ref())]
+	if name == job.Request.InstanceName {
+		return !other
+	}
+	return other && first == nameDigest(name)
+}
+
+func nameDigest(name string) [8]byte {
+	sum := sha256.Sum256([]byte(name))
+	return [8]byte(sum[:8])
 }
 
 // requestDigest tells requests apart; the same one may come with two batches and two

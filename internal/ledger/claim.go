@@ -64,6 +64,47 @@ func (l *Ledger) Claimed(ctx context.Context, r tasks.Record, instanceIDs []stri
 	return claimed, nil
 }
 
+// Taken tells which of the names, by their [tasks.NameKey], another job of the account
+// holds that has not ended. An instance of such a name, in whatever form, may be that
+// job's own, though it is not claimed yet.
+func (l *Ledger) Taken(ctx context.Context, r tasks.Record, nameKeys []string) (map[string]bool, error) {
+	lane, holders := laneOf(r.Account), map[string]string{}
+	cmds := make([]*redis.StringCmd, len(nameKeys))
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, key := range nameKeys {
+			cmds[i] = p.Get(ctx, lane.name(key))
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("ledger: looking up who holds %d names of account %s: %w", len(nameKeys), r.Account, err)
+	}
+	var ids []string
+	for i, key := range nameKeys {
+		switch holder, err := cmds[i].Result(); {
+		case err == nil && holder != r.ID:
+			holders[key] = holder
+			ids = append(ids, holder)
+		case err != nil && !errors.Is(err, redis.Nil):
+			return nil, fmt.Errorf("ledger: looking up who holds a name of account %s: %w", r.Account, err)
+		}
+	}
+	// A lock may be left of a job that has ended, or is gone: see [Ledger.Claim].
+	found, err := l.GetMany(ctx, r.Account, ids)
+	if err != nil {
+		return nil, err
+	}
+	alive := map[string]bool{}
+	for i, f := range found {
+		alive[ids[i]] = f.Record.State != "" && !f.Record.State.Final() && !errors.Is(f.Err, tasks.ErrNotFound)
+	}
+	taken := map[string]bool{}
+	for key, holder := range holders {
+		taken[key] = alive[holder]
+	}
+	return taken, nil
+}
+
 // Owner returns the ID of the account's job that has the instance, or "".
 func (l *Ledger) Owner(ctx context.Context, account, instanceID string) (string, error) {
 	id, err := l.rdb.Get(ctx, laneOf(account).instance(instanceID)).Result()

@@ -139,6 +139,64 @@ func TestAnInstanceBelongsToOneJob(t *testing.T) {
 	})
 }
 
+// An instance whose name another job holds is that job's to record, for as long as it
+// has not ended: a lock that is left of one that has, or is gone, explains nothing.
+func TestANameIsTakenWhileItsJobHasNotEnded(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
+		l := open(t, c, 0)
+		mine := place(t, c, l, twin("mine"), tasks.StateUncertain)
+		mustClaim(t, l, mine, "mine")
+		keys := map[string]string{"mine": mine.Request.NameKey(), "free": tasks.NameKey("VIBER", "free")}
+		for _, state := range tasks.States() {
+			j := job(string(state))
+			j.Request.InstanceName = "Shop " + string(state)
+			r := place(t, c, l, j, state)
+			mustClaim(t, l, r, r.ID) // of one that has ended: by a turn that was late
+			keys[string(state)] = tasks.NameKey("viber", "SHOP\u00a0"+string(state))
+		}
+		insert(t, c, job("gone"), job("unreadable"))
+		for _, id := range []string{"gone", "unreadable"} {
+			r := get(t, l, id)
+			mustClaim(t, l, r, id)
+			keys[id] = r.Request.NameKey()
+		}
+		c.Del(t.Context(), prefix+"job:gone")
+		c.Set(t.Context(), prefix+"job:unreadable", "9 what", 0)
+
+		var all []string
+		for _, key := range keys {
+			all = append(all, key)
+		}
+		taken, err := l.Taken(t.Context(), mine, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, key := range keys {
+			if want := slices.Contains(tasks.States(), tasks.State(id)) && !tasks.State(id).Final(); taken[key] != want {
+				t.Errorf("the name of %s: taken is %t, want %t", id, taken[key], want)
+			}
+		}
+		if taken, err := l.Taken(t.Context(), mine, nil); err != nil || len(taken) != 0 {
+			t.Errorf("of no names: %v, %v", taken, err)
+		}
+	})
+}
+
+// Names that the API may keep as one are locked as one.
+func TestNamesThatMayBeStoredAlikeAreClaimedAsOne(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
+		l := open(t, c, 0)
+		a, b, other := twin("a"), twin("b"), twin("c")
+		a.Request.InstanceName, b.Request.InstanceName, other.Request.InstanceName = "Acme Süd", "ACMESU\u0308D", "Acme Sud"
+		insert(t, c, a, b, other)
+		mustClaim(t, l, get(t, l, "a"), "a")
+		mustClaim(t, l, get(t, l, "b"), "a")
+		mustClaim(t, l, get(t, l, "c"), "c")
+		step(t, l, get(t, l, "a"), tasks.StepCancel)
+		mustClaim(t, l, get(t, l, "b"), "b")
+	})
+}
+
 func TestAnInstanceIsFreeAgainWhenItsRecordExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := redistest.Mini(t)

@@ -28,7 +28,7 @@
 //	                      telling it got (N:callback), both JSON
 //	camsq:Q:batches:owed  sorted set of NAME#N: completions whose callback is owed, by the time since when
 //	camsq:Q:batches:dead  sorted set of NAME#N: completions whose callback was given up
-//	camsq:Q:name:DIGEST   the ID of the job that holds this (ChannelType, InstanceName)
+//	camsq:Q:name:DIGEST   the ID of the job that holds this (ChannelType, InstanceName), in whichever form: see [tasks.NameKey]
 //	camsq:Q:instance:ID   the ID of the job that has this instance
 //	camsq:Q:owed          sorted set of IDs whose callback is owed, by the time since when
 //	camsq:Q:dead          sorted set of IDs whose callback was given up

@@ -4,7 +4,7 @@ import "slices"
 
 // table lists the mutants.
 func table() []mutant {
-	return slices.Concat(calling(), judging(), ending(), ledger(), batches(), wire(), callbacks(), queue(), lanes())
+	return slices.Concat(calling(), judging(), naming(), ending(), ledger(), batches(), wire(), callbacks(), queue(), lanes())
 }
 
 // calling are the guards of a call: at most one at a time, and each known.
@@ -203,7 +203,7 @@ func judging() []mutant {
 		{
 			name: "an empty baseline is forgotten", risk: "an instance that came late is taken for one that stood there before",
 			file: recover,
-			old:  "	ids := make([]string, 0, len(found))\n", new: "	var ids []string\n",
+			old:  "	ids := make([]string, 0, len(s.exact)+len(s.alike))\n", new: "	var ids []string\n",
 			pkg: "worker", test: "TestAnEmptyBaselineIsNoMissingOne",
 		},
 		{
@@ -213,7 +213,7 @@ func judging() []mutant {
 		},
 		{
 			name: "another job's instance is taken", risk: "two jobs tell their receivers of one instance",
-			file: recover, old: "if !claimed[f.InstanceID] {", new: "if claimed != nil {",
+			file: recover, old: "if !claimed[f.InstanceID] || counts(f) {", new: "if claimed != nil {",
 			pkg: "worker", test: "TestALostAnswerIsLookedUp",
 		},
 		{
@@ -223,8 +223,10 @@ func judging() []mutant {
 		},
 		{
 			name: "absent after one look", risk: "an instance that is listed late is created again",
-			file: recover, old: "; left > 0 {", new: "; left > w.SettleWindow {",
-			pkg: "worker", test: "TestAnInstanceThatNeverAppears",
+			file: recover,
+			old:  "; left > 0 {\n		return w.lookAgain(ctx, r, left)\n	}\n	looks, took",
+			new:  "; left > w.SettleWindow {\n		return w.lookAgain(ctx, r, left)\n	}\n	looks, took",
+			pkg:  "worker", test: "TestAnInstanceThatNeverAppears",
 		},
 		{
 			name: "a look that failed is taken for absence", risk: "while the list is down, what was created is created again",
@@ -239,7 +241,7 @@ func judging() []mutant {
 		},
 		{
 			name: "a part of the name is enough", risk: "another tenant's instance is taken for the job's own",
-			file: "cams/list.go", old: "if i.InstanceName == s.InstanceName &&", new: "if strings.HasPrefix(i.InstanceName, s.InstanceName) &&",
+			file: "cams/list.go", old: "case i.InstanceName != s.InstanceName:", new: "case !strings.HasPrefix(i.InstanceName, s.InstanceName):",
 			pkg: "cams", test: "TestFindInstancesIsExactInNameAndAnyCaseInChannel",
 		},
 		{
@@ -434,6 +436,68 @@ func batches() []mutant {
 			name: "the sweeper forgets completed batches", risk: "a receiver is not told if the queue loses the task",
 			file: "worker/sweep.go", old: "s.Books.OwedBatches(ctx, account, grace))", new: "s.Books.OwedBatches(ctx, account, 1000*grace))",
 			pkg: "worker", test: "TestABatchIsToldOnce",
+		},
+	}
+}
+
+// naming are the guards against names that look the same, or that the API keeps its way.
+func naming() []mutant {
+	const recover = "worker/recover.go"
+	return []mutant{
+		{
+			name: "a near match is absent", risk: "an instance that the API keeps under another name is created again",
+			file: recover, old: "if near := s.near(); len(near) > 0 || r.NearbyMany {", new: "if near := s.near(); near == nil && r.NearbyMany {",
+			pkg: "worker", test: "TestANearMatchIsHeldAndNeverAbsent",
+		},
+		{
+			name: "among too many others an instance is absent", risk: "an instance that the API keeps under another name is created again",
+			file: recover, old: "if near := s.near(); len(near) > 0 || r.NearbyMany {", new: "if near := s.near(); len(near) > 0 {",
+			pkg: "worker", test: "TestAmongTooManyOthersNothingIsAbsent",
+		},
+		{
+			name: "a job that a person puts back calls beside a near match", risk: "an instance that came late under another name is created again",
+			file: recover, old: "if len(s.alike) == 0 && !many && (len(s.others) == 0 || s.many) {", new: "if len(s.alike) >= 0 {",
+			pkg: "worker", test: "TestANearMatchThatComesLateIsHeldToo",
+		},
+		{
+			name: "names that may be stored alike overlap", risk: "of two jobs one takes the other's instance for its own",
+			file: "tasks/job.go", old: "digest(strings.ToUpper(channelType), FoldName(name))", new: "digest(strings.ToUpper(channelType), name)",
+			pkg: "worker", test: "TestTwoJobsWhoseNamesDifferInCaseOnly",
+		},
+		{
+			name: "the baseline leaves out other names", risk: "whatever stood there before holds each job whose answer is lost",
+			file: recover, old: "	r.Nearby, r.NearbyMany = idsOf(s.others), s.many\n",
+			pkg: "worker", test: "TestWhatOtherJobsExplainIsNoNearMatch",
+		},
+		{
+			name: "a name that exists in another form is free", risk: "a second instance of a name is made that the API may not tell from the first",
+			file: recover, old: "	case len(alike) > 0:\n", new: "	case len(alike) < 0:\n",
+			pkg: "worker", test: "TestANameThatExistsNearlyBeforeTheFirstCall",
+		},
+		{
+			name: "a lock that was left explains an instance", risk: "a near match is taken for another job's, and created again",
+			file: "internal/ledger/claim.go", old: "		taken[key] = alive[holder]\n", new: "		taken[key] = holder != \"\"\n",
+			pkg: "internal/ledger", test: "TestANameIsTakenWhileItsJobHasNotEnded",
+		},
+		{
+			name: "a person's word covers the candidates alone", risk: "a job with many near matches is held again and again",
+			file: "worker/near.go", old: "		r.Nearby = append(r.Nearby, i.InstanceID)\n", new: "		_ = i\n",
+			pkg: "worker", test: "TestAPersonsWordCountsForEveryCandidate",
+		},
+		{
+			name: "what cannot be seen stays in a name", risk: "names that look the same are several instances",
+			file: "tasks/text.go", old: "	return checkHidden(value)\n", new: "	return \"\"\n",
+			pkg: "tasks", test: "TestNoHiddenCharacterIsForgotten",
+		},
+		{
+			name: "names are not composed", risk: "names that look the same are several instances",
+			file: "tasks/text.go", old: "return trimText(norm.NFC.String(value))", new: "return trimText(norm.NFC.String(value[:0]) + value)",
+			pkg: "tasks", test: "TestNamesThatLookTheSameAreOneJob",
+		},
+		{
+			name: "NULL is a name", risk: "an export's empty cells become instances",
+			file: "tasks/nothing.go", old: "	case isNothing(value):\n", new: "	case isNothing(value) && value == \"\":\n",
+			pkg: "tasks", test: "TestWordsForNothingAreNoNames",
 		},
 	}
 }
