@@ -74,6 +74,9 @@ type Progress struct {
 	Doubted bool `json:"doubted,omitempty"`
 	// Looks counts how often recovery listed the instances since the job became uncertain.
 	Looks int `json:"looks,omitempty"`
+	// Named is the instance that the answer to a call named which was not a success
+	// all the same. While it is not found, the call counts as one that may have made it.
+	Named string `json:"named,omitempty"`
 	// Candidates are the instance IDs between which a held job needs a person to choose.
 	Candidates []string `json:"candidates,omitempty"`
 
@@ -93,7 +96,7 @@ type Progress struct {
 
 // InBaseline says whether the instance stood there before the first call.
 func (p Progress) InBaseline(instanceID string) bool {
-	return p.Baseline != nil && slices.Contains(*p.Baseline, instanceID)
+	return p.Baseline != nil && slices.ContainsFunc(*p.Baseline, func(id string) bool { return strings.EqualFold(id, instanceID) })
 }
 
 // Renew gives the job another budget, on a person's word. The callback of the

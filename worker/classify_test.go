@@ -206,6 +206,8 @@ func TestEveryReplyOfTheFakeCloudIsUnderstood(t *testing.T) {
 		camstest.ReplyXML:       tasks.OutcomeRejected,
 		camstest.ReplyRejected:  tasks.OutcomeRejected,
 		camstest.ReplyError:     tasks.OutcomeRejected,
+		camstest.ReplyPage:      tasks.OutcomeRejected,
+		camstest.ReplyEndless:   tasks.OutcomeSucceeded, // of lists only
 	}
 	synctest.Test(t, func(t *testing.T) {
 		cloud := camstest.New(camstest.Config{})

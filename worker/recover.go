@@ -32,7 +32,7 @@ func (w *Worker) baseline(ctx context.Context, l *lane, r tasks.Record) (tasks.R
 			return r, err
 		}
 		if len(free) == 1 {
-			r.Instance, r.Adopted, r.Code, r.Message = eventInstance(free[0]), true, "OK", ""
+			r.Instance, r.Adopted, r.Code, r.Message = eventInstance(r, free[0]), true, "OK", ""
 			return ended(r, again(w.end(ctx, l, r, tasks.StepAdopt)))
 		}
 		if len(free) > 1 {
@@ -41,7 +41,7 @@ func (w *Worker) baseline(ctx context.Context, l *lane, r tasks.Record) (tasks.R
 		}
 	}
 	r.Code = tasks.CodeExists
-	r.Message = "instances of that channel type and name exist already: " + strings.Join(ids, ", ")
+	r.Message = "instances of that channel type and name exist already: " + listIDs(ids)
 	return ended(r, again(w.end(ctx, l, r, tasks.StepExists)))
 }
 
@@ -79,6 +79,9 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 		r.Looks, r.Delays = r.Looks+1, 0
 		return w.comeBack(ctx, r, due, "whether the call made an instance is not known yet")
 	}
+	if r.Named != "" {
+		return again(w.contradicted(ctx, l, r, nil))
+	}
 	r.Message = fmt.Sprintf("no instance in %d looks over %v after a call that ended with %s",
 		r.Looks+1, r.Now.Sub(r.Since).Round(time.Second), orElse(r.Code, "no answer"))
 	r.Code, r.Looks = tasks.CodeAbsent, 0
@@ -105,9 +108,12 @@ func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, found []cams
 		return false, err
 	}
 	switch {
+	case len(fresh) == 1 && r.Named != "" && !strings.EqualFold(fresh[0].InstanceID, r.Named):
+		w.looked(l, "several")
+		return true, again(w.contradicted(ctx, l, r, fresh))
 	case len(fresh) == 1:
 		w.looked(l, "found")
-		r.Instance, r.Adopted, r.Code, r.Message = eventInstance(fresh[0]), true, "OK", ""
+		r.Instance, r.Adopted, r.Code, r.Message = eventInstance(r, fresh[0]), true, "OK", ""
 		return true, again(w.end(ctx, l, r, tasks.StepFound))
 	case len(fresh) > 1:
 		w.looked(l, "several")
@@ -116,6 +122,20 @@ func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, found []cams
 	}
 	w.looked(l, "absent")
 	return false, nil
+}
+
+// contradicted parks a job whose call was answered with an instance by an answer that is
+// no success, when the looks do not show that it is the job's: to call again might make a
+// second one.
+func (w *Worker) contradicted(ctx context.Context, l *lane, r tasks.Record, found []cams.Instance) error {
+	r.Candidates = []string{r.Named}
+	r.Message = "the answer to a call named instance " + r.Named + " and contradicted itself or the request"
+	for _, f := range found {
+		r.Candidates = append(r.Candidates, f.InstanceID)
+		r.Message += "; a look found " + f.InstanceID
+	}
+	r.Code = tasks.CodeContradicted
+	return w.end(ctx, l, r, tasks.StepSeveral)
 }
 
 // lookFirst looks once for the instance of an earlier call, before a job that a
@@ -188,12 +208,26 @@ func (w *Worker) unclaimed(ctx context.Context, r tasks.Record, found []cams.Ins
 
 // choose makes a record say between which instances a person must choose.
 func choose(r *tasks.Record, found []cams.Instance) {
-	r.Candidates = r.Candidates[:0:0]
-	for _, f := range found {
-		r.Candidates = append(r.Candidates, f.InstanceID)
+	ids := make([]string, len(found))
+	for i, f := range found {
+		ids[i] = f.InstanceID
 	}
+	r.Candidates = ids[:min(len(ids), mostListed)]
 	r.Code = tasks.CodeSeveral
-	r.Message = "several instances may be this job's: " + strings.Join(r.Candidates, ", ")
+	r.Message = "several instances may be this job's: " + listIDs(ids)
+}
+
+// mostListed bounds how many instances a record and its message name: a person chooses
+// between them, and a webhook carries them.
+const mostListed = 50
+
+// listIDs names instances, so many of them.
+func listIDs(ids []string) string {
+	text := strings.Join(ids[:min(len(ids), mostListed)], ", ")
+	if more := len(ids) - mostListed; more > 0 {
+		text += fmt.Sprintf(", and %d more", more)
+	}
+	return text
 }
 
 func (w *Worker) looked(l *lane, result string) {
