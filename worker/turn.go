@@ -207,6 +207,7 @@ func (w *Worker) create(ctx context.Context, l *lane, r tasks.Record, start time
 func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict, instance cams.Instance, callErr error) error {
 	w.pace(ctx, l, r, ActionCreate, v, callErr)
 	answer(&r, v, callErr)
+	r.Named = namedInstance(callErr)
 	if !v.outcome.CostsTry() {
 		r.Tries--
 		if r.Tries == 0 {
@@ -230,7 +231,6 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict,
 	case tasks.OutcomeUnsent:
 		due = backoffDelay(r.Tries, w.RetryMin, w.RetryMax)
 	case tasks.OutcomeAmbiguous:
-		r.Named = namedInstance(callErr)
 		return w.doubt(ctx, r)
 	}
 	r, err := w.Ledger.Step(ctx, r, v.outcome.Step(), due)
