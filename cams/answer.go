@@ -83,14 +83,18 @@ func decodeXML(body []byte) (answer, bool) {
 // twin says 200.
 func (a answer) ok() bool { return a.Code == "OK" || a.Code == "200" }
 
-// instance reads Data as one instance. Data of another shape has no InstanceID.
-func (a answer) instance() Instance {
+// row reads Data as one instance. Data of another shape is an empty one.
+func (a answer) row() instanceRow {
 	var row instanceRow
 	if err := json.Unmarshal(a.Data, &row); err != nil {
-		return Instance{}
+		return instanceRow{}
 	}
-	return row.instance()
+	return row
 }
+
+// instance is the instance that Data names. It has no InstanceID if Data has none, or
+// one that can be none.
+func (a answer) instance() Instance { return a.row().instance() }
 
 // instances reads Data as a page of a list, and the number of instances that the
 // whole list has, or 0 if that is not said.
@@ -105,32 +109,62 @@ func (a answer) instances() ([]Instance, int, error) {
 	}
 	page := make([]Instance, 0, len(rows))
 	for _, row := range rows {
-		if row.InstanceID == "" {
+		instance := row.instance()
+		switch {
+		case row.InstanceID == "":
 			return nil, 0, errors.New("unreadable answer: an instance in the list has no InstanceId")
+		case instance.InstanceID == "":
+			return nil, 0, errors.New("unreadable answer: an instance in the list has an InstanceId that can be none")
 		}
-		page = append(page, row.instance())
+		page = append(page, instance)
 	}
 	return page, total, nil
 }
 
 type instanceRow struct {
 	InstanceID          text `json:"InstanceId"`
-	InstanceName        text
+	InstanceName        nameText
 	InstanceDescription text
 	ChannelType         text
 	ResourceRegionID    text `json:"ResourceRegionId"`
 	SubmitTime          text
 }
 
+// instance is the row within its bounds. Its name stays as it was sent: see nameWithin.
 func (r instanceRow) instance() Instance {
+	field := func(t text) string { return oneLine(string(t), maxField) }
 	return Instance{
-		InstanceID:          string(r.InstanceID),
-		InstanceName:        string(r.InstanceName),
-		InstanceDescription: string(r.InstanceDescription),
-		ChannelType:         string(r.ChannelType),
-		ResourceRegionID:    string(r.ResourceRegionID),
-		SubmitTime:          string(r.SubmitTime),
+		InstanceID:          readableID(string(r.InstanceID)),
+		InstanceName:        nameWithin(string(r.InstanceName.text)),
+		InstanceDescription: field(r.InstanceDescription),
+		ChannelType:         field(r.ChannelType),
+		ResourceRegionID:    field(r.ResourceRegionID),
+		SubmitTime:          field(r.SubmitTime),
 	}
+}
+
+// nameText is a name, and whether it was a JSON string.
+type nameText struct {
+	text   text
+	quoted bool
+}
+
+func (n *nameText) UnmarshalJSON(b []byte) error {
+	n.quoted = b[0] == '"'
+	return n.text.UnmarshalJSON(b)
+}
+
+// number is what the API's page declares an instance's name to be.
+var number = regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?$`)
+
+// says returns the name that the row gives the instance, or "" if it gives none: the
+// API's page declares the name an integer, and its sample shows 0.
+func (n nameText) says() string {
+	name := notPlaceholder(string(n.text))
+	if !n.quoted || number.MatchString(name) {
+		return ""
+	}
+	return name
 }
 
 // denied reads AccessDeniedDetail, a string in some answers and an object in others.

@@ -139,12 +139,34 @@ func TestAListRowWithoutAnIDMakesTheListUnreadable(t *testing.T) {
 	}
 }
 
+func plainLine(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+	})
+}
+
+// bounded fails unless each field of an instance is within what its type promises.
+func bounded(t *testing.T, i Instance) {
+	t.Helper()
+	for _, s := range []string{i.InstanceDescription, i.ChannelType, i.ResourceRegionID, i.SubmitTime} {
+		if len(s) > maxField || !plainLine(s) {
+			t.Fatalf("not one short line: %q", s)
+		}
+	}
+	if i.InstanceID != "" && !instanceForm.MatchString(i.InstanceID) || len(i.InstanceName) > maxName+len("…") {
+		t.Fatalf("the instance %+v", i)
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(pageSample))
 	f.Add([]byte(`{"Code":200,"TotalCount":"1","Data":[{"InstanceId":1}]}`))
 	f.Add([]byte(`{"Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"a"},"Message":"\u0000\ud800"}`))
 	f.Add([]byte("<Error><Code>Throttling</Code></Error>"))
 	f.Add([]byte("<html>"))
+	f.Add([]byte(`{"Code":"a@b.example","RequestId":"\u001b","Data":{"InstanceId":" \u0000 ","ChannelType":"\u202e","InstanceName":"\u200b"}}`))
+	f.Add([]byte(`{"Code":"OK","Data":[{"InstanceId":"cams-1\n"},{"InstanceId":"` + strings.Repeat("9", 300) + `"}]}`))
+	f.Add([]byte(`{"Code":"camsq.Cancelled","Data":{"InstanceId":9007199254740993,"SubmitTime":"` + strings.Repeat("é", 300) + `"}}`))
 	f.Add([]byte(pageSample[:200]))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		a, err := decode(body)
@@ -161,12 +183,18 @@ func FuzzDecode(f *testing.F) {
 				if i.InstanceID == "" {
 					t.Fatal("an instance without an id")
 				}
+				bounded(t, i)
 			}
 		}
-		a.instance()
+		bounded(t, a.instance())
+		if code := readableCode(string(a.Code), nil); len(code) > 128 || !plainLine(code) || strings.ContainsAny(code, "@ ") {
+			t.Fatalf("the code %q", code)
+		}
+		if id := readableRequestID(string(a.RequestID)); len(id) > 64 || !plainLine(id) {
+			t.Fatalf("the request ID %q", id)
+		}
 		for _, s := range []string{string(a.Message), a.denied()} {
-			line := oneLine(s, 100)
-			if len(line) > 100 || !utf8.ValidString(line) || strings.ContainsFunc(line, unicode.IsControl) {
+			if line := message(s, nil); len(line) > maxMessage || !plainLine(line) {
 				t.Fatalf("not one short line: %q", line)
 			}
 		}
@@ -204,23 +232,5 @@ func TestRetryAfterReadsEveryHeader(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
-	}
-}
-
-func TestOneLine(t *testing.T) {
-	for _, tt := range []struct {
-		name, in string
-		limit    int
-		want     string
-	}{
-		{"plain", "plain", 8, "plain"},
-		{"control characters", " a\r\nb\tc\x1b[31m\u2028 ", 64, "a  b c [31m"},
-		{"too long", "123456789", 8, "12345678"},
-		{"never half a character", "aéééé", 8, "aééé"},
-		{"not UTF-8", "\xff", 8, "\uFFFD"},
-	} {
-		if got := oneLine(tt.in, tt.limit); got != tt.want {
-			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
-		}
 	}
 }

@@ -24,7 +24,8 @@ const (
 	DefaultRegion = "ap-southeast-1"
 
 	maxBody = 1 << 20
-	maxText = 512
+	// maxHeader bounds an answer's header fields, of which net/http would read 10 MB.
+	maxHeader = 64 << 10
 )
 
 // Config says where the API is and who calls it.
@@ -104,8 +105,9 @@ func newTransport(dial func(context.Context, string, string) (net.Conn, error)) 
 		MaxIdleConnsPerHost: 64,
 		// The vendor's load balancers drop idle connections after about 10 s, and a
 		// create that meets such a reset is in doubt: a new handshake is cheaper.
-		IdleConnTimeout:    5 * time.Second,
-		DisableCompression: true,
+		IdleConnTimeout:        5 * time.Second,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeader,
 	}
 }
 
@@ -200,10 +202,13 @@ func (c *Client) call(ctx context.Context, op string, params url.Values, private
 		facts.Err = err
 		return answer{}, &facts
 	}
-	facts.Code = oneLine(string(a.Code), 128)
-	facts.RequestID = oneLine(string(a.RequestID), 128)
-	facts.Message = oneLine(redact(notPlaceholder(string(a.Message)), private), maxText)
-	facts.Denied = oneLine(redact(a.denied(), private), maxText)
+	facts.Code = readableCode(string(a.Code), private)
+	facts.RequestID = readableRequestID(string(a.RequestID))
+	facts.Message = message(notPlaceholder(string(a.Message)), private)
+	facts.Denied = message(a.denied(), private)
+	if facts.Code == CodeUnreadable {
+		facts.Message = cut(strings.TrimSpace("its code is not readable: "+facts.Message), maxMessage)
+	}
 	a.facts = facts
 	if response.StatusCode == http.StatusOK && a.ok() {
 		return a, nil

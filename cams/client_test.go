@@ -80,7 +80,10 @@ func TestCreateInstanceReadsASuccessInAnyShape(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := s.Instances()[i]
-		want.ChannelType, got.ChannelType = strings.ToUpper(want.ChannelType), strings.ToUpper(got.ChannelType)
+		if got.RequestID == "" {
+			t.Fatal("the request ID of a success is lost")
+		}
+		want.RequestID = got.RequestID
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("-want +got:\n%s", diff)
 		}
@@ -213,6 +216,9 @@ func TestEveryReplyIsStatedAsItIs(t *testing.T) {
 		camstest.ReplyNoInstanceID:  {status: 200, code: "OK", because: "no InstanceId"},
 		camstest.ReplyContradiction: {status: 200, code: "InternalError", instanceID: "the instance's"},
 		camstest.ReplyError:         {status: 418, code: "Teapot.Short", message: "I am a teapot"},
+		camstest.ReplyBusiness:      {status: 200, code: "Teapot.Short", message: "I am a teapot"},
+		camstest.ReplyPage:          {status: 418, because: "not a JSON object"},
+		camstest.ReplyEndless:       {success: true}, // of lists only
 	}
 	for _, reply := range camstest.Replies() {
 		w, ok := wants[reply]
@@ -224,7 +230,7 @@ func TestEveryReplyIsStatedAsItIs(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := newServer(t, camstest.Config{})
 					client := newClient(t, s.ClientConfig(""))
-					s.FailName(request.InstanceName, camstest.Fault{Created: created, Reply: reply, Status: 418, Code: "Teapot.Short", Message: "I am a teapot"})
+					s.FailName(request.InstanceName, camstest.Fault{Created: created, Reply: reply, Status: 418, Code: "Teapot.Short", Message: "I am a teapot", Body: "<html>tea</html>"})
 					ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 					defer cancel()
 					instance, err := client.CreateInstance(ctx, request)

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 // ErrCredentials is wrapped by an [Error] whose call had no usable credentials.
@@ -28,11 +26,12 @@ type Error struct {
 	Sent bool
 
 	// Status is the HTTP status, or 0 if no answer came. A status of 200 is an error
-	// if the answer's code is not OK, or if it is OK and names no instance.
+	// if the answer's code is not OK, or if it is OK and names no instance or another one
+	// than was asked for.
 	Status int
 
-	// Code is the API's code, such as "Throttling.User", or empty if the answer
-	// could not be read or had none.
+	// Code is the API's code, such as "Throttling.User", CodeUnreadable for one of
+	// another form, or empty if the answer could not be read or had none.
 	Code string
 
 	// Message is the API's text: at most 512 bytes of one line.
@@ -41,11 +40,12 @@ type Error struct {
 	// Denied is what AccessDeniedDetail says, in one line, if it says anything.
 	Denied string
 
-	// RequestID is the API's own, for a support ticket.
+	// RequestID is the API's own, for a support ticket; empty if it is of another form
+	// than letters, digits and hyphens.
 	RequestID string
 
-	// InstanceID is set if the answer names an instance and yet is not a success:
-	// it contradicts itself.
+	// InstanceID is set if the answer names an instance and yet is not a success: it
+	// contradicts itself, or the request.
 	InstanceID string
 
 	// RetryAfter is the pause that the server asked for, or 0. At most 24 hours.
@@ -94,7 +94,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // presentable returns err, or its text alone if that needs a correction: net/http quotes
 // a status line that it cannot read, and that may be anything.
 func presentable(err error, private []string) error {
-	text := oneLine(redact(err.Error(), private), maxText)
+	text := message(err.Error(), private)
 	if text == err.Error() {
 		return err
 	}
@@ -148,26 +148,6 @@ func units(s string, unit time.Duration) time.Duration {
 		return 0
 	}
 	return time.Duration(min(n, int64(maxRetryAfter/unit))) * unit
-}
-
-// oneLine makes text from outside fit for a log line: control characters become
-// spaces, and it ends after limit bytes, on a whole character.
-func oneLine(s string, limit int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) {
-			return ' '
-		}
-		return r
-	}, s)
-	s = strings.TrimSpace(s)
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit]
 }
 
 // redact replaces what a server may repeat to us and nobody may log. A gateway that

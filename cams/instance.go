@@ -3,7 +3,9 @@ package cams
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
+	"strings"
 )
 
 // CreateInstanceRequest holds the ten parameters of CreateInstance, all of them
@@ -43,7 +45,10 @@ func (r CreateInstanceRequest) params() url.Values {
 	return v
 }
 
-// Instance is an instance as the API describes it.
+// Instance is an instance as the API describes it. Each field has its bound: the ID is 1
+// to 128 letters, digits and _ . : - and begins with a letter or digit, the others are one
+// line of at most 256 bytes. The name alone is as it was sent, for it is compared, and has
+// at most 1 KiB: it may hold what no terminal should get.
 type Instance struct {
 	InstanceID          string
 	InstanceName        string
@@ -51,6 +56,10 @@ type Instance struct {
 	ChannelType         string
 	ResourceRegionID    string
 	SubmitTime          string // as sent: the format and the time zone are not documented
+
+	// RequestID is the API's own for the call that created it, to be quoted to its
+	// support. Empty in lists.
+	RequestID string
 }
 
 // CreateInstance creates an instance, a real and billed one. It must not be repeated
@@ -58,21 +67,46 @@ type Instance struct {
 // the API has no client token and does not refuse a name that exists. The error is
 // always an *[Error].
 //
-// Success is a 200 whose code is OK and that names an instance; the Success field is
-// not looked at, since the API's own sample of a success has it false. The name
-// returned is the one asked for: the page declares it an integer in the answer.
+// Success is a 200 whose code is OK and that names the instance which was asked for; the
+// Success field is not looked at, since the API's own sample of a success has it false.
+// An answer that says OK of another channel type, of another name, or of an ID that can be
+// none is an error with the code OK, and [Error.InstanceID] if it names an instance. The
+// name and the channel type returned are those asked for, in that spelling.
 //
 // Give ctx a deadline; there is no other.
 func (c *Client) CreateInstance(ctx context.Context, r CreateInstanceRequest) (Instance, error) {
 	a, e := c.call(ctx, "CreateInstance", r.params(), r.ContactMail, r.OfficeAddress)
-	instance := a.instance()
+	row := a.row()
+	instance := row.instance()
+	if e == nil {
+		if err := r.contradicted(row); err != nil {
+			e = a.contradiction(err)
+		}
+	}
 	if e != nil {
 		e.InstanceID = instance.InstanceID
 		return Instance{}, e
 	}
-	if instance.InstanceID == "" {
-		return Instance{}, a.contradiction(errors.New("the answer is a success but has no InstanceId"))
-	}
-	instance.InstanceName = r.InstanceName
+	instance.ChannelType, instance.InstanceName, instance.RequestID = r.ChannelType, r.InstanceName, a.facts.RequestID
 	return instance, nil
+}
+
+// contradicted says what of a success answer is not what was asked for. What the answer
+// leaves out contradicts nothing, and neither does a name that is a number. Names are
+// compared as they are: whether a name that differs is this one as the API keeps it, a
+// look at the list has to tell.
+func (r CreateInstanceRequest) contradicted(row instanceRow) error {
+	channel := oneLine(notPlaceholder(string(row.ChannelType)), maxField)
+	name := row.InstanceName.says()
+	switch {
+	case row.InstanceID == "":
+		return errors.New("the answer is a success but has no InstanceId")
+	case readableID(string(row.InstanceID)) == "":
+		return errors.New("the answer is a success but its InstanceId can be none")
+	case channel != "" && !strings.EqualFold(channel, r.ChannelType):
+		return fmt.Errorf("the answer is a success for the channel type %s, and not for %s", cut(channel, 40), r.ChannelType)
+	case name != "" && name != r.InstanceName:
+		return errors.New("the answer is a success for another instance name")
+	}
+	return nil
 }

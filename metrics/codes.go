@@ -130,7 +130,7 @@ func finishCodes(state tasks.State) []string {
 	case tasks.StateCreated:
 		return append([]string{none, other, tasks.CodeExists, tasks.CodeResolved}, callCodes[tasks.OutcomeSucceeded]...)
 	case tasks.StateHeld:
-		return []string{none, other, tasks.CodeSeveral, tasks.CodeNearMatch, tasks.CodeAbsent}
+		return []string{none, other, tasks.CodeSeveral, tasks.CodeNearMatch, tasks.CodeAbsent, tasks.CodeContradicted}
 	case tasks.StateCancelled:
 		return []string{none, other, tasks.CodeCancelled}
 	case tasks.StateFailed:

@@ -12,6 +12,9 @@ const (
 	CodeNearMatch = "camsq.NearMatch"
 	// CodeAbsent means that no instance was found for the whole settle window after a call without an answer.
 	CodeAbsent = "camsq.NoneFound"
+	// CodeContradicted means that an answer named an instance and contradicted itself or the request, and no look
+	// showed that this is the job's.
+	CodeContradicted = "camsq.Contradicted"
 	// CodeTriesSpent and CodeAgeSpent mean that the job's budget is spent.
 	CodeTriesSpent = "camsq.TriesSpent"
 	CodeAgeSpent   = "camsq.AgeSpent"
@@ -32,7 +35,7 @@ const (
 // Codes lists the codes that camsq itself decides, for metrics.
 func Codes() []string {
 	return []string{
-		CodeExists, CodeSeveral, CodeNearMatch, CodeAbsent, CodeTriesSpent, CodeAgeSpent, CodeNoAnswer,
+		CodeExists, CodeSeveral, CodeNearMatch, CodeAbsent, CodeContradicted, CodeTriesSpent, CodeAgeSpent, CodeNoAnswer,
 		CodeCallerDied, CodeUnsent, CodeNoCredentials, CodeResolved, CodeCancelled,
 	}
 }

@@ -135,7 +135,7 @@ func encode(v any) ([]byte, error) {
 }
 
 // EncodeEvent writes the webhook body. The same event gives the same bytes, always: a signature and [EventID] depend
-// on it. An event without type or timestamp is refused.
+// on it. An event without type or timestamp is refused. A body has at most [MaxEvent] bytes: see encodeWithin.
 func EncodeEvent(e Event) ([]byte, error) {
 	if e.Type == "" {
 		return nil, errors.New("tasks: encoding an event: it has no type")
@@ -155,7 +155,7 @@ func EncodeEvent(e Event) ([]byte, error) {
 		}
 		e.Data.Batch = &b
 	}
-	body, err := encode(e)
+	body, err := encodeWithin(e)
 	if err != nil {
 		return nil, fmt.Errorf("tasks: encoding an event %s: %w", e.Type, err)
 	}

@@ -89,6 +89,9 @@ type Progress struct {
 	RefusedAt time.Time `json:"refused_at,omitzero"`
 	// Unknown counts the answers whose code nothing is known of.
 	Unknown int `json:"unknown,omitempty"`
+	// Named is the instance that the answer to a call named which was not a success
+	// all the same. While it is not found, the call counts as one that may have made it.
+	Named string `json:"named,omitempty"`
 	// Candidates are the instance IDs between which a held job needs a person to choose.
 	Candidates []string `json:"candidates,omitempty"`
 
@@ -108,7 +111,12 @@ type Progress struct {
 
 // InBaseline says whether the instance stood there before the first call.
 func (p Progress) InBaseline(instanceID string) bool {
-	return p.Baseline != nil && slices.Contains(*p.Baseline, instanceID) || slices.Contains(p.Nearby, instanceID)
+	return p.Baseline != nil && hasID(*p.Baseline, instanceID) || hasID(p.Nearby, instanceID)
+}
+
+// hasID compares instance IDs as claims do, without regard to case.
+func hasID(ids []string, id string) bool {
+	return slices.ContainsFunc(ids, func(i string) bool { return strings.EqualFold(i, id) })
 }
 
 // Absolve notes a person's word that the instances in question are not the job's: they

@@ -265,6 +265,8 @@ func TestEveryReplyOfTheFakeCloudIsUnderstood(t *testing.T) {
 		camstest.ReplyForbidden: tasks.OutcomeBlocked,
 		camstest.ReplyXML:       tasks.OutcomeRejected,
 		camstest.ReplyRejected:  tasks.OutcomeRejected,
+		camstest.ReplyPage:      tasks.OutcomeBlocked,
+		camstest.ReplyEndless:   tasks.OutcomeSucceeded, // of lists only
 	}
 	synctest.Test(t, func(t *testing.T) {
 		cloud := camstest.New(camstest.Config{})

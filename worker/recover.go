@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/camsq/camsq/cams"
@@ -49,7 +50,7 @@ func (w *Worker) exists(ctx context.Context, l *lane, r tasks.Record, found []ca
 			return r, err
 		}
 		if len(free) == 1 {
-			r.Instance, r.Adopted, r.Code, r.Message = eventInstance(free[0]), true, "OK", ""
+			r.Instance, r.Adopted, r.Code, r.Message = eventInstance(r, free[0]), true, "OK", ""
 			return ended(r, again(w.end(ctx, l, r, tasks.StepAdopt)))
 		}
 		if len(free) > 1 {
@@ -136,6 +137,9 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	if near := s.near(); len(near) > 0 || r.NearbyMany {
 		return w.holdNear(ctx, l, r, s)
 	}
+	if r.Named != "" {
+		return w.contradicted(ctx, l, r, nil)
+	}
 	r.Message = fmt.Sprintf("no instance in %d looks over %v after a call that ended with %s",
 		looks, took, orElse(r.Code, "no answer"))
 	if w.Absent == AbsentHold {
@@ -183,9 +187,12 @@ func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, s sight) (en
 		w.looked(l, "several")
 		several(&r, fresh, s.over)
 		return true, w.hold(ctx, l, r, tasks.StepSeveral, fresh)
+	case len(fresh) == 1 && r.Named != "" && !strings.EqualFold(fresh[0].InstanceID, r.Named):
+		w.looked(l, "several")
+		return true, w.contradicted(ctx, l, r, fresh)
 	case len(fresh) == 1:
 		w.looked(l, "found")
-		r.Instance, r.Adopted, r.Code, r.Message = eventInstance(fresh[0]), true, "OK", ""
+		r.Instance, r.Adopted, r.Code, r.Message = eventInstance(r, fresh[0]), true, "OK", ""
 		return true, again(w.end(ctx, l, r, tasks.StepFound))
 	case len(s.alike)+len(s.others) > 0:
 		w.looked(l, "near")
@@ -193,6 +200,18 @@ func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, s sight) (en
 		w.looked(l, "absent")
 	}
 	return false, nil
+}
+
+// contradicted parks a job whose call was answered with an instance by an answer that is
+// no success, when the looks do not show that it is the job's: to call again might make a
+// second one.
+func (w *Worker) contradicted(ctx context.Context, l *lane, r tasks.Record, found []cams.Instance) error {
+	r.Code = tasks.CodeContradicted
+	r.Message = "the answer to a call named instance " + r.Named + " and contradicted itself or the request"
+	if len(found) > 0 {
+		r.Message += "; a look found " + list(found, mostCandidates, func(i cams.Instance) string { return i.InstanceID })
+	}
+	return w.hold(ctx, l, r, tasks.StepSeveral, append([]cams.Instance{{InstanceID: r.Named}}, found...))
 }
 
 // lookFirst looks for the instance of an earlier call, before a job that a person put

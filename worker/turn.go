@@ -145,7 +145,7 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 	if e, ok := asCall(err); ok {
 		a.Status, a.Code, a.RequestID = e.Status, e.Code, e.RequestID
 	} else if err == nil {
-		a.Status, a.Code = 200, "OK"
+		a.Status, a.Code, a.RequestID = 200, "OK", instance.RequestID
 	}
 	next := w.settle(ctx, l, r, v, instance, err)
 
@@ -217,6 +217,7 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict,
 		w.pace(ctx, l, r, ActionCreate, v, callErr)
 	}
 	answer(&r, v, callErr)
+	r.Named = namedInstance(callErr)
 	if !v.outcome.CostsTry() {
 		r.Tries--
 		if r.Tries == 0 {
@@ -229,7 +230,7 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict,
 	due := time.Duration(0)
 	switch v.outcome {
 	case tasks.OutcomeSucceeded:
-		r.Instance = eventInstance(instance)
+		r.Instance, r.RequestID = eventInstance(r, instance), instance.RequestID
 		return w.succeed(ctx, l, r)
 	case tasks.OutcomeRejected:
 		return again(w.end(ctx, l, r, tasks.StepRejected))
@@ -267,7 +268,7 @@ func (w *Worker) throttledDelay(n int, err error) time.Duration {
 // succeed records an instance that the API returned. Knowing it is worth more
 // than what others concluded meanwhile, so it is recorded wherever the job stands.
 func (w *Worker) succeed(ctx context.Context, l *lane, r tasks.Record) error {
-	made := r.Instance
+	made, requestID := r.Instance, r.RequestID
 	err := w.end(ctx, l, r, tasks.StepSucceeded)
 	for errors.Is(err, tasks.ErrConflict) {
 		// Settling came so late that another turn has judged.
@@ -288,7 +289,7 @@ func (w *Worker) succeed(ctx context.Context, l *lane, r tasks.Record) error {
 			break // it has ended otherwise, or another call is on the wire, whose turn must judge
 		}
 		r = now
-		r.Instance, r.Code, r.Message, r.RequestID = made, "OK", "", ""
+		r.Instance, r.Code, r.Message, r.RequestID = made, "OK", "", requestID
 		err = w.end(ctx, l, r, by)
 	}
 	if errors.Is(err, tasks.ErrClaimed) {
@@ -378,11 +379,21 @@ func answer(r *tasks.Record, v verdict, err error) {
 	}
 }
 
-func eventInstance(i cams.Instance) *tasks.EventInstance {
+// eventInstance is an instance as the receiver is told of it: under the name and the
+// channel type that the producer asked for, however the API spells them.
+func eventInstance(r tasks.Record, i cams.Instance) *tasks.EventInstance {
 	return &tasks.EventInstance{
-		InstanceID: i.InstanceID, InstanceName: i.InstanceName, ChannelType: i.ChannelType,
+		InstanceID: i.InstanceID, InstanceName: r.Request.InstanceName, ChannelType: r.Request.ChannelType,
 		ResourceRegionID: i.ResourceRegionID, SubmitTime: i.SubmitTime,
 	}
+}
+
+// namedInstance returns the instance that an answer named which is no success, or "".
+func namedInstance(err error) string {
+	if e, ok := asCall(err); ok {
+		return e.InstanceID
+	}
+	return ""
 }
 
 func retryAfter(err error) time.Duration {

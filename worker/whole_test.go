@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"net/url"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,7 +42,7 @@ func TestEveryFaultOfTheCloud(t *testing.T) {
 		bubble(t, map[bool]string{false: "nothing was made", true: "and yet it was made"}[made], func(t *testing.T) {
 			w := newWorld(t, camstest.Config{})
 			w.start()
-			var ends, fails []string
+			var ends, fails, held []string
 			for _, reply := range camstest.Replies() {
 				if made && lies[reply] {
 					continue
@@ -50,15 +51,25 @@ func TestEveryFaultOfTheCloud(t *testing.T) {
 				for _, id := range jobs {
 					w.cloud.FailName(id, camstest.Fault{Reply: reply, Created: made, Status: 400, Code: "Biz.Whatever"})
 				}
-				if final[reply] {
+				switch {
+				case final[reply]:
 					fails = append(fails, jobs...)
-				} else {
+				case reply == camstest.ReplyContradiction && !made:
+					// It named an instance that no look shows: only a person can tell.
+					held = append(held, jobs...)
+				default:
 					ends = append(ends, jobs...)
 				}
 				w.enqueue(jobs...)
 			}
-			w.awaitEnd(time.Hour, append(fails, ends...)...)
+			w.awaitEnd(time.Hour, slices.Concat(fails, ends, held)...)
 			w.wantCreated(ends...)
+			for _, id := range held {
+				r := w.record(id)
+				if r.State != tasks.StateHeld || r.Code != tasks.CodeContradicted || len(r.Candidates) != 1 || r.Candidates[0] != r.Named || w.post.received(id) == 0 {
+					t.Errorf("job %s is %s (%s) with the candidates %v, want held, with the instance that was named, and told", id, r.State, r.Code, r.Candidates)
+				}
+			}
 			for _, id := range fails {
 				if r := w.record(id); r.State != tasks.StateFailed || w.cloud.Calls("CreateInstance") == 0 || w.post.received(id) == 0 {
 					t.Errorf("job %s is %s, want failed and told", id, r.State)

@@ -3,6 +3,7 @@ package camstest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -85,8 +86,15 @@ func (s *Server) envelope(code any, message string, success bool, more ...field)
 	return reply{status: http.StatusOK, body: s.object(append(fields, more...)...)}
 }
 
-func (s *Server) created(i cams.Instance) reply {
-	return s.envelope(s.oneOf("OK", "OK", "OK", "200", 200), "", true, field{"Data", s.object(s.data(i, s.oneOf(i.InstanceName, 0, nil))...)})
+// created is the answer to a create. Fields of the instance may be replaced.
+func (s *Server) created(i cams.Instance, replaced map[string]string) reply {
+	data := s.data(i, s.oneOf(i.InstanceName, 0, nil))
+	for at := range data {
+		if value, ok := replaced[data[at].name]; ok {
+			data[at].value = value
+		}
+	}
+	return s.envelope(s.oneOf("OK", "OK", "OK", "200", 200), "", true, field{"Data", s.object(data...)})
 }
 
 func (s *Server) data(i cams.Instance, name any) []field {
@@ -118,6 +126,19 @@ func (s *Server) listed(page []record, total int) reply {
 		fields = append(fields, field{"TotalCount", s.oneOf(total, strconv.Itoa(total))})
 	}
 	return s.envelope("OK", "", true, fields...)
+}
+
+// endless is a page of a list without an end: each instance on it is new.
+func (s *Server) endless(f Fault, name string, size int) reply {
+	rows := make([]json.RawMessage, 0, size)
+	for range size {
+		i := cams.Instance{
+			InstanceID: strconv.FormatUint(s.random.Uint64()>>1, 10), InstanceName: name,
+			InstanceDescription: strings.Repeat("d", f.Size), ResourceRegionID: cams.DefaultRegion,
+		}
+		rows = append(rows, s.object(s.data(i, name)...))
+	}
+	return s.envelope("OK", "", true, field{"Data", rows})
 }
 
 func (s *Server) queried(r record) reply {
@@ -176,15 +197,19 @@ func (s *Server) requestID() string {
 // failing is the reply that a fault asks for. The usual one is what it spoils.
 func (s *Server) failing(f Fault, usual reply, i cams.Instance) reply {
 	r := s.spoil(f, usual, i)
+	header := map[string]string{}
+	maps.Copy(header, r.header)
 	if f.RetryAfter > 0 && r.status >= 300 {
-		r.header = retryHeader(f.RetryAfter)
+		maps.Copy(header, retryHeader(f.RetryAfter))
 	}
+	maps.Copy(header, f.Headers)
+	r.header = header
 	return r
 }
 
 func (s *Server) spoil(f Fault, usual reply, i cams.Instance) reply {
 	switch f.Reply {
-	case ReplyOK:
+	case ReplyOK, ReplyEndless:
 		return usual
 	case ReplyReset:
 		return reply{end: endReset}
@@ -237,6 +262,16 @@ func (s *Server) spoil(f Fault, usual reply, i cams.Instance) reply {
 		r := s.refuse(f.Status, f.Code, f.Message)
 		r.throttled = strings.Contains(f.Code, "Throttling")
 		return r
+	case ReplyBusiness:
+		return reply{status: http.StatusOK, body: s.object(
+			field{"RequestId", s.requestID()}, field{"Code", f.Code}, field{"Message", f.Message},
+		)}
+	case ReplyPage:
+		kind := f.ContentType
+		if kind == "" {
+			kind = "text/html"
+		}
+		return reply{status: f.Status, header: map[string]string{"Content-Type": kind}, body: []byte(f.Body)}
 	}
 	panic("camstest: a Fault has the unknown reply " + f.Reply.String())
 }

@@ -16,15 +16,18 @@ import (
 // has no times.
 type record struct {
 	cams.Instance
-	account string
-	since   time.Time
-	arrived time.Time
+	requested string // the name that the call asked for
+	account   string
+	since     time.Time
+	arrived   time.Time
 }
 
 // Create is a call that has made an instance.
 type Create struct {
 	cams.Instance
-	KeyID string
+	// Requested is the name that the call asked for. The instance may be stored under another.
+	Requested string
+	KeyID     string
 	// Arrived is when the request came in, on Config.Clock.
 	Arrived time.Time
 }
@@ -36,18 +39,18 @@ func (s *Server) Creates() []Create {
 	var list []Create
 	for _, r := range s.instances {
 		if !r.since.IsZero() {
-			list = append(list, Create{r.Instance, r.account, r.arrived})
+			list = append(list, Create{r.Instance, r.requested, r.account, r.arrived})
 		}
 	}
 	return list
 }
 
-// Add puts an instance there that no call has made; lists show it at once. InstanceID
-// and SubmitTime are filled in if empty. An empty keyID is the first key by name.
+// Add puts an instance there that no call has made, as it is; lists show it at once.
+// InstanceID and SubmitTime are filled in if empty. An empty keyID is the first key by name.
 func (s *Server) Add(keyID string, i cams.Instance) cams.Instance {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.store(record{Instance: i, account: s.keyOr(keyID)})
+	return s.store(record{Instance: i, requested: i.InstanceName, account: s.keyOr(keyID)})
 }
 
 func (s *Server) store(r record) cams.Instance {
@@ -84,26 +87,19 @@ func (s *Server) createInstance(c call, f *Fault) reply {
 	if invalid := s.invalid(c.params); invalid != nil {
 		return *invalid
 	}
+	requested := c.params.Get("InstanceName")
 	instance := cams.Instance{
-		InstanceName:        s.stored(c.params.Get("InstanceName")),
+		InstanceName:        s.stored(requested),
 		InstanceDescription: c.params.Get("InstanceDescription"),
 		ChannelType:         c.params.Get("ChannelType"),
 	}
-	if f == nil || f.Created || f.Reply == ReplyOK {
-		instance = s.store(record{Instance: instance, account: c.account, since: s.config.Clock(), arrived: c.arrived})
+	if f == nil || f.Created || f.Reply == ReplyOK || f.Reply == ReplyEndless {
+		instance = s.store(record{Instance: instance, requested: requested, account: c.account, since: s.config.Clock(), arrived: c.arrived})
 	}
 	if f == nil {
-		return s.created(instance)
+		return s.created(instance, nil)
 	}
-	return s.failing(*f, s.created(instance), instance)
-}
-
-// stored is a name as the API keeps it.
-func (s *Server) stored(name string) string {
-	if s.config.StoreName == nil {
-		return name
-	}
-	return s.config.StoreName(name)
+	return s.failing(*f, s.created(instance, f.Answer), instance)
 }
 
 // invalid checks the parameters of a create as far as the API's page says what they are.
@@ -136,7 +132,7 @@ func (s *Server) invalid(params url.Values) *reply {
 // case that the list's page shows: neither is documented, and both catch a client that trusts.
 func (s *Server) listInstance(c call, f *Fault) reply {
 	params, now := c.params, s.config.Clock()
-	name, channel := s.stored(params.Get("InstanceName")), params.Get("ChannelType")
+	name, channel := s.filtered(params.Get("InstanceName")), params.Get("ChannelType")
 	var found []record
 	s.byName.find(c.account, name, func(at int) {
 		r := s.instances[at]
@@ -155,6 +151,9 @@ func (s *Server) listInstance(c call, f *Fault) reply {
 	usual := s.listed(found[from:min(from+size, len(found))], len(found))
 	if f == nil {
 		return usual
+	}
+	if f.Reply == ReplyEndless {
+		usual = s.endless(*f, params.Get("InstanceName"), size)
 	}
 	return s.failing(*f, usual, cams.Instance{})
 }

@@ -8,6 +8,8 @@
 //     and [Server.Created] counts it;
 //   - a fault comes as a pair: it failed and nothing was created, or it failed but
 //     the instance is there;
+//   - names may be stored otherwise than they were sent, answers may contradict what
+//     exists, and a file of rules says which call meets what: see [ParseRules];
 //   - unless [Config] says Calm, answers have every oddity that the API's page shows
 //     or leaves open, and requests take a moment;
 //   - one seed, one sequence of decisions: [Server.Seed] names it.

@@ -19,10 +19,26 @@ type Fault struct {
 	// ReplyThrottled, where it is one second.
 	RetryAfter time.Duration
 
-	// Status, Code and Message are the answer of ReplyError.
+	// Headers are added to the answer, whatever it is.
+	Headers map[string]string
+
+	// Status, Code and Message are the answer of ReplyError, Code and Message that of
+	// ReplyBusiness.
 	Status  int
 	Code    string
 	Message string
+
+	// Body, with Status and ContentType (text/html by default), is the answer of ReplyPage.
+	Body        string
+	ContentType string
+
+	// Answer replaces fields of the instance in a success answer, by their names at the
+	// API, such as ChannelType or InstanceId: an answer that contradicts the request, or
+	// itself. The instance that exists is the usual one. For ReplyOK of CreateInstance.
+	Answer map[string]string
+
+	// Size is how long the description is of each instance that ReplyEndless makes up.
+	Size int
 }
 
 // Reply is what the client gets to see of a call.
@@ -50,12 +66,16 @@ const (
 	ReplyNoInstanceID               // 200 OK that names no instance; for CreateInstance
 	ReplyContradiction              // 200 InternalError that names an instance; for CreateInstance
 	ReplyError                      // Status, Code and Message of the Fault
+	ReplyBusiness                   // 200 with Code and Message of the Fault, and without Success
+	ReplyPage                       // Status and Body of the Fault: a page that no API wrote
+	ReplyEndless                    // 200, a full page of new instances of the name, each time; for ListInstance, else as ReplyOK
 	replies
 )
 
 var replyNames = [replies]string{
 	"OK", "Reset", "Hang", "500", "502Empty", "503", "503HTML", "Garbage", "Empty", "Truncated", "Oversized",
 	"Throttled", "Forbidden", "XML", "Redirect", "Rejected", "Busy", "NoInstanceID", "Contradiction", "Error",
+	"Business", "Page", "Endless",
 }
 
 // Replies returns all replies, so that a test can leave none out.
@@ -92,7 +112,7 @@ func (s *Server) FailName(name string, faults ...Fault) {
 }
 
 // Always makes every call of an operation meet a fault, after those of Next and
-// FailName, until it is nil: an account that may not call, for instance.
+// FailName and before the rules, until it is nil: an account that may not call, for instance.
 func (s *Server) Always(op string, f *Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +120,9 @@ func (s *Server) Always(op string, f *Fault) {
 }
 
 // fault returns the fault that this call meets, or nil.
-func (s *Server) fault(op, name string) *Fault {
+func (s *Server) fault(c call) *Fault {
+	op, name := c.op, c.params.Get("InstanceName")
+	ruled := s.ruled(c) // counts, whatever else the call meets
 	if op == "CreateInstance" {
 		if f := pop(s.named, name); f != nil {
 			return f
@@ -111,6 +133,9 @@ func (s *Server) fault(op, name string) *Fault {
 	}
 	if f := s.always[op]; f != nil {
 		return f
+	}
+	if ruled != nil {
+		return ruled
 	}
 	if s.config.FaultRate <= 0 || s.random.Float64() >= s.config.FaultRate {
 		return nil

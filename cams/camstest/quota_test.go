@@ -183,7 +183,7 @@ func TestCreatesAreCallsAndWhoMadeThem(t *testing.T) {
 			if e := create(t, newClient(t, s, key), "shop"); e != nil {
 				t.Fatal(e)
 			}
-			want = append(want, camstest.Create{Instance: s.Instances()[1+i], KeyID: key, Arrived: arrived})
+			want = append(want, camstest.Create{Instance: s.Instances()[1+i], Requested: "shop", KeyID: key, Arrived: arrived})
 		}
 		if diff := cmp.Diff(want, s.Creates()); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)

@@ -58,13 +58,22 @@ type Config struct {
 	// ListLag is how long a new instance is not found by ListInstance and QueryInstance.
 	ListLag time.Duration
 
-	// StoreName, if set, is what the API makes of a name before it stores it: in lower
-	// case, for instance. ListInstance's filter does the same to what it looks for.
-	StoreName func(name string) string
-
 	// FaultRate is the share, 0 to 1, of calls that meet a random fault: one after which
 	// a careful client can still reach its goal, and none that hangs.
 	FaultRate float64
+
+	// StoreName says how an instance's name is kept: lists and answers show what it
+	// returns. [Server.Created] still counts by the name that was asked for. Defaults to
+	// the name as it is; StoreForm has other ways.
+	StoreName func(string) string
+
+	// FilterStored makes a list's filter look for the stored form of the name that it is
+	// given, and not for the name itself.
+	FilterStored bool
+
+	// Rules decide what calls meet that meet no fault of Next, FailName and Always: the
+	// first that fits.
+	Rules []Rule
 
 	// Calm gives plain answers: fields in order, of one type, none unknown, and no latency
 	// unless Latency is set.
@@ -92,8 +101,10 @@ type Server struct {
 	queued     map[string][]Fault // by operation
 	named      map[string][]Fault // by instance name
 	always     map[string]*Fault  // by operation
-	calls      map[string]int     // by operation
-	throttled  map[string]int     // by operation
+	rules      []*ruleState
+	rates      map[string]pace // by account and operation
+	calls      map[string]int  // by operation
+	throttled  map[string]int  // by operation
 	violations []string
 
 	listening listening
@@ -121,7 +132,7 @@ func New(c Config) *Server {
 	if !c.QuotaModel.Known() {
 		panic("camstest: there is no QuotaModel " + string(c.QuotaModel))
 	}
-	return &Server{
+	s := &Server{
 		config:    c,
 		random:    rand.New(rand.NewPCG(c.Seed, 0)),
 		nonces:    nonces{},
@@ -131,29 +142,33 @@ func New(c Config) *Server {
 		queued:    map[string][]Fault{},
 		named:     map[string][]Fault{},
 		always:    map[string]*Fault{},
+		rates:     map[string]pace{},
 		calls:     map[string]int{},
 		throttled: map[string]int{},
 		listening: listening{closed: make(chan struct{})},
 	}
+	s.SetRules(c.Rules)
+	return s
 }
 
 // Seed returns what to set Config.Seed to for the same decisions again.
 func (s *Server) Seed() uint64 { return s.config.Seed }
 
-// Created returns how many instances of that name exist, in all accounts.
+// Created returns how many instances exist, in all accounts, for which that name was
+// asked, whatever name they are stored under. Those of Add count by the name they have.
 func (s *Server) Created(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
 	for _, r := range s.instances {
-		if r.InstanceName == name {
+		if r.requested == name {
 			n++
 		}
 	}
 	return n
 }
 
-// Instances returns all instances of all accounts, the oldest first.
+// Instances returns all instances of all accounts as they are stored, the oldest first.
 func (s *Server) Instances() []cams.Instance {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -263,7 +278,7 @@ func (s *Server) answer(c call) (out reply, closed bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out = operations[c.op](s, c, s.fault(c.op, c.params.Get("InstanceName")))
+	out = operations[c.op](s, c, s.fault(c))
 	if out.throttled {
 		s.throttled[c.op]++
 	}

@@ -7,9 +7,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"net/netip"
-	"strconv"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +31,8 @@ type fakeOptions struct {
 	jitter, latency, listLag time.Duration
 	seed                     uint64
 	keyID, keySecret         string
+	rules, storeNames        string
+	filterStored             bool
 }
 
 func (p *program) fakeCommand() *cobra.Command {
@@ -43,7 +44,19 @@ func (p *program) fakeCommand() *cobra.Command {
 misbehaves as often as you ask. It keeps what it is told in memory alone. It prints what a
 worker must be told to use it, and what happened when it is stopped.
 GET /_fake/instances, /_fake/stats and /_fake/webhooks tell scripts the same, as JSON, and
-PUT /_fake/quota?creates=N changes the quota while it runs.`,
+PUT /_fake/quota?creates=N changes the quota while it runs.
+
+--rules FILE says which calls meet what, so that an answer which a worker got from the cloud
+can be played again. It is JSON: {"rules": [RULE, …], "store": FORM, "filter": "stored"}. The
+first rule that fits counts, by action (CreateInstance if it has none), name (a regular
+expression), over (only above so many calls of the action in the running second) and times
+(only so many calls). It answers with status, code and message (status 200: a business answer),
+with html and status, or with a success of other fields (answer: {"ChannelType": "…"}); lose
+makes the instance and ends the connection; created makes it whatever the answer says; endless
+is a list that never ends, each description so many bytes long; headers go with any answer:
+  {"rules": [{"over": 8, "status": 400, "code": "System.LimitControl", "message": "slow down"}]}
+  {"rules": [{"times": 5, "lose": true}], "store": "lower", "filter": "stored"}
+An endpoint that is away is a stand-in that does not run.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := onlyOwnFlags(cmd, configFile); err != nil {
@@ -67,6 +80,9 @@ PUT /_fake/quota?creates=N changes the quota while it runs.`,
 	f.BoolVar(&o.calm, "calm", false, "plain answers, and at once")
 	f.Float64Var(&o.faultRate, "fault-rate", 0, "`share` of calls that go wrong, from 0 to 1")
 	f.DurationVar(&o.listLag, "list-lag", 0, "`time` for which a new instance is not listed")
+	f.StringVar(&o.rules, "rules", "", "`file` of rules that say which calls meet what")
+	f.StringVar(&o.storeNames, "store-names", "", "`form` in which names are kept: "+strings.Join(camstest.StoreForms(), ", "))
+	f.BoolVar(&o.filterStored, "filter-stored", false, "with --store-names: a list's filter finds names by their stored form")
 	f.Uint64Var(&o.seed, "seed", 0, "`number` that decides all that is random (default random)")
 	f.StringVar(&o.keyID, "key-id", "", "access key `ID` that may call (default ALIBABA_CLOUD_ACCESS_KEY_ID, or else "+camstest.KeyID+")")
 	f.StringVar(&o.keySecret, "key-secret", "", "its `secret` (default ALIBABA_CLOUD_ACCESS_KEY_SECRET, or else "+camstest.KeySecret+")")
@@ -118,6 +134,8 @@ func (o fakeOptions) check() error {
 		return usage("--latency %v: want 0 or more", o.latency)
 	case (o.keyID == "") != (o.keySecret == ""):
 		return usage("--key-id and --key-secret go together")
+	case o.filterStored && o.storeNames == "":
+		return usage("--filter-stored is for --store-names, which is not given")
 	case o.receiver == "" && o.receiverFails > 0:
 		return usage("--receiver-fail is for --receiver, which is not given")
 	}
@@ -141,6 +159,36 @@ func (o fakeOptions) key(env func(string) string) (key cams.Credentials, users b
 	return cams.Credentials{AccessKeyID: camstest.KeyID, AccessKeySecret: camstest.KeySecret}, false, nil
 }
 
+// names sets how names are kept and which calls meet what.
+func (o fakeOptions) names(c *camstest.Config) error {
+	form, stored := o.storeNames, o.filterStored
+	if o.rules != "" {
+		text, err := os.ReadFile(o.rules)
+		if err != nil {
+			return usage("--rules: %w", err)
+		}
+		file, err := camstest.ParseRules(text)
+		switch {
+		case err != nil:
+			return usage("--rules %s: %s", word(o.rules), strings.TrimPrefix(err.Error(), "camstest: "))
+		case file.Store != "" && form != "":
+			return usage("--store-names %s: %s has a store too; give one of them", form, word(o.rules))
+		case form == "":
+			form, stored = file.Store, file.FilterStored
+		}
+		c.Rules = file.Rules
+	}
+	if form == "" {
+		return nil
+	}
+	store, known := camstest.StoreForm(form)
+	if !known {
+		return usage("--store-names %s: want one of %s", word(form), strings.Join(camstest.StoreForms(), ", "))
+	}
+	c.StoreName, c.FilterStored = store, stored
+	return nil
+}
+
 // fake is the stand-in while it runs.
 type fake struct {
 	out      *printer
@@ -161,6 +209,9 @@ func runFake(ctx context.Context, p *program, c config, o fakeOptions) error {
 		Keys: map[string]string{key.AccessKeyID: key.AccessKeySecret},
 		Seed: o.seed, Quota: o.quota, QuotaModel: camstest.QuotaModel(o.quotaModel), Burst: o.burst, NoRetryAfter: o.noRetryAfter,
 		Jitter: o.jitter, Latency: o.latency, Calm: o.calm, FaultRate: o.faultRate, ListLag: o.listLag,
+	}
+	if err := o.names(&server); err != nil {
+		return err
 	}
 	if key.SecurityToken != "" {
 		server.Tokens = map[string]string{key.AccessKeyID: key.SecurityToken}
@@ -241,129 +292,6 @@ func (f *fake) introduce(addr string, users bool, o fakeOptions, paste []string)
 		f.out.say("export %s", pair)
 	}
 	f.out.say("")
-}
-
-// handler serves the API at / and what scripts ask for under /_fake/.
-func (f *fake) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/", f.cloud)
-	mux.HandleFunc("GET /_fake/instances", func(w http.ResponseWriter, _ *http.Request) {
-		type instance struct {
-			InstanceID   string `json:"instance_id"`
-			InstanceName string `json:"instance_name"`
-			ChannelType  string `json:"channel_type"`
-			SubmitTime   string `json:"submit_time"`
-			// Arrived is when the call that made it came in.
-			Arrived time.Time `json:"arrived"`
-		}
-		list := []instance{}
-		for _, i := range f.cloud.Creates() {
-			list = append(list, instance{i.InstanceID, i.InstanceName, i.ChannelType, i.SubmitTime, i.Arrived})
-		}
-		writeJSON(w, list)
-	})
-	mux.HandleFunc("GET /_fake/quota", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, f.quota()) })
-	mux.HandleFunc("PUT /_fake/quota", f.setQuota)
-	mux.HandleFunc("GET /_fake/stats", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, f.stats()) })
-	mux.HandleFunc("GET /_fake/webhooks", func(w http.ResponseWriter, _ *http.Request) {
-		if f.receiver == nil {
-			http.Error(w, "there is no receiver; start it with --receiver ADDR", http.StatusNotFound)
-			return
-		}
-		writeJSON(w, f.receiver.counted())
-	})
-	return mux
-}
-
-// fakeQuota is the quota that is in force.
-type fakeQuota struct {
-	// Creates is how many an account may make a second; 0 is no limit.
-	Creates int                 `json:"creates"`
-	Model   camstest.QuotaModel `json:"model"`
-}
-
-func (f *fake) quota() fakeQuota { return fakeQuota{f.cloud.Quota(), f.model} }
-
-func (f *fake) setQuota(w http.ResponseWriter, r *http.Request) {
-	text := r.URL.Query().Get("creates")
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		http.Error(w, fmt.Sprintf("creates=%s: want a whole number of creates a second; 0 is no limit", plain(text)), http.StatusBadRequest)
-		return
-	}
-	f.cloud.SetQuota(n)
-	writeJSON(w, f.quota())
-}
-
-func writeJSON(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = encodeJSON(w, v) // a client that hung up need not be told
-}
-
-// fakeStats is what happened so far.
-type fakeStats struct {
-	Seed      uint64         `json:"seed"`
-	Calls     map[string]int `json:"calls"`
-	Throttled int            `json:"throttled"`
-	// ThrottledCalls is the same by operation.
-	ThrottledCalls map[string]int `json:"throttled_calls"`
-	Instances      int            `json:"instances"`
-	// FirstCreate and LastCreate are when the first and the last call arrived that
-	// made an instance.
-	FirstCreate time.Time `json:"first_create,omitzero"`
-	LastCreate  time.Time `json:"last_create,omitzero"`
-	// Duplicates holds the names, "CHANNEL NAME", of which there is more than one instance.
-	Duplicates map[string]int `json:"duplicates"`
-	Violations []string       `json:"violations"`
-}
-
-func (f *fake) stats() fakeStats {
-	s := fakeStats{
-		Seed: f.cloud.Seed(), Calls: map[string]int{}, Throttled: f.cloud.Throttled(), ThrottledCalls: map[string]int{},
-		Duplicates: map[string]int{}, Violations: append([]string{}, f.cloud.Violations()...),
-	}
-	for _, op := range []string{"CreateInstance", "ListInstance", "QueryInstance"} {
-		s.Calls[op], s.ThrottledCalls[op] = f.cloud.Calls(op), f.cloud.ThrottledCalls(op)
-	}
-	names := map[string]int{}
-	for _, i := range f.cloud.Creates() {
-		s.Instances++
-		if s.FirstCreate.IsZero() || i.Arrived.Before(s.FirstCreate) {
-			s.FirstCreate = i.Arrived
-		}
-		if i.Arrived.After(s.LastCreate) {
-			s.LastCreate = i.Arrived
-		}
-		names[strings.ToUpper(i.ChannelType)+" "+i.InstanceName]++
-	}
-	for name, n := range names {
-		if n > 1 {
-			s.Duplicates[name] = n
-		}
-	}
-	return s
-}
-
-// summary is the last word.
-func (f *fake) summary() {
-	s := f.stats()
-	f.out.say("")
-	f.out.say("calls       %d CreateInstance, %d ListInstance, %d QueryInstance; %d throttled",
-		s.Calls["CreateInstance"], s.Calls["ListInstance"], s.Calls["QueryInstance"], s.Throttled)
-	f.out.say("instances   %d", s.Instances)
-	f.out.say("duplicates  %s", plural(int64(len(s.Duplicates)), "name"))
-	for name, n := range s.Duplicates {
-		f.out.say("            %d of %s", n, plain(name))
-	}
-	f.out.say("violations  %d", len(s.Violations))
-	for _, v := range s.Violations[:min(len(s.Violations), 10)] {
-		f.out.say("            %s", plain(v))
-	}
-	if f.receiver != nil {
-		c := f.receiver.counted()
-		f.out.say("webhooks    %d received, %d verified, %d refused, %d failed on purpose, %d distinct",
-			c.Received, c.Verified, c.Refused, c.Failed, c.Distinct)
-	}
 }
 
 // printer writes whole lines, from any goroutine.

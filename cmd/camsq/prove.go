@@ -17,6 +17,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/camsq/camsq/callback"
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/internal/seal"
 	"github.com/camsq/camsq/tasks"
@@ -32,6 +34,9 @@ type proveOptions struct {
 	keepLogs                    string
 	stopAfter                   time.Duration
 	json, quiet                 bool
+	oddList                     string
+	oddities                    []oddity // of oddList
+	away                        time.Duration
 }
 
 // ownRedis says that the proof brings its own redis-server.
@@ -55,6 +60,8 @@ With --redis URL it works on a database of your own Redis, which must hold no ca
 then kills no Redis, but cuts the wires to it, and takes away its keys in the end.
 
 The exit code is 0 only if nothing was created twice, nothing was lost, and the books balance.
+A job whose call had a doubtful answer may end held, for a person; then its instance, if
+there is one, must be among the candidates, and no other job's.
 The same seed gives the same plan and the same faults; what they hit depends on the machine.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -73,6 +80,10 @@ The same seed gives the same plan and the same faults; what they hit depends on 
 			if err := o.validate(); err != nil {
 				return err
 			}
+			var err error
+			if o.oddities, err = parseOddities(o.oddList); err != nil {
+				return err
+			}
 			return p.prove(cmd.Context(), o)
 		},
 	}
@@ -83,6 +94,8 @@ The same seed gives the same plan and the same faults; what they hit depends on 
 	f.IntVar(&o.stops, "stops", 2, "times that a worker is frozen for longer than its lease (SIGSTOP)")
 	f.IntVar(&o.workers, "workers", 3, "worker processes")
 	f.Float64Var(&o.faults, "faults", 0.2, "share of calls and of webhooks that go wrong, 0 to 0.9")
+	f.StringVar(&o.oddList, "odd", defaultOddities, "what else the cloud does: `names` (kept otherwise), codes, pages, contradictions; several with commas, all, or none")
+	f.DurationVar(&o.away, "away", 0, "for so long the cloud cannot be reached, once")
 	f.Uint64Var(&o.seed, "seed", 0, "of the plan and the faults (default random)")
 	f.StringVar(&o.redis, "redis", ownRedis, "auto: a redis-server from the PATH; or the `URL` of an empty database")
 	f.BoolVar(&o.keep, "keep", false, "with --redis URL: leave the keys there")
@@ -99,7 +112,7 @@ func (o proveOptions) validate() error {
 		return usage("prove: --jobs %d is not from 1 to 1,000,000", o.jobs)
 	case o.workers < 1 || o.workers > 20:
 		return usage("prove: --workers %d is not from 1 to 20", o.workers)
-	case o.kills < 0 || o.stops < 0 || o.stopAfter < 0:
+	case o.kills < 0 || o.stops < 0 || o.stopAfter < 0 || o.away < 0:
 		return usage("prove: no number may be negative")
 	case !(o.faults >= 0 && o.faults <= 0.9):
 		return usage("prove: --faults %v is not from 0 to 0.9", o.faults)
@@ -228,6 +241,7 @@ func (f *proof) run(ctx context.Context) error {
 		return err
 	}
 	defer f.crew.close()
+	f.crew.cloud = f.witness.cloud
 
 	over := f.torment(ctx, plan)
 	f.crew.stop(stopTime)
@@ -292,7 +306,7 @@ const hangTime = 10 * time.Minute
 // torment sends the jobs, lets the mishaps happen, and returns when every job has
 // ended and is told. over says why it returned before that, unless the user wants so.
 func (f *proof) torment(ctx context.Context, plan []mishap) (over string) {
-	limit := f.chaos() + time.Duration(f.stops)*freezeMax + hangTime
+	limit := f.chaos() + time.Duration(f.stops)*freezeMax + f.away + hangTime
 	if f.stopAfter > 0 {
 		limit = f.stopAfter
 	}
@@ -360,7 +374,7 @@ func (f *proof) send(ctx context.Context) {
 		for i := f.jobs * wave / waves; i < f.jobs*(wave+1)/waves; i++ {
 			jobs = append(jobs, tasks.Job{
 				ID: fmt.Sprintf("%s-%06d", f.account(), i), Account: f.account(), Batch: fmt.Sprintf("wave-%02d", wave),
-				Request: tasks.Request{ChannelType: channels[i%len(channels)], InstanceName: fmt.Sprintf("prove_%d_%06d", f.seed, i)},
+				Request: tasks.Request{ChannelType: channels[i%len(channels)], InstanceName: f.name(i)},
 			}.Normalize())
 		}
 		f.sent = append(f.sent, jobs...)
@@ -416,7 +430,7 @@ func (f *proof) gather(ctx context.Context) (evidence, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	e := evidence{
-		instances: f.witness.cloud.Instances(), complaints: f.witness.cloud.Violations(),
+		instances: asked(f.witness.cloud.Creates()), complaints: f.witness.cloud.Violations(),
 		events: f.witness.eventsByJob(), webhooks: f.witness.receiver.counted(), crashes: append(f.odd, f.crew.crashes...),
 	}
 	for begin := 0; begin < len(f.sent); begin += pageSize {
@@ -442,6 +456,16 @@ func (f *proof) gather(ctx context.Context) (evidence, error) {
 	}
 	e.counters = o.Jobs
 	return e, nil
+}
+
+// asked are instances under the names that the calls asked for.
+func asked(creates []camstest.Create) []cams.Instance {
+	list := make([]cams.Instance, len(creates))
+	for i, c := range creates {
+		list[i] = c.Instance
+		list[i].InstanceName = c.Requested
+	}
+	return list
 }
 
 // unreadable says why the books cannot be read; what ended by itself may be the cause.

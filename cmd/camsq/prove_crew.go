@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/camsq/camsq/cams/camstest"
 	processes "github.com/camsq/camsq/internal/process"
 )
 
@@ -20,6 +21,7 @@ type crew struct {
 	// command makes the process of a worker that finds Redis and CAMS at these addresses.
 	command func(redis, cloud string) *exec.Cmd
 	say     func(format string, args ...any)
+	cloud   *camstest.Server
 
 	workers []*hand
 
@@ -28,6 +30,8 @@ type crew struct {
 	done    map[mishapKind]int
 	pids    []int
 	crashes []string
+	killed  time.Time  // the last kill of a worker or of Redis
+	refuse  sync.Mutex // one refusal of the account at a time
 }
 
 // hand is one worker, through all its processes.
@@ -94,6 +98,10 @@ func (c *crew) suffer(ctx context.Context, m mishap) {
 		c.restartRedis(ctx, m)
 	case mishapCutCloud:
 		c.cutCloud(ctx, m)
+	case mishapRefused, mishapPages:
+		c.refuseAll(ctx, m)
+	case mishapAway:
+		c.leave(ctx, m)
 	case mishapKill:
 		c.withOne(ctx, m, c.killAndRestart)
 	case mishapFreeze:
@@ -134,6 +142,7 @@ func (c *crew) killAndRestart(ctx context.Context, h *hand, m mishap) {
 	h.wanted = false
 	c.mu.Unlock()
 	h.process.Kill()
+	c.noteKill()
 	pause(ctx, m.length)
 	if err := c.start(h); err != nil {
 		c.mu.Lock()
@@ -146,6 +155,7 @@ func (c *crew) restartRedis(ctx context.Context, m mishap) {
 	c.say("redis-server is killed (kill -9), and starts again after %v", m.length.Round(100*time.Millisecond))
 	c.count(m.kind)
 	c.redis.server.kill()
+	c.noteKill()
 	pause(ctx, m.length)
 	// Also when ctx has ended: the ledger is to be read.
 	if err := c.redis.server.start(context.WithoutCancel(ctx)); err != nil {
@@ -167,6 +177,59 @@ func (c *crew) cutCloud(ctx context.Context, m mishap) {
 	h.cloud.put(m.link, m.bytes)
 	pause(ctx, m.length)
 	h.cloud.put(linkOpen, 0)
+}
+
+// refuseAll lets the cloud answer every call in one way, for a while.
+func (c *crew) refuseAll(ctx context.Context, m mishap) {
+	c.refuse.Lock()
+	defer c.refuse.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
+	fault := oddRefusals[m.kind][m.bytes%len(oddRefusals[m.kind])]
+	said := fault.Code
+	if said == "" {
+		said = fmt.Sprintf("a page with status %d", fault.Status)
+	}
+	c.say("CAMS answers every call with %s for %v", said, m.length.Round(100*time.Millisecond))
+	c.count(m.kind)
+	for _, op := range []string{"CreateInstance", "ListInstance"} {
+		c.cloud.Always(op, &fault)
+		defer c.cloud.Always(op, nil)
+	}
+	pause(ctx, m.length)
+}
+
+// leave lets the cloud be away for all workers: connections are refused.
+func (c *crew) leave(ctx context.Context, m mishap) {
+	for _, h := range c.workers {
+		h.cloudLink.Lock()
+		defer h.cloudLink.Unlock()
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	c.say("CAMS cannot be reached for %v", m.length)
+	c.count(m.kind)
+	for _, h := range c.workers {
+		h.cloud.leave()
+	}
+	pause(ctx, m.length)
+	for _, h := range c.workers {
+		if err := h.cloud.comeBack(); err != nil {
+			c.mu.Lock()
+			c.crashes = append(c.crashes, err.Error())
+			c.mu.Unlock()
+		}
+	}
+	c.say("CAMS is back")
+}
+
+// noteKill notes when something was killed last.
+func (c *crew) noteKill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.killed = time.Now()
 }
 
 // take waits for a worker that may be kept from working: the wanted one, or the

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/internal/ledger"
@@ -42,6 +43,12 @@ type proveBooks struct {
 	Instances  int `json:"instances"`
 	Duplicates int `json:"duplicates"`
 	Lost       int `json:"lost"`
+	// Misreported are jobs of which something untrue is recorded or told.
+	Misreported int `json:"misreported"`
+	// HeldRight are the held jobs that have their instance among the candidates.
+	HeldRight int `json:"held_with_their_instance"`
+	// LastOutcome is when the last job ended, on Redis's clock.
+	LastOutcome time.Time `json:"last_outcome,omitzero"`
 
 	Owed      int `json:"callbacks_owed"` // ever
 	Delivered int `json:"callbacks_delivered"`
@@ -73,8 +80,10 @@ func judge(e evidence) proveBooks {
 		Findings: []proveFinding{},
 	}
 	there := map[string][]string{} // instance IDs by name
+	names := map[string]string{}   // of the cloud's instances, by ID
 	for _, i := range e.instances {
 		there[i.InstanceName] = append(there[i.InstanceName], i.InstanceID)
+		names[i.InstanceID] = i.InstanceName
 	}
 	states := map[tasks.State]int64{}
 	known := map[string]bool{}
@@ -82,6 +91,9 @@ func judge(e evidence) proveBooks {
 		known[job.ID] = true
 		states[standing(e.records[n])]++
 		b.judgeJob(job, e.records[n], there[job.Request.InstanceName], e.events[job.ID])
+		if found := e.records[n]; found.Err == nil && found.Record.State == tasks.StateHeld {
+			b.judgeHeld(found.Record, there[job.Request.InstanceName], names)
+		}
 		delete(there, job.Request.InstanceName)
 	}
 	for _, name := range slices.Sorted(maps.Keys(there)) {
@@ -122,6 +134,34 @@ func (b *proveBooks) lost(job, format string, args ...any) {
 	b.find(job, "lost: "+format, args...)
 }
 
+func (b *proveBooks) misreport(job, format string, args ...any) {
+	b.Misreported++
+	b.find(job, "misreported: "+format, args...)
+}
+
+// judgeHeld judges what a person is asked to choose from: the job's instance, if there
+// is one, and none that is another's. What an answer made up may be there too.
+func (b *proveBooks) judgeHeld(r tasks.Record, instances []string, names map[string]string) {
+	right := 0
+	for _, id := range r.Candidates {
+		name, exists := names[id]
+		switch {
+		case slices.Contains(instances, id):
+			right++
+		case exists:
+			b.misreport(r.ID, "it is held for instance %s, which is that of %s", id, name)
+		case !slices.Contains(madeUp, id):
+			b.misreport(r.ID, "it is held for instance %s, which the cloud does not have", id)
+		}
+	}
+	switch {
+	case right > 0:
+		b.HeldRight++
+	case len(instances) > 0:
+		b.misreport(r.ID, "it is held without its instance %s among the candidates %v", instances[0], r.Candidates)
+	}
+}
+
 // judgeJob judges one job by its record, the instances of its name and its webhooks.
 func (b *proveBooks) judgeJob(job tasks.Job, found ledger.Found, instances []string, events []arrival) {
 	if n := len(instances); n > 1 {
@@ -152,6 +192,9 @@ func (b *proveBooks) judgeJob(job tasks.Job, found ledger.Found, instances []str
 	case tasks.StateQueued, tasks.StateCalling, tasks.StateUncertain:
 		b.InFlight++
 	}
+	if r.State.EventType() != "" && r.Since.After(b.LastOutcome) {
+		b.LastOutcome = r.Since
+	}
 	none := []tasks.State{tasks.StateFailed, tasks.StateCancelled, tasks.StateQueued}
 	if len(instances) > 0 && slices.Contains(none, r.State) {
 		b.lost(job.ID, "the ledger says %s, and the cloud has instance %s", r.State, instances[0])
@@ -171,10 +214,10 @@ func (b *proveBooks) judgeCallback(r tasks.Record, events []arrival) {
 			want = r.Instance.InstanceID
 		}
 		if a.id != events[0].id {
-			b.find(r.ID, "two outcomes were told: %s and %s", events[0].id, a.id)
+			b.misreport(r.ID, "two outcomes were told: %s and %s", events[0].id, a.id)
 		}
 		if a.event.Type != r.State.EventType() || id != want {
-			b.find(r.ID, "a webhook says %s (instance %q), and the ledger %s (instance %q)", a.event.Type, id, r.State, want)
+			b.misreport(r.ID, "a webhook says %s (instance %q), and the ledger %s (instance %q)", a.event.Type, id, r.State, want)
 		}
 	}
 	if r.State.EventType() == "" {
@@ -185,7 +228,7 @@ func (b *proveBooks) judgeCallback(r tasks.Record, events []arrival) {
 	case tasks.CallbackDelivered:
 		b.Delivered++
 		if !slices.ContainsFunc(events, func(a arrival) bool { return a.status < 300 }) {
-			b.find(r.ID, "its callback counts as delivered, and the receiver has never taken it")
+			b.misreport(r.ID, "its callback counts as delivered, and the receiver has never taken it")
 		}
 	case tasks.CallbackOwed:
 		b.Waiting++

@@ -46,6 +46,9 @@ const (
 	mishapRedis    mishapKind = "redis_restart"
 	mishapCutRedis mishapKind = "redis_cut"
 	mishapCutCloud mishapKind = "cams_cut"
+	mishapRefused  mishapKind = "account_refused"
+	mishapPages    mishapKind = "pages"
+	mishapAway     mishapKind = "cams_away"
 )
 
 // mishap is one thing that goes wrong on purpose.
@@ -55,7 +58,7 @@ type mishap struct {
 	worker int           // which one, if that one may be touched; else the next
 	length time.Duration // how long it lasts, or until the restart
 	link   link
-	bytes  int
+	bytes  int // of a link; or which refusal
 }
 
 // makePlan draws all mishaps from the seed. The same options give the same plan.
@@ -99,6 +102,19 @@ func makePlan(o proveOptions, ownRedis bool) []mishap {
 		m.bytes = r.IntN(1200)
 		return m
 	})
+	for kind, has := range map[mishapKind]bool{mishapRefused: o.odd(oddCodes), mishapPages: o.odd(oddPages)} {
+		if !has {
+			continue
+		}
+		r = draw(o.seed, "plan "+string(kind), 0) // the rest of the plan stays as it is
+		add((o.kills+9)/10, func(m mishap) mishap {
+			m.kind, m.length, m.bytes = kind, between(500*time.Millisecond, 3*time.Second), r.IntN(1000)
+			return m
+		})
+	}
+	if o.away > 0 {
+		plan = append(plan, mishap{at: time.Second + total/3, kind: mishapAway, length: o.away})
+	}
 	slices.SortStableFunc(plan, func(a, b mishap) int { return cmp.Compare(a.at, b.at) })
 	return plan
 }
@@ -125,6 +141,9 @@ func createFault(o proveOptions, name string, n int) *camstest.Fault {
 		return nil
 	}
 	made := r.IntN(2) == 0
+	if f := o.oddFault(draw(o.seed, "odd "+name, n).IntN(1<<20), made); f != nil {
+		return f
+	}
 	switch p := r.IntN(100); {
 	case p < 3: // turned away at the door, which stops the whole account for a second
 		return &camstest.Fault{Reply: camstest.ReplyThrottled}
@@ -140,7 +159,11 @@ func createFault(o proveOptions, name string, n int) *camstest.Fault {
 		camstest.Reply503, camstest.Reply503HTML, camstest.ReplyGarbage, camstest.ReplyEmpty, camstest.ReplyTruncated,
 		camstest.ReplyOversized, camstest.ReplyRedirect, camstest.ReplyBusy, camstest.ReplyNoInstanceID, camstest.ReplyContradiction,
 	}
-	return &camstest.Fault{Reply: doubtful[r.IntN(len(doubtful))], Created: made}
+	reply := doubtful[r.IntN(len(doubtful))]
+	if reply == camstest.ReplyContradiction && !o.odd(oddContradictions) {
+		made = true // else the job ends held, for the instance that it names and that is none
+	}
+	return &camstest.Fault{Reply: reply, Created: made}
 }
 
 // listFault draws what becomes of the n-th list of a name, or nil.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 )
 
 // link is how the network between a worker and something else behaves.
@@ -29,17 +30,18 @@ func (l link) String() string {
 
 // proxy is a wire between a worker and something else, which can be cut.
 type proxy struct {
-	listener net.Listener
-	dial     func() (net.Conn, error)
-	running  sync.WaitGroup
+	address string
+	dial    func() (net.Conn, error)
+	running sync.WaitGroup
 
-	mu      sync.Mutex
-	link    link
-	bytes   int // of linkCutRequest
-	set     int // counts the calls of put
-	changed chan struct{}
-	wires   map[*wire]bool
-	closed  bool
+	mu       sync.Mutex
+	listener net.Listener
+	link     link
+	bytes    int // of linkCutRequest
+	set      int // counts the calls of put
+	changed  chan struct{}
+	wires    map[*wire]bool
+	closed   bool
 }
 
 // wire is one connection through a proxy.
@@ -53,12 +55,12 @@ func newProxy(dial func() (net.Conn, error)) (*proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting a proxy: %w", err)
 	}
-	p := &proxy{listener: l, dial: dial, changed: make(chan struct{}), wires: map[*wire]bool{}}
-	p.running.Go(p.accept)
+	p := &proxy{listener: l, address: l.Addr().String(), dial: dial, changed: make(chan struct{}), wires: map[*wire]bool{}}
+	p.running.Go(func() { p.accept(l) })
 	return p, nil
 }
 
-func (p *proxy) addr() string { return p.listener.Addr().String() }
+func (p *proxy) addr() string { return p.address }
 
 // put makes the network behave so from now on.
 func (p *proxy) put(l link, bytes int) {
@@ -75,9 +77,42 @@ func (p *proxy) put(l link, bytes int) {
 	}
 }
 
+// leave ends every connection and refuses new ones, until comeBack.
+func (p *proxy) leave() {
+	p.deafen()
+	p.put(linkCut, 0)
+}
+
+// deafen stops listening.
+func (p *proxy) deafen() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.listener.Close()
+}
+
+// comeBack listens again where it did. Another program may have the port for a moment.
+func (p *proxy) comeBack() error {
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		l, err := net.Listen("tcp", p.address)
+		if err == nil {
+			p.mu.Lock()
+			p.listener = l
+			p.mu.Unlock()
+			p.put(linkOpen, 0)
+			p.running.Go(func() { p.accept(l) })
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("a proxy cannot come back to %s: %w", p.address, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
 // close cuts everything and waits until nothing moves any more.
 func (p *proxy) close() {
-	_ = p.listener.Close()
+	p.deafen()
 	p.put(linkCut, 0)
 	p.mu.Lock()
 	p.closed = true
@@ -85,9 +120,9 @@ func (p *proxy) close() {
 	p.running.Wait()
 }
 
-func (p *proxy) accept() {
+func (p *proxy) accept(l net.Listener) {
 	for {
-		client, err := p.listener.Accept()
+		client, err := l.Accept()
 		if err != nil {
 			return
 		}

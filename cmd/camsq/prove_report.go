@@ -21,7 +21,10 @@ type proveReport struct {
 	Mishaps map[mishapKind]int `json:"mishaps"`
 	Calls   int                `json:"create_calls"`
 	Seconds float64            `json:"seconds"`
-	Logs    string             `json:"logs,omitempty"`
+	Odd     []oddity           `json:"odd"`
+	// AfterKill is how long after the last kill the last job ended; nil if nothing was killed.
+	AfterKill *float64 `json:"last_outcome_after_last_kill_seconds"`
+	Logs      string   `json:"logs,omitempty"`
 	proveBooks
 }
 
@@ -30,7 +33,11 @@ func (f *proof) report(e evidence, b proveBooks) error {
 	r := proveReport{
 		Proven: len(b.Findings) == 0, Seed: f.seed, Jobs: len(f.sent), Workers: f.workers, Faults: f.faults,
 		Mishaps: f.crew.done, Calls: f.witness.cloud.Calls("CreateInstance"),
-		Seconds: time.Since(f.witness.begun).Seconds(), proveBooks: b,
+		Seconds: time.Since(f.witness.begun).Seconds(), proveBooks: b, Odd: append([]oddity{}, f.oddities...),
+	}
+	if killed := f.crew.killed; !killed.IsZero() && !b.LastOutcome.IsZero() {
+		after := b.LastOutcome.Sub(killed).Seconds()
+		r.AfterKill = &after
 	}
 	if !r.Proven || f.keepLogs != "" {
 		r.Logs = f.logs
@@ -65,13 +72,14 @@ func (f *proof) print(r proveReport) {
 	row(r.Created, "created (%s found by a look)", thousands(int64(r.Adopted)))
 	row(r.Failed, "failed%s", codes(r.FailedBy))
 	row(r.Cancelled, "cancelled")
-	row(r.Held, "held")
+	row(r.Held, "held (%s with their instance in question)", thousands(int64(r.HeldRight)))
 	row(r.InFlight, "in flight")
 	head("cloud")
 	row(r.Calls, "create calls")
 	row(r.Instances, "instances")
 	row(r.Duplicates, "duplicates")
 	row(r.Lost, "lost")
+	row(r.Misreported, "misreported")
 	head("callbacks")
 	row(r.Owed, "owed")
 	row(r.Delivered, "delivered")
@@ -91,12 +99,18 @@ func (f *proof) print(r proveReport) {
 		{mishapRedis, "Redis killed (kill -9) and restarted"},
 		{mishapCutRedis, "wires to Redis cut or held"},
 		{mishapCutCloud, "wires to CAMS cut or held"},
+		{mishapRefused, "times that CAMS refused the account"},
+		{mishapPages, "times that pages came instead of answers"},
+		{mishapAway, "times that CAMS could not be reached"},
 	} {
 		row(r.Mishaps[m.kind], "%s", m.text)
 	}
 	fmt.Fprintln(out)
 	printTable(out, 1, rows)
 	fmt.Fprintf(out, "\n%s with seed %d. ", span(time.Duration(r.Seconds*float64(time.Second))), r.Seed)
+	if r.AfterKill != nil {
+		fmt.Fprintf(out, "The last job ended %.1f s after the last kill.\n", *r.AfterKill)
+	}
 	if r.Proven {
 		fmt.Fprintf(out, "Nothing was created twice, nothing was lost, and the books balance:\n%s = %s + %s + %s + %s + %s.\n",
 			thousands(int64(r.Accepted)), thousands(int64(r.Created)), thousands(int64(r.Failed)),

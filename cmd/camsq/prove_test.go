@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/redistest"
 	"github.com/camsq/camsq/tasks"
@@ -62,7 +63,7 @@ func TestAProofWithKillsCreatesNothingTwiceAndLosesNothing(t *testing.T) {
 		t.Fatalf("exit code %d\n%s\n%s", code, out, course)
 	}
 	for line, want := range map[string]string{
-		"accepted": "150", "held": "0", "duplicates": "0", "lost": "0", "without a good signature": "0", "with two bodies": "0",
+		"accepted": "150", "misreported": "0", "duplicates": "0", "lost": "0", "without a good signature": "0", "with two bodies": "0",
 		"workers killed": "3", "Redis killed": "1", "wires to Redis": "1", "wires to CAMS": "2",
 	} {
 		if got := cell(t, out, line); got != want {
@@ -207,16 +208,29 @@ func TestTheJudgeFindsEachPlantedWrong(t *testing.T) {
 			record(e, "created").Record.Instance.InstanceID = "104"
 		}, 0, 1, "created: lost"},
 		{"the counters are wrong", func(e *evidence) { e.counters[tasks.StateFailed]++ }, 0, 0, "the ledger counts 2 jobs as failed, and 1 records are"},
-		{"delivered to nobody", func(e *evidence) { e.events["created"] = e.events["created"][:1] }, 0, 0, "created: its callback counts as delivered"},
+		{"delivered to nobody", func(e *evidence) { e.events["created"] = e.events["created"][:1] }, 0, 0, "created: misreported: its callback counts as delivered"},
 		{"nobody is to be told", func(e *evidence) { record(e, "held").Record.Callback.State = tasks.CallbackNone }, 0, 0, "held: it is held and owes nobody"},
 		{"two outcomes", func(e *evidence) {
 			second := e.events["failed"][0]
 			second.id = "evt_other"
 			e.events["failed"] = append(e.events["failed"], second)
-		}, 0, 0, "failed: two outcomes were told"},
-		{"a wrong outcome", func(e *evidence) { e.events["failed"][0].event.Type = tasks.EventInstanceCreated }, 0, 0, "failed: a webhook says instance.created"},
-		{"told before the end", func(e *evidence) { e.events["uncertain"] = e.events["failed"] }, 0, 0, "uncertain: a webhook says instance.failed"},
+		}, 0, 0, "failed: misreported: two outcomes were told"},
+		{"a wrong outcome", func(e *evidence) { e.events["failed"][0].event.Type = tasks.EventInstanceCreated }, 0, 0, "failed: misreported: a webhook says instance.created"},
+		{"told before the end", func(e *evidence) { e.events["uncertain"] = e.events["failed"] }, 0, 0, "uncertain: misreported: a webhook says instance.failed"},
 		{"told of nobody's job", func(e *evidence) { e.events["stranger"] = e.events["failed"] }, 0, 0, "job stranger, which nobody sent"},
+		{"held without its instance", func(e *evidence) {
+			e.instances = append(e.instances, cams.Instance{InstanceID: "777", InstanceName: "name_held"})
+		}, 0, 0, "held: misreported: it is held without its instance 777"},
+		{"held with its instance", func(e *evidence) {
+			e.instances = append(e.instances, cams.Instance{InstanceID: "777", InstanceName: "name_held"})
+			record(e, "held").Record.Candidates = []string{"777", madeUp[0]}
+		}, 0, 0, ""},
+		{"held for another's instance", func(e *evidence) {
+			record(e, "held").Record.Candidates = []string{"100"}
+		}, 0, 0, "held: misreported: it is held for instance 100, which is that of name_created"},
+		{"held for an instance of nobody", func(e *evidence) {
+			record(e, "held").Record.Candidates = []string{"888"}
+		}, 0, 0, "held: misreported: it is held for instance 888, which the cloud does not have"},
 		{"two bodies", func(e *evidence) { e.webhooks.Changed = 1 }, 0, 0, "1 came again with another body"},
 		{"unsigned", func(e *evidence) { e.webhooks.Refused = 1 }, 0, 0, "1 webhooks came without a good signature"},
 		{"the cloud complains", func(e *evidence) { e.complaints = []string{"SignatureNonceUsed"} }, 0, 0, "SignatureNonceUsed"},
@@ -304,6 +318,77 @@ func TestFaultsAreOfEveryKindAndOfTheShareThatWasAsked(t *testing.T) {
 	}
 	if len(kinds) < 30 {
 		t.Errorf("only %d kinds of faults: %v", len(kinds), kinds)
+	}
+}
+
+func TestOdditiesAreThoseThatWereAskedFor(t *testing.T) {
+	t.Parallel()
+	kinds := func(list string) (seen map[string]bool, o proveOptions) {
+		o = proveOptions{seed: 3, faults: 0.5, jobs: 1000, kills: 15, workers: 3}
+		var err error
+		if o.oddities, err = parseOddities(list); err != nil {
+			t.Fatal(err)
+		}
+		seen = map[string]bool{}
+		for i := range 5000 {
+			name := o.name(i)
+			if f := createFault(o, name, 0); f != nil {
+				seen["codes"] = seen["codes"] || f.Code != ""
+				seen["contradictions"] = seen["contradictions"] || f.Answer != nil
+				if f.Reply == camstest.ReplyContradiction && !f.Created {
+					seen["contradictions"] = true
+				}
+			}
+			seen["names"] = seen["names"] || o.stored(name) != name
+		}
+		for _, m := range makePlan(o, true) {
+			seen["pages"] = seen["pages"] || m.kind == mishapPages
+			seen["codes"] = seen["codes"] || m.kind == mishapRefused
+		}
+		return seen, o
+	}
+	for _, list := range []string{"none", "names", "codes", "pages", "contradictions", "names,pages", "all"} {
+		seen, o := kinds(list)
+		for _, kind := range oddities {
+			if want := list == "all" || strings.Contains(list, string(kind)); seen[string(kind)] != want {
+				t.Errorf("--odd %s: %s %v, want %v", list, kind, seen[string(kind)], want)
+			}
+		}
+		stored := map[string]bool{}
+		for i := range 1000 {
+			stored[o.stored(o.name(i))] = true
+		}
+		if len(stored) != 1000 {
+			t.Errorf("--odd %s: %d different names of 1000", list, len(stored))
+		}
+	}
+	if _, err := parseOddities("names,weather"); err == nil || !strings.Contains(err.Error(), "names,weather") {
+		t.Errorf("got %v", err)
+	}
+	o := proveOptions{seed: 1, jobs: 10, kills: 3, workers: 1, away: time.Minute}
+	if !slices.ContainsFunc(makePlan(o, true), func(m mishap) bool { return m.kind == mishapAway && m.length == time.Minute }) {
+		t.Error("--away is not in the plan")
+	}
+}
+
+func TestAProxyThatIsAwayRefusesAndComesBackToItsAddress(t *testing.T) {
+	t.Parallel()
+	dial, _ := echo(t)
+	p, err := newProxy(dial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	p.leave()
+	if c, err := net.Dial("tcp", p.addr()); err == nil {
+		c.Close()
+		t.Error("a connection is taken while it is away")
+	}
+	if err := p.comeBack(); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := ask(p.addr(), "request"); err != nil || answer != "request" {
+		t.Errorf("after it came back: %q, %v", answer, err)
 	}
 }
 

@@ -48,6 +48,7 @@ func startWitness(o proveOptions, keys callback.Keyring) (*witness, error) {
 	w.cloud = camstest.New(camstest.Config{
 		Keys: map[string]string{proveKeyID: proveKeySecret}, Seed: o.seed,
 		Quota: int(math.Ceil(o.rate() * 1.2)), Latency: proveLatency, ListLag: proveListLag, OnRequest: w.request,
+		StoreName: o.stored, FilterStored: true,
 	})
 	if err := w.cloud.Start(); err != nil {
 		return nil, unreachable("prove: %w", err)

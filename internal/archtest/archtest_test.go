@@ -69,7 +69,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_model":  {"cmd/camsq"},
 	"github.com/schollz/progressbar/v3":   {"cmd/camsq"},
 	"golang.org/x/term":                   {"cmd/camsq"},
-	"golang.org/x/text":                   {"internal/sheet", "tasks"},
+	"golang.org/x/text":                   {"cams/camstest", "internal/sheet", "tasks"},
 	"github.com/klauspost/compress":       {"internal/sheet"},
 	"golang.org/x/time":                   {"internal/bench"},
 	"go.yaml.in/yaml/v3":                  {"cmd/camsq", "deploy/deploytest"},

@@ -1,6 +1,10 @@
 package ledger
 
-import "github.com/camsq/camsq/tasks"
+import (
+	"strings"
+
+	"github.com/camsq/camsq/tasks"
+)
 
 const (
 	dataKeysKey = "camsq:data-keys"
@@ -23,12 +27,14 @@ func (l lane) completions(b string) string { return string(l) + "completions:" +
 func (l lane) owedBatches() string         { return string(l) + string(OwedBatches) }
 func (l lane) deadBatches() string         { return string(l) + string(DeadBatches) }
 func (l lane) name(key string) string      { return string(l) + "name:" + key }
-func (l lane) instance(id string) string   { return string(l) + "instance:" + id }
 func (l lane) owed() string                { return string(l) + "owed" }
 func (l lane) dead() string                { return string(l) + "dead" }
 func (l lane) lead(duty string) string     { return string(l) + "lead:" + duty }
 func (l lane) control() string             { return string(l) + "lane" }
 func (l lane) limit(action string) string  { return string(l) + "limit:" + action }
+
+// instance is where the claim of an instance stands. Two spellings of one ID are one claim.
+func (l lane) instance(id string) string { return string(l) + "instance:" + strings.ToLower(id) }
 
 // LimitKey is where the account's limiter for an API action stands.
 func LimitKey(account, action string) string { return laneOf(account).limit(action) }
