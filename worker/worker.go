@@ -85,6 +85,17 @@ type Lookout interface {
 	Listen(ctx context.Context, heard func(message string))
 }
 
+// Leases is what the worker asks of asynq's queues about tasks that workers have
+// taken, and does with those whose worker is gone.
+type Leases interface {
+	// Leases returns the taken tasks of each queue, each with the end of its lease as
+	// asynq keeps it. The queues are of one account.
+	Leases(ctx context.Context, queues ...string) ([]map[string]int64, error)
+	// GiveBack puts those tasks back, as the next to be taken, whose lease still ends
+	// where leases says, and returns how many it put back.
+	GiveBack(ctx context.Context, queue string, leases map[string]int64) (int, error)
+}
+
 // Callbacks queues the telling of a job's outcome, and of a batch's completion.
 // Queueing it twice is harmless.
 type Callbacks interface {
@@ -154,8 +165,9 @@ type Config struct {
 	Batches   Batches
 	Callbacks Callbacks
 	Breaker   Breaker
-	// Lookout is required by [Worker.Run].
+	// Lookout and Leases are required by [Worker.Run].
 	Lookout Lookout
+	Leases  Leases
 	// Sender may be nil if no lane and no job names a receiver; a callback that is
 	// owed then waits.
 	Sender Sender
