@@ -159,6 +159,8 @@ type process struct {
 	*worker.Worker
 	world      *world
 	redis, api *plug
+	// books is its connection to Redis for all but the queue.
+	books *redis.Client
 	// commands halts what the process sends to Redis.
 	commands *ice
 	cancel   context.CancelFunc
@@ -184,6 +186,7 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 	p := &process{world: w, redis: new(plug), api: new(plug), commands: new(ice), ended: make(chan struct{})}
 	rdb, queue := w.client(p.redis), w.client(p.redis)
 	rdb.AddHook(p.commands)
+	p.books = rdb
 	client, books := w.books(rdb)
 	limits := ratelimit.New(rdb, ratelimit.Config{})
 	wire := w.cloud.ClientConfig("")

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -29,13 +30,23 @@ func (i *ice) thaw() {
 	i.thawed = nil
 }
 
-func (i *ice) pass() {
+func (i *ice) pass() { i.waits(context.Background(), 1<<62) }
+
+// waits says whether it has thawed within that time, and before ctx ended.
+func (i *ice) waits(ctx context.Context, most time.Duration) bool {
 	i.mu.Lock()
 	thawed := i.thawed
 	i.mu.Unlock()
-	if thawed != nil {
-		<-thawed
+	if thawed == nil {
+		return true
 	}
+	select {
+	case <-thawed:
+		return true
+	case <-ctx.Done():
+	case <-time.After(most):
+	}
+	return false
 }
 
 func (*ice) DialHook(next redis.DialHook) redis.DialHook { return next }

@@ -17,7 +17,9 @@ type Ledger interface {
 	// Get wraps tasks.ErrNotFound and tasks.ErrUnreadable.
 	Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error)
 	// Step and Note wrap tasks.ErrConflict, tasks.ErrNotFound and tasks.ErrClaimed:
-	// then nothing was written. After any other error it may or may not have been.
+	// then nothing was written. After any other error it may or may not have been, or
+	// may be yet, and the record that comes with the error has the revision that the
+	// write gives it; it has none if nothing was sent.
 	// Both may try for as long as ctx allows.
 	Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error)
 	Note(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error)
