@@ -11,8 +11,9 @@ import (
 
 // deadAfter is how long a lease stands still until its worker counts as gone: killed,
 // frozen, or cut off from Redis. A live worker's asynq moves its leases on every 5 s
-// (v0.26.0, server.go), so it has missed two of them.
-const deadAfter = 11 * time.Second
+// (v0.26.0, server.go), so two of them are missing. The half second keeps this between
+// two looks: a look that comes a little early would put it off by a whole one.
+const deadAfter = 10500 * time.Millisecond
 
 // abandoned finds the tasks of workers that are gone and puts them back into their
 // queues, in every process: no lock has to outlive its holder, and of two processes
