@@ -79,11 +79,13 @@ var (
 	createLua string
 	//go:embed requeue.lua
 	requeueLua string
+	//go:embed giveback.lua
+	giveBackLua string
 )
 
 // scripts are our scripts, two of them with asynq's own source in them.
 type scripts struct {
-	create, requeue, room *redis.Script
+	create, requeue, giveBack, room *redis.Script
 	// keys and args are how many of each asynq's script takes for a task.
 	keys, args int
 }
@@ -98,10 +100,11 @@ func newScripts(client *asynq.Client) (scripts, error) {
 		return scripts{}, err
 	}
 	return scripts{
-		create:  redis.NewScript(gatherLua + gathering + taskLua + ledger.InsertLua + roomLua + createLua),
-		requeue: redis.NewScript(function("asynq", "KEYS, ARGV", source) + taskLua + requeueLua),
-		room:    redis.NewScript(roomLua + "local used, max = memory()\nreturn {used, max}\n"),
-		keys:    len(sample.keys), args: len(sample.args),
+		create:   redis.NewScript(gatherLua + gathering + taskLua + ledger.InsertLua + roomLua + createLua),
+		requeue:  redis.NewScript(function("asynq", "KEYS, ARGV", source) + taskLua + requeueLua),
+		giveBack: redis.NewScript(taskLua + giveBackLua),
+		room:     redis.NewScript(roomLua + "local used, max = memory()\nreturn {used, max}\n"),
+		keys:     len(sample.keys), args: len(sample.args),
 	}, nil
 }
 

@@ -3,6 +3,8 @@ package enqueue_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -94,6 +96,17 @@ func TestBothPrioritiesWorkOnACluster(t *testing.T) {
 	}
 	mustWait(t, c, highQueue, "high")
 	mustWait(t, c, tasks.QueueCallback, "acme/high")
+
+	dequeue(ctx, c, keysOf(queue), "normal", 1000)
+	dequeue(ctx, c, keysOf(highQueue), "high", 2000)
+	leases, err := client.Leases(ctx, queue, highQueue)
+	if diff := cmp.Diff([]map[string]int64{{"normal": 1000}, {"high": 2000}}, leases); diff != "" || err != nil {
+		t.Errorf("Leases: %v (-want +got):\n%s", err, diff)
+	}
+	if n, err := client.GiveBack(ctx, highQueue, leases[1]); n != 1 || err != nil {
+		t.Errorf("GiveBack: %d, %v; want 1", n, err)
+	}
+	mustWait(t, c, highQueue, "high")
 
 	ears := listen(t, c)
 	create(t, client, withPriority(newJob("more"), tasks.PriorityHigh), enqueue.StatusQueued)

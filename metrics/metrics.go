@@ -205,9 +205,10 @@ func LookResults() []string {
 }
 
 // SweptKinds lists why the sweeper cared for a job: its task was lost, archived,
-// or active without a lease, or its callback was owed and not queued.
+// or active without a lease, or its callback was owed and not queued; or why another
+// worker goes on with a task: the one that had taken it is gone (abandoned).
 func SweptKinds() []string {
-	return []string{"task_lost", "archived", "no_lease", "callback_owed"}
+	return []string{"task_lost", "archived", "no_lease", "callback_owed", "abandoned"}
 }
 
 // expectedResult is the result that a reason is expected with.

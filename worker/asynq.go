@@ -30,8 +30,8 @@ func (w *Worker) ShutdownTimeout() time.Duration { return w.CallTimeout + settle
 // A lane has a server once it has had a task. Until then it costs its part of a
 // look at all lanes, and later little more.
 func (w *Worker) Run(ctx context.Context, newServer func(asynq.Config) *asynq.Server) error {
-	if w.Lookout == nil {
-		return errors.New("worker: Config.Lookout is required to run")
+	if w.Lookout == nil || w.Leases == nil {
+		return errors.New("worker: Config.Lookout and Config.Leases are required to run")
 	}
 	c := &crew{worker: w, newServer: newServer, working: map[string]bool{}}
 	err := c.start(w.settings(tasks.QueueCallback, callbackConcurrency), w.callbackTask)
@@ -51,6 +51,8 @@ func (w *Worker) watch(ctx context.Context, c *crew) {
 	var listening sync.WaitGroup
 	listening.Go(func() { w.Lookout.Listen(ctx, func(message string) { w.heard(c, message) }) })
 	defer listening.Wait()
+	gone := newAbandoned(w)
+	defer gone.wait()
 	tick := time.NewTicker(w.LookEvery)
 	defer tick.Stop()
 	for failing := false; ; {
@@ -59,6 +61,7 @@ func (w *Worker) watch(ctx context.Context, c *crew) {
 			w.Log.Warn("looking at the lanes", "error", err)
 		}
 		failing = err != nil
+		gone.look(ctx)
 		select {
 		case <-ctx.Done():
 			return

@@ -159,8 +159,12 @@ type process struct {
 	*worker.Worker
 	world      *world
 	redis, api *plug
-	cancel     context.CancelFunc
-	ended      chan struct{}
+	// books is its connection to Redis for all but the queue.
+	books *redis.Client
+	// commands halts what the process sends to Redis.
+	commands *ice
+	cancel   context.CancelFunc
+	ended    chan struct{}
 }
 
 // setup is what a test may change of a process before it starts.
@@ -179,8 +183,10 @@ type setup struct {
 // start starts a process. It is stopped when the test ends.
 func (w *world) start(changes ...func(*process, *setup)) *process {
 	w.t.Helper()
-	p := &process{world: w, redis: new(plug), api: new(plug), ended: make(chan struct{})}
+	p := &process{world: w, redis: new(plug), api: new(plug), commands: new(ice), ended: make(chan struct{})}
 	rdb, queue := w.client(p.redis), w.client(p.redis)
+	rdb.AddHook(p.commands)
+	p.books = rdb
 	client, books := w.books(rdb)
 	limits := ratelimit.New(rdb, ratelimit.Config{})
 	wire := w.cloud.ClientConfig("")
@@ -200,6 +206,7 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 		}},
 		Ledger: books, Batches: books, Callbacks: client, Breaker: books, Sender: w.post, Schedule: threeTries,
 		Lookout:   lookout{books, client, queue},
+		Leases:    client,
 		LookEvery: 2 * time.Second, // each look is real time
 		Log:       slog.New(slog.NewTextHandler(w.log, nil)),
 	}}
@@ -214,6 +221,7 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 		w.t.Fatal(err)
 	}
 	queue.AddHook(redisconn.AtGate{Gate: p.Worker})
+	queue.AddHook(p.commands)
 	for _, h := range s.hooks {
 		queue.AddHook(h)
 	}

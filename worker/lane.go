@@ -24,6 +24,8 @@ type lane struct {
 
 	mu   sync.Mutex
 	seen tasks.Lane // as of the last look
+	// taken says that workers had tasks of the lane then, in whichever process.
+	taken bool
 	// skew is how far Redis's clock is ahead of this one.
 	skew time.Duration
 	// probing is the name of the turn that, here, is the probe; or "".
@@ -51,7 +53,7 @@ func (l *lane) setRate(rate float64) {
 func (l *lane) see(asked time.Time, now tasks.Lane, d tasks.Depth) {
 	l.mu.Lock()
 	limit := l.seen.Limit
-	l.seen, l.skew = now, time.Until(now.Now)
+	l.seen, l.skew, l.taken = now, time.Until(now.Now), d.Active > 0
 	if now.Trip == nil {
 		l.own.seenOpen(asked)
 	}
@@ -77,6 +79,12 @@ func (l *lane) holds() hold {
 		return hold{single: true} // any other job than the witness may probe
 	}
 	return hold{until: until, single: !until.IsZero()}
+}
+
+func (l *lane) hasTaken() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.taken
 }
 
 // here is a time of Redis's clock on this one.

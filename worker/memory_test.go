@@ -37,8 +37,17 @@ func (m *memory) put(r tasks.Record) {
 }
 
 func (m *memory) store(r tasks.Record) tasks.Record {
+	r.Rev = m.newRev()
+	return m.keep(r)
+}
+
+// newRev returns a revision that no write has. The caller has the lock.
+func (m *memory) newRev() string {
 	m.revisions++
-	r.Rev = strconv.Itoa(m.revisions)
+	return strconv.Itoa(m.revisions)
+}
+
+func (m *memory) keep(r tasks.Record) tasks.Record {
 	m.jobs[r.Ref()] = r
 	r.Now = time.Now()
 	return r
@@ -59,23 +68,39 @@ func (m *memory) Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error) {
 }
 
 func (m *memory) Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
-	to, err := tasks.Next(r.State, by)
+	made, err := m.intend(r, by)
 	if err != nil {
 		return tasks.Record{}, err
 	}
-	return m.write(ctx, r, to, due)
+	return m.write(ctx, r, made, due)
 }
 
 func (m *memory) Note(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error) {
-	return m.write(ctx, r, r.State, due)
+	made, _ := m.intend(r, "")
+	return m.write(ctx, r, made, due)
 }
 
-func (m *memory) write(ctx context.Context, r tasks.Record, to tasks.State, due time.Duration) (tasks.Record, error) {
+// intend returns what a step, or a note, would make of a record.
+func (m *memory) intend(r tasks.Record, by tasks.Step) (made tasks.Record, err error) {
+	made = r
+	if by != "" {
+		if made.State, err = tasks.Next(r.State, by); err != nil {
+			return tasks.Record{}, err
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	made.Rev = m.newRev()
+	return made, nil
+}
+
+func (m *memory) write(ctx context.Context, r, made tasks.Record, due time.Duration) (tasks.Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := ctx.Err(); err != nil {
-		return tasks.Record{}, err
+		return made, err
 	}
+	to := made.State
 	old, ok := m.jobs[r.Ref()]
 	switch {
 	case !ok:
@@ -99,11 +124,11 @@ func (m *memory) write(ctx context.Context, r tasks.Record, to tasks.State, due 
 	if to != old.State {
 		old.Since = now
 	}
-	old.State, old.Progress, old.Due = to, r.Progress, time.Time{}
+	old.State, old.Progress, old.Due, old.Rev = to, r.Progress, time.Time{}, made.Rev
 	if due > 0 {
 		old.Due = now.Add(due)
 	}
-	return m.store(old), nil
+	return m.keep(old), nil
 }
 
 func (m *memory) Claim(_ context.Context, r tasks.Record) (string, error) {

@@ -44,8 +44,8 @@ var storing = map[string]func(string) string{
 	"something else": func(s string) string { return fmt.Sprint(len(s)) },
 }
 
-// losing makes each create and loses its answer.
-func losing(d *desk, c *worker.Config) {
+// losingAnswers makes each create and loses its answer.
+func losingAnswers(d *desk, c *worker.Config) {
 	c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
 		_, _ = d.cloud.CreateInstance(ctx, q)
 		return cams.Instance{}, noAnswer()
@@ -71,7 +71,7 @@ func TestANearMatchIsHeldAndNeverAbsent(t *testing.T) {
 	for way, store := range storing {
 		for _, name := range []string{"Acme  Support", "CafeUpper & X", "normCafe\u0301 Zz", "plain-one"} {
 			bubble(t, way+", "+name, func(t *testing.T) {
-				d := newDesk(t, losing, storedAs(store))
+				d := newDesk(t, losingAnswers, storedAs(store))
 				d.ledger.put(called2(name))
 				begin := time.Now()
 				r := d.toEnd(t)
@@ -96,7 +96,7 @@ func TestANearMatchIsHeldAndNeverAbsent(t *testing.T) {
 
 func TestAnExactMatchWinsOverNearOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, losing)
+		d := newDesk(t, losingAnswers)
 		d.cloud.store, d.cloud.part = nil, true
 		d.ledger.put(queued())
 		if _, err := d.turn(t); err == nil {
@@ -173,7 +173,7 @@ func TestANearMatchThatAnotherJobRecordsIsNone(t *testing.T) {
 func TestAmongTooManyOthersNothingIsAbsent(t *testing.T) {
 	for _, made := range []bool{false, true} {
 		bubble(t, fmt.Sprint("made: ", made), func(t *testing.T) {
-			d := newDesk(t, losing)
+			d := newDesk(t, losingAnswers)
 			if !made {
 				d = newDesk(t, losingAll)
 			}
@@ -236,7 +236,7 @@ func TestAPersonsWordCountsForEveryCandidate(t *testing.T) {
 // What comes after a person's word is not covered by it.
 func TestANearMatchThatComesLateIsHeldToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, losing, storedAs(strings.ToUpper), config(func(c *worker.Config) { c.Absent = worker.AbsentHold }))
+		d := newDesk(t, losingAnswers, storedAs(strings.ToUpper), config(func(c *worker.Config) { c.Absent = worker.AbsentHold }))
 		d.cloud.lag = time.Hour
 		d.ledger.put(queued())
 		r := d.toEnd(t)
@@ -377,7 +377,7 @@ func TestMoreInstancesOfANameThanCanBeHeldInMindAreLeftToAPerson(t *testing.T) {
 func TestTwoJobsWhoseNamesDifferInCaseOnly(t *testing.T) {
 	for _, existing := range []worker.Existing{worker.ExistingFail, worker.ExistingCreate} {
 		bubble(t, string(existing), func(t *testing.T) {
-			d := newDesk(t, losing, storedAs(strings.ToLower), config(func(c *worker.Config) { c.Existing = existing }))
+			d := newDesk(t, losingAnswers, storedAs(strings.ToLower), config(func(c *worker.Config) { c.Existing = existing }))
 			second := called2("acme")
 			second.ID = "job-2"
 			d.ledger.put(called2("Acme"))

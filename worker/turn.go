@@ -121,11 +121,6 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 	// The mark. Its deadline runs on Redis's clock from after start; the call's own
 	// runs from start, so it is over first, and settling has the time between.
 	start := time.Now()
-	r.Tries++
-	r.Candidates = nil
-	if r.FirstTry.IsZero() {
-		r.FirstTry = r.Now
-	}
 	ctx = context.WithoutCancel(ctx) // from here on the queue may not interrupt
 	r, err = w.begin(ctx, r)
 	if err != nil {
@@ -171,15 +166,6 @@ func (w *Worker) spent(r tasks.Record) string {
 		return tasks.CodeAgeSpent
 	}
 	return ""
-}
-
-// begin writes the mark. If it cannot tell whether the mark was written, no call
-// is made: at worst the mark stands for a call that never was, and recovery finds
-// that there is no instance.
-func (w *Worker) begin(ctx context.Context, r tasks.Record) (tasks.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, w.CallTimeout/2)
-	defer cancel()
-	return w.Ledger.Step(ctx, r, tasks.StepBegin, w.CallTimeout+settleTime)
 }
 
 // create makes the call, unless too much of its time is gone already: a process

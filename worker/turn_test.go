@@ -687,31 +687,6 @@ func TestJobsOfOneNameDoNotOverlap(t *testing.T) {
 	})
 }
 
-func TestWithoutACertainMarkThereIsNoCall(t *testing.T) {
-	lost := errors.New("redis: connection lost")
-	for name, happens := range map[string]bool{"not written": false, "written": true} {
-		bubble(t, name, func(t *testing.T) {
-			begins := 0
-			d := newDesk(t, stepping(func(next stepFunc) stepFunc {
-				return func(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
-					begins++
-					if happens {
-						_, _ = next(ctx, r, by, due)
-					}
-					return tasks.Record{}, lost
-				}
-			}))
-			d.ledger.put(queued())
-			r, err := d.turn(t)
-			if !errors.Is(err, lost) {
-				t.Errorf("Turn returned %v, want what Redis answered", err)
-			}
-			want(t, "begins, creates", []int{begins, d.cloud.creates}, []int{1, 0})
-			want(t, "calling", r.State == tasks.StateCalling, happens)
-		})
-	}
-}
-
 // TestARequestWithoutANameIsNeverCalled: whatever let such a record through, the API
 // would answer for an instance that nobody has asked for.
 func TestARequestWithoutANameIsNeverCalled(t *testing.T) {

@@ -23,6 +23,7 @@ const (
 	fine             mishap = iota
 	failed                  // the step fails, and did not happen
 	failedDone              // the step fails, and did happen
+	failedLate              // the step fails, and happens later: it lies in a socket
 	diedBefore              // the process dies before the step
 	diedAfter               // the process dies after it
 	frozenBefore            // the process stands still for an hour before the step
@@ -31,7 +32,7 @@ const (
 	mishaps
 )
 
-var mishapNames = [mishaps]string{"fine", "failed", "failed but done", "died before", "died after", "frozen before", "frozen after", "redelivered"}
+var mishapNames = [mishaps]string{"fine", "failed", "failed but done", "failed and done late", "died before", "died after", "frozen before", "frozen after", "redelivered"}
 
 func (m mishap) String() string { return mishapNames[m] }
 
@@ -90,11 +91,12 @@ type trial struct {
 	step     int
 	begun    []string
 	dead     bool
+	die      func() // ends what the first process still does
 	others   sync.WaitGroup
 }
 
 // meet runs one step of the first process.
-func (x *trial) meet(name string, do func()) (ok bool) {
+func (x *trial) meet(name string, do func(late bool)) (ok bool) {
 	x.mu.Lock()
 	if x.dead {
 		x.mu.Unlock()
@@ -107,14 +109,24 @@ func (x *trial) meet(name string, do func()) (ok bool) {
 	x.step++
 	x.begun = append(x.begun, name)
 	x.dead = m == diedBefore || m == diedAfter
+	if x.dead {
+		x.die()
+	}
 	x.mu.Unlock()
 
 	if m == frozenBefore {
 		x.again()
 		time.Sleep(time.Hour)
 	}
-	if m != failed && m != diedBefore {
-		do()
+	switch m {
+	case failed, diedBefore:
+	case failedLate:
+		x.others.Go(func() {
+			time.Sleep(late)
+			do(true)
+		})
+	default:
+		do(false)
 	}
 	if m == redeliveredThere || x.atOnce && m != fine {
 		x.again()
@@ -123,8 +135,12 @@ func (x *trial) meet(name string, do func()) (ok bool) {
 		x.again()
 		time.Sleep(time.Hour)
 	}
-	return m != failed && m != failedDone && m != diedBefore && m != diedAfter
+	return m != failed && m != failedDone && m != failedLate && m != diedBefore && m != diedAfter
 }
+
+// late is how long what lies in a socket may stay there: a call's deadline is over by
+// then, and the settle window is not.
+const late = 40 * time.Second
 
 // again delivers the task to another process.
 func (x *trial) again() {
@@ -138,68 +154,91 @@ var errLost = errors.New("the connection was lost")
 
 func lostAnswer() error { return &cams.Error{Op: "call", Sent: true, Err: errLost} }
 
-func (f faulty) Get(ctx context.Context, ref tasks.Ref) (r tasks.Record, err error) {
-	if !f.meet("get", func() { r, err = f.ledger.Get(ctx, ref) }) {
-		return tasks.Record{}, errLost
-	}
-	return r, err
+func (f faulty) Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error) {
+	return meeting(f, "get", tasks.Record{}, func(bool) (tasks.Record, error) { return f.ledger.Get(ctx, ref) })
 }
 
-func (f faulty) Step(ctx context.Context, in tasks.Record, by tasks.Step, due time.Duration) (r tasks.Record, err error) {
-	if !f.meet(string(by), func() { r, err = f.ledger.Step(ctx, in, by, due) }) {
-		return tasks.Record{}, errLost
+func (f faulty) Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
+	made, err := f.ledger.intend(r, by)
+	if err != nil {
+		return tasks.Record{}, err
 	}
-	return r, err
+	return meeting(f, string(by), made, func(late bool) (tasks.Record, error) { return f.ledger.write(lasting(ctx, late), r, made, due) })
 }
 
-func (f faulty) Note(ctx context.Context, in tasks.Record, due time.Duration) (r tasks.Record, err error) {
-	if !f.meet("note", func() { r, err = f.ledger.Note(ctx, in, due) }) {
-		return tasks.Record{}, errLost
-	}
-	return r, err
+func (f faulty) Note(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error) {
+	made, _ := f.ledger.intend(r, "")
+	return meeting(f, "note", made, func(late bool) (tasks.Record, error) { return f.ledger.write(lasting(ctx, late), r, made, due) })
 }
 
-func (f faulty) Claim(ctx context.Context, r tasks.Record) (holder string, err error) {
-	if !f.meet("claim", func() { holder, err = f.ledger.Claim(ctx, r) }) {
-		return "", errLost
-	}
-	return holder, err
+func (f faulty) Claim(ctx context.Context, r tasks.Record) (string, error) {
+	return meeting(f, "claim", "", func(bool) (string, error) { return f.ledger.Claim(ctx, r) })
 }
 
 func (f faulty) LetIn(ctx context.Context, account string) (time.Time, error) {
 	return f.ledger.LetIn(ctx, account)
 }
 
-func (f faulty) Claimed(ctx context.Context, r tasks.Record, ids []string) (claimed map[string]bool, err error) {
-	if !f.meet("claimed", func() { claimed, err = f.ledger.Claimed(ctx, r, ids) }) {
-		return nil, errLost
-	}
-	return claimed, err
+func (f faulty) Taken(ctx context.Context, r tasks.Record, keys []string) (map[string]bool, error) {
+	return meeting(f, "taken", nil, func(bool) (map[string]bool, error) { return f.ledger.Taken(ctx, r, keys) })
 }
 
-func (f faulty) Taken(ctx context.Context, r tasks.Record, keys []string) (taken map[string]bool, err error) {
-	if !f.meet("taken", func() { taken, err = f.ledger.Taken(ctx, r, keys) }) {
-		return nil, errLost
-	}
-	return taken, err
+func (f faulty) Claimed(ctx context.Context, r tasks.Record, ids []string) (map[string]bool, error) {
+	return meeting(f, "claimed", nil, func(bool) (map[string]bool, error) { return f.ledger.Claimed(ctx, r, ids) })
 }
 
-func (f faulty) CreateInstance(ctx context.Context, q cams.CreateInstanceRequest) (i cams.Instance, err error) {
-	if !f.meet("CreateInstance", func() { i, err = f.cloud.CreateInstance(ctx, q) }) {
-		return cams.Instance{}, lostAnswer()
+func (f faulty) CreateInstance(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+	i, err := meeting(f, "CreateInstance", cams.Instance{}, func(late bool) (cams.Instance, error) {
+		return f.cloud.CreateInstance(lasting(ctx, late), q)
+	})
+	if errors.Is(err, errLost) {
+		err = lostAnswer()
 	}
 	return i, err
 }
 
-func (f faulty) SearchPage(ctx context.Context, q *cams.Search) (done bool, err error) {
-	if !f.meet("ListInstance", func() { done, err = f.cloud.SearchPage(ctx, q) }) {
-		return false, lostAnswer()
+func (f faulty) SearchPage(ctx context.Context, q *cams.Search) (bool, error) {
+	done, err := meeting(f, "ListInstance", false, func(late bool) (bool, error) {
+		if late {
+			return false, nil // reads, and changes nothing
+		}
+		return f.cloud.SearchPage(ctx, q)
+	})
+	if errors.Is(err, errLost) {
+		err = lostAnswer()
 	}
 	return done, err
 }
 
+// lasting is the context of a command, which no longer ends once it is in a socket.
+func lasting(ctx context.Context, late bool) context.Context {
+	if late {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
+}
+
+// meeting runs one step of the first process and returns what it returns, or lost and
+// errLost.
+func meeting[T any](f faulty, name string, lost T, do func(late bool) (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	came := make(chan result, 1) // what comes late is read by nobody
+	ok := f.meet(name, func(late bool) {
+		value, err := do(late)
+		came <- result{value, err}
+	})
+	if !ok {
+		return lost, errLost
+	}
+	r := <-came
+	return r.value, r.err
+}
+
 func (f faulty) Wait(ctx context.Context) (time.Duration, error) {
-	if !f.meet("wait", func() {}) {
+	if !f.meet("wait", func(bool) {}) {
 		return 0, errLost
 	}
 	return 0, ctx.Err()
@@ -212,42 +251,47 @@ func (f faulty) Throttled(context.Context, time.Duration) error { return nil }
 func (f faulty) SetRate(float64) {}
 
 func (f faulty) Trip(ctx context.Context, ref tasks.Ref, t tasks.Trip, next time.Duration) error {
-	if !f.meet("trip", func() { _ = f.breaker.Trip(ctx, ref, t, next) }) {
+	if !f.meet("trip", func(bool) { _ = f.breaker.Trip(ctx, ref, t, next) }) {
 		return errLost
 	}
 	return nil
 }
 
 func (f faulty) Probe(ctx context.Context, ref tasks.Ref, d time.Duration) (ok bool, wait time.Duration, err error) {
-	if !f.meet("probe", func() { ok, wait, err = f.breaker.Probe(ctx, ref, d) }) {
-		return false, 0, errLost
+	type answer struct {
+		ok   bool
+		wait time.Duration
 	}
-	return ok, wait, err
+	a, err := meeting(f, "probe", answer{}, func(bool) (answer, error) {
+		ok, wait, err := f.breaker.Probe(ctx, ref, d)
+		return answer{ok, wait}, err
+	})
+	return a.ok, a.wait, err
 }
 
 func (f faulty) Untrip(ctx context.Context, ref tasks.Ref) error {
-	if !f.meet("untrip", func() { _ = f.breaker.Untrip(ctx, ref) }) {
+	if !f.meet("untrip", func(bool) { _ = f.breaker.Untrip(ctx, ref) }) {
 		return errLost
 	}
 	return nil
 }
 
 func (f faulty) Unprobe(ctx context.Context, ref tasks.Ref, next time.Duration) error {
-	if !f.meet("unprobe", func() { _ = f.breaker.Unprobe(ctx, ref, next) }) {
+	if !f.meet("unprobe", func(bool) { _ = f.breaker.Unprobe(ctx, ref, next) }) {
 		return errLost
 	}
 	return nil
 }
 
 func (f faulty) Callback(ctx context.Context, ref tasks.Ref) error {
-	if !f.meet("callback", func() { _ = f.callbacks.Callback(ctx, ref) }) {
+	if !f.meet("callback", func(bool) { _ = f.callbacks.Callback(ctx, ref) }) {
 		return errLost
 	}
 	return nil
 }
 
 func (f faulty) BatchCallback(ctx context.Context, ref tasks.BatchRef) error {
-	if !f.meet("callback of the batch", func() { _ = f.callbacks.BatchCallback(ctx, ref) }) {
+	if !f.meet("callback of the batch", func(bool) { _ = f.callbacks.BatchCallback(ctx, ref) }) {
 		return errLost
 	}
 	return nil
@@ -269,6 +313,9 @@ func (x *trial) process(first bool) (w *worker.Worker, dead func() bool) {
 	w, err := worker.New(c)
 	if err != nil {
 		x.t.Fatal(err)
+	}
+	if first {
+		x.die = w.Drain
 	}
 	return w, func() bool {
 		x.mu.Lock()

@@ -17,7 +17,9 @@ type Ledger interface {
 	// Get wraps tasks.ErrNotFound and tasks.ErrUnreadable.
 	Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error)
 	// Step and Note wrap tasks.ErrConflict, tasks.ErrNotFound and tasks.ErrClaimed:
-	// then nothing was written. After any other error it may or may not have been.
+	// then nothing was written. After any other error it may or may not have been, or
+	// may be yet, and the record that comes with the error has the revision that the
+	// write gives it; it has none if nothing was sent.
 	// Both may try for as long as ctx allows.
 	Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error)
 	Note(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error)
@@ -90,6 +92,17 @@ type Lookout interface {
 	Listen(ctx context.Context, heard func(message string))
 }
 
+// Leases is what the worker asks of asynq's queues about tasks that workers have
+// taken, and does with those whose worker is gone.
+type Leases interface {
+	// Leases returns the taken tasks of each queue, each with the end of its lease as
+	// asynq keeps it. The queues are of one account.
+	Leases(ctx context.Context, queues ...string) ([]map[string]int64, error)
+	// GiveBack puts those tasks back, as the next to be taken, whose lease still ends
+	// where leases says, and returns how many it put back.
+	GiveBack(ctx context.Context, queue string, leases map[string]int64) (int, error)
+}
+
 // Callbacks queues the telling of a job's outcome, and of a batch's completion.
 // Queueing it twice is harmless.
 type Callbacks interface {
@@ -159,8 +172,9 @@ type Config struct {
 	Batches   Batches
 	Callbacks Callbacks
 	Breaker   Breaker
-	// Lookout is required by [Worker.Run].
+	// Lookout and Leases are required by [Worker.Run].
 	Lookout Lookout
+	Leases  Leases
 	// Sender may be nil if no lane and no job names a receiver; a callback that is
 	// owed then waits.
 	Sender Sender

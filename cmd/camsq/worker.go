@@ -34,6 +34,7 @@ var (
 	_ worker.Books     = (*ledger.Ledger)(nil)
 	_ worker.Doubts    = (*ledger.Ledger)(nil)
 	_ worker.Callbacks = (*enqueue.Client)(nil)
+	_ worker.Leases    = (*enqueue.Client)(nil)
 	_ worker.Tasks     = (*enqueue.Client)(nil)
 	_ worker.API       = (*cams.Client)(nil)
 	_ worker.Limiter   = (*ratelimit.Bucket)(nil)
@@ -104,10 +105,11 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 	turns := new(turnTimes)
 	m := metrics.New(registry, metrics.Config{Accounts: c.names(), Version: version(), Backlog: backlog{n, turns}})
 	wc := worker.Config{
-		Lanes: lanes, Ledger: n.ledger, Batches: n.ledger, Callbacks: n.client, Breaker: n.ledger, Lookout: lookout{n}, Log: o.log,
+		Lanes: lanes, Ledger: n.ledger, Batches: n.ledger, Callbacks: n.client, Breaker: n.ledger,
+		Lookout: lookout{n}, Leases: n.client, Log: o.log,
 		Schedule: callback.Schedule{}.NextDelay,
 		Hooks: worker.Hooks{
-			Call: m.APICall, Finish: m.Finish, Delivery: m.Delivery, Waited: m.LimiterWait, Look: m.Look,
+			Call: m.APICall, Finish: m.Finish, Delivery: m.Delivery, Waited: m.LimiterWait, Look: m.Look, Swept: m.Swept,
 		},
 		CallTimeout: c.CallTimeout, RetryMin: c.RetryMin, RetryMax: c.RetryMax,
 		MaxTries: c.MaxTries, MaxAge: c.MaxAge,

@@ -194,7 +194,9 @@ func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]F
 // another job has the instance: then nothing was written. After
 // [tasks.ErrConflict] the record is not what this write would have made of it: it
 // was refused, or its reply was lost and another write came after it. After any
-// other error it may or may not have been written.
+// other error it may or may not have been written, or may be written later, as long as
+// the record has the revision that was read: then the record that comes with the error
+// is what the write makes of it, with the revision that it writes.
 func (l *Ledger) Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
 	to, err := tasks.Next(r.State, by)
 	if err != nil {
@@ -238,8 +240,10 @@ func (l *Ledger) write(ctx context.Context, r tasks.Record, to tasks.State, due 
 	}
 	// The revision is new for each intended write and the same for each try of it:
 	// so a try whose reply was lost is recognised, and another worker's is not.
+	made := r
+	made.State, made.Rev = to, newRev()
 	args := []any{
-		r.ID, r.Rev, newRev(), string(r.State), string(to), progress,
+		r.ID, r.Rev, made.Rev, string(r.State), string(to), progress,
 		due.Milliseconds(), keep.Milliseconds(), flag(indexed(to)), flag(r.Batch != ""),
 		string(r.Callback.State), flag(instance != ""),
 	}
@@ -248,13 +252,13 @@ func (l *Ledger) write(ctx context.Context, r tasks.Record, to tasks.State, due 
 		return stepScript.Run(ctx, l.rdb, keys, args...).StringSlice()
 	})
 	if err != nil {
-		return tasks.Record{}, fmt.Errorf("ledger: writing job %s as %s: %w", r.Ref(), to, err)
+		return made, fmt.Errorf("ledger: writing job %s as %s: %w", r.Ref(), to, err)
 	}
 	switch reply[0] {
 	case "ok":
 		r.Now = millis(reply[2])
 		if err := decodeHead(reply[1], &r); err != nil {
-			return tasks.Record{}, unreadable(r.Ref(), err)
+			return made, unreadable(r.Ref(), err)
 		}
 		r.Completes, _ = strconv.ParseInt(reply[3], 10, 64)
 		return r, nil

@@ -26,6 +26,7 @@ const (
 	NoNameLock       // two jobs of one name may call at once
 	BlindSettle      // how a call ended is written without comparing revisions
 	NoSweeper        // nobody puts back what the queue has lost
+	UnmarkAny        // a mark whose reply was lost is taken back whosever mark stands
 
 	LateList     // the settle window may end before an instance is listed
 	FrozenSend   // a process that was frozen past its deadline sends all the same

@@ -97,6 +97,7 @@ var known = []struct {
 	{"no claims of instances", twins, model.NoInstanceClaims, []string{model.Apart, model.Own}},
 	{"no claim of the name", twins, model.NoNameLock, []string{model.Own, model.Undisputed}},
 	{"settling without compare-and-swap", one, model.BlindSettle, []string{model.OneInstance, model.OnlyEdges, model.Final, model.Truth}},
+	{"another's mark taken back", one, model.UnmarkAny, []string{model.OneInstance, model.Marked}},
 	{"no sweeper", one, model.NoSweeper, []string{model.Ends}},
 
 	{"the list later than the settle window", one, model.LateList, []string{model.OneInstance}},

@@ -130,6 +130,10 @@ type job struct {
 	// adrift and adriftPledged count requests that may still be carried out, and those
 	// of them that were on the wire when the job became uncertain.
 	adrift, adriftPledged uint8
+	// mark says that a mark of a worker that died lies in a socket and will be applied
+	// if the record is not written before; markBaseline is what it says.
+	mark         bool
+	markBaseline set
 }
 
 // lookFirst says that the instance of an earlier call must be looked for before
@@ -157,6 +161,7 @@ const (
 	write        // write the step that it has in hand
 	send         // send the request
 	wait         // wait for the answer
+	unmark       // take back the mark whose reply did not come
 	reread       // after a conflict, with an instance in hand
 	look         // list the instances for recovery
 	tell         // queue the callback
@@ -177,8 +182,9 @@ type worker struct {
 	baseline set
 	// current says that the revision it has read is still the record's.
 	current bool
-	// applied says that the write in hand was applied and its reply was lost.
-	applied bool
+	// applied says that the write in hand was applied and its reply was lost, adrift
+	// that it lies in a socket and may be applied yet, though the worker has given it up.
+	applied, adrift bool
 	// won says that the API has returned the instance to this very worker.
 	won bool
 	// late says that its call's deadline has passed, over that the settle window had when it read.
@@ -241,6 +247,7 @@ func (s *state) claimed(instance, by uint8) bool {
 
 // settled makes every other worker's reading of the job an old one.
 func (s *state) settled(j uint8, by int) {
+	s.jobs[j].mark, s.jobs[j].markBaseline = false, 0 // it was made from an older revision
 	for i := range s.workers {
 		if s.workers[i].pc != idle && s.workers[i].job == j {
 			s.workers[i].current = i == by

@@ -33,6 +33,7 @@ func (c *Config) all(s *state, took *tally, out []transition) []transition {
 		n.queue(j)
 		n.clock(j)
 		n.cloud(j)
+		n.socket(j)
 		n.person(j)
 	}
 	n.lister()
@@ -71,6 +72,8 @@ func (n *next) turn(i int) {
 		n.write(i)
 	case send:
 		n.send(i)
+	case unmark:
+		n.unmark(i)
 	case wait:
 		n.answer(i)
 	case reread:
@@ -92,8 +95,11 @@ func (n *next) turn(i int) {
 	}
 }
 
-// release leaves a dying worker's request to itself.
+// release leaves a dying worker's request, and a mark in a socket, to themselves.
 func (s *state) release(w *worker) {
+	if w.adrift && w.current {
+		s.jobs[w.job].mark, s.jobs[w.job].markBaseline = true, w.baseline
+	}
 	if w.pc == wait {
 		if w.pledged {
 			s.jobs[w.job].adriftPledged++
@@ -194,6 +200,11 @@ func (n *next) list(i int) {
 // write writes the step in hand by compare-and-swap.
 func (n *next) write(i int) {
 	w := n.s.workers[i]
+	if w.by == begin {
+		n.does(i, "worker W hears nothing of its mark for job J and gives it up", func(_ *state, w *worker) {
+			w.pc, w.adrift = unmark, !w.applied && w.current
+		}).mishap = true
+	}
 	to := moves[w.by].to
 	current := w.current || n.c.Flaw == BlindSettle && w.by.settles()
 	switch {
@@ -220,6 +231,38 @@ func (n *next) write(i int) {
 			n.apply(s, i)
 			w.applied = true
 		}).mishap = true
+	}
+}
+
+// unmark is how worker i takes back a mark of which it cannot tell whether it was
+// written: by its own revision, or by another write from the one that it was made from.
+func (n *next) unmark(i int) {
+	w := n.s.workers[i]
+	if w.adrift && w.current {
+		n.does(i, "Redis carries out the mark of job J that worker W has given up", func(s *state, w *worker) {
+			n.move(s, *w, begin)
+			s.settled(w.job, i)
+			w.adrift, w.applied = false, true
+		}).mishap = true
+	}
+	place := n.s.jobs[w.job].place
+	switch {
+	case w.applied && w.current, n.c.Flaw == UnmarkAny && place == calling:
+		n.does(i, "worker W takes its mark of job J back: it made no call", func(s *state, w *worker) {
+			n.move(s, *w, unsent)
+			s.jobs[w.job].tries--
+			s.settled(w.job, i)
+			w.pc = idle
+		})
+	case w.current:
+		n.does(i, "worker W notes that job J is queued, so that its mark will be refused", func(s *state, w *worker) {
+			r := &s.jobs[w.job]
+			r.looked, r.baseline = true, w.baseline
+			s.settled(w.job, i)
+			w.pc = idle
+		})
+	default:
+		n.does(i, "worker W cannot take its mark of job J back: another write came first", func(_ *state, w *worker) { w.pc = idle })
 	}
 }
 

@@ -101,6 +101,16 @@ func (n *next) lister() {
 	}
 }
 
+// socket carries out a mark whose worker is dead.
+func (n *next) socket(j uint8) {
+	if n.s.jobs[j].mark {
+		n.happens(j, "Redis carries out the mark of job J whose worker is dead", func(s *state) {
+			n.move(s, worker{job: j, instance: none, baseline: s.jobs[j].markBaseline}, begin)
+			s.settled(j, -1)
+		}).mishap = true
+	}
+}
+
 // person resolves a held job by what is true, and may give a failed job another
 // budget or withdraw a queued one.
 func (n *next) person(j uint8) {

@@ -4,7 +4,7 @@ import "slices"
 
 // table lists the mutants.
 func table() []mutant {
-	return slices.Concat(calling(), judging(), naming(), ending(), ledger(), batches(), wire(), callbacks(), queue(), lanes(), contradictions())
+	return slices.Concat(calling(), judging(), naming(), ending(), ledger(), batches(), wire(), callbacks(), queue(), lanes(), contradictions(), gone())
 }
 
 // calling are the guards of a call: at most one at a time, and each known.

@@ -23,8 +23,12 @@ const bookkeepingTimeout = 5 * time.Second
 // processor.go:292-299 and its like), so that the repeat cannot work and a
 // task that succeeded runs again when its lease is over.
 //
-// A write after the lease's end is safe for 30 s more: only then does asynq's
-// recoverer take the task (recoverer.go:75).
+// A write may also come too late: when this process was taken for gone, its task was
+// put back, and another has it or has done with it (package worker). Redis then answers
+// NOT FOUND, and asynq would complain and repeat the write. There is nothing to repeat
+// and nothing wrong, so asynq is told that it is done. If the other process still has
+// the task, the write takes the task off its hands: Done, since the job has ended, and
+// Retry into the tasks that come back. So nothing is lost either way.
 type KeepBookkeeping struct{}
 
 // DialHook passes through.
@@ -38,16 +42,24 @@ func (KeepBookkeeping) ProcessPipelineHook(next redis.ProcessPipelineHook) redis
 // ProcessHook frees asynq's bookkeeping from cancellation.
 func (KeepBookkeeping) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if ctx.Done() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) || !bookkeeping(cmd) {
+		if !bookkeeping(cmd) {
 			return next(ctx, cmd)
 		}
-		deadline, ok := ctx.Deadline()
-		if !ok || !deadline.After(time.Now()) {
-			deadline = time.Now().Add(bookkeepingTimeout)
+		if ctx.Done() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			deadline, ok := ctx.Deadline()
+			if !ok || !deadline.After(time.Now()) {
+				deadline = time.Now().Add(bookkeepingTimeout)
+			}
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
+			defer cancel()
 		}
-		ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
-		defer cancel()
-		return next(ctx, cmd)
+		err := next(ctx, cmd)
+		if redis.HasErrorPrefix(err, "NOT FOUND") {
+			cmd.SetErr(nil)
+			return nil
+		}
+		return err
 	}
 }
 

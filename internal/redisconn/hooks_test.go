@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,6 +205,26 @@ func TestHooksLeaveAHealthyClientAlone(t *testing.T) {
 			n, err := script.Run(t.Context(), c, []string{"asynq:{q}:active"}, "x").Int64()
 			if err != nil || n != want+1 {
 				t.Fatalf("run %d: %d, %v", want+1, n, err)
+			}
+		}
+	})
+}
+
+// A process whose task was given to another is told that its bookkeeping is done; what
+// else Redis answers stays.
+func TestKeepBookkeepingTakesATaskThatIsWithOthersForDone(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
+		c.AddHook(redisconn.KeepBookkeeping{})
+		for _, tt := range []struct{ key, says, want string }{
+			{"asynq:{q}:active", "NOT FOUND", ""},
+			{"asynq:{q}:active", "INTERNAL", "INTERNAL"},
+			{"asynq:{q}:pending", "NOT FOUND", "NOT FOUND"},
+		} {
+			for name, ctx := range map[string]context.Context{"turn": t.Context(), "recoverer": context.Background()} {
+				err := redis.NewScript(`return redis.error_reply(ARGV[1])`).Run(ctx, c, []string{tt.key}, tt.says).Err()
+				if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("%s: %s on %s: %v, want %q", name, tt.says, tt.key, err, tt.want)
+				}
 			}
 		}
 	})

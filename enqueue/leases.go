@@ -1,0 +1,72 @@
+package enqueue
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/tasks"
+)
+
+// Leases returns the tasks that workers have taken from each of the asynq queues, in
+// the order of the queues and in one round trip: each task with the end of its lease,
+// in seconds. asynq moves the leases of a live worker on every 5 s (v0.26.0,
+// heartbeat.go), and writes them by the worker's clock. The queues are of one account.
+func (c *Client) Leases(ctx context.Context, queues ...string) ([]map[string]int64, error) {
+	asked := make([]*redis.ZSliceCmd, len(queues))
+	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, queue := range queues {
+			asked[i] = p.ZRangeWithScores(ctx, queueKey(queue, "lease"), 0, -1)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("enqueue: reading the leases of %q: %w", queues, err)
+	}
+	out := make([]map[string]int64, len(queues))
+	for i, cmd := range asked {
+		out[i] = make(map[string]int64, len(cmd.Val()))
+		for _, lease := range cmd.Val() {
+			out[i][lease.Member.(string)] = int64(lease.Score)
+		}
+	}
+	return out, nil
+}
+
+// givenBackAtOnce is how many tasks one script puts back. Each costs a walk along the
+// queue's active tasks.
+const givenBackAtOnce = 100
+
+// GiveBack puts tasks that workers have taken back into their queue, where they are
+// the next to be taken, the one with the oldest lease first. It leaves each task alone
+// whose lease no longer ends where leases says: its worker lives, or another one has
+// it. It returns how many tasks it put back.
+//
+// It does what asynq's own script for a task of a worker that stops does (v0.26.0,
+// rdb.go, requeueCmd). If the worker that had the task goes on, its bookkeeping finds
+// no task, or the task of the worker that has it now, which then has no lease: either
+// way the task comes back or its job has ended.
+func (c *Client) GiveBack(ctx context.Context, queue string, leases map[string]int64) (int, error) {
+	ids := slices.SortedFunc(maps.Keys(leases), func(a, b string) int {
+		return cmp.Or(cmp.Compare(leases[b], leases[a]), cmp.Compare(b, a)) // the last is taken first
+	})
+	back := 0
+	for ids := range slices.Chunk(ids, givenBackAtOnce) {
+		keys := []string{queueKey(queue, "pending"), queueKey(queue, "active"), queueKey(queue, "lease")}
+		args := []any{tasks.WakeChannel, queue}
+		for _, id := range ids {
+			keys = append(keys, taskKey(queue, id))
+			args = append(args, id, leases[id])
+		}
+		n, err := c.scripts.giveBack.Run(ctx, c.rdb, keys, args...).Int()
+		if err != nil {
+			return back, fmt.Errorf("enqueue: putting %d tasks back into %s: %w", len(ids), queue, err)
+		}
+		back += n
+	}
+	return back, nil
+}
