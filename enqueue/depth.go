@@ -1,6 +1,7 @@
 package enqueue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,37 +9,44 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
 )
 
 // Depths tells how the accounts' asynq queues stand, in the order of the names. It
 // is one round trip of plain commands for all of them, cheap enough for a look each
 // second at some hundred accounts. The numbers are of one moment for each queue,
-// not for all together.
-func (c *Client) Depths(ctx context.Context, accounts []string) ([]tasks.Depth, error) {
-	if len(accounts) == 0 {
-		return nil, nil
+// not for all together. Each account is judged by its own answers: errs is nil if all
+// have answered; else it has the error of each account, nil where the depth is right.
+func (c *Client) Depths(ctx context.Context, accounts []string) (depths []tasks.Depth, errs []error) {
+	keys := make([]string, len(accounts))
+	for i, account := range accounts {
+		keys[i] = queueKey(tasks.ProvisionQueue(account), "pending")
 	}
 	asked := make([]struct{ normal, high depth }, len(accounts))
-	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, account := range accounts {
-			asked[i].normal.ask(ctx, p, tasks.ProvisionQueue(account))
-			asked[i].high.ask(ctx, p, tasks.HighQueue(account))
+	redisconn.Apart(ctx, c.rdb, keys, func(p redis.Pipeliner, some []int) {
+		for _, i := range some {
+			asked[i].normal.ask(ctx, p, tasks.ProvisionQueue(accounts[i]))
+			asked[i].high.ask(ctx, p, tasks.HighQueue(accounts[i]))
 		}
-		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("enqueue: looking how deep the queues of %d accounts are: %w", len(accounts), err)
-	}
-	out := make([]tasks.Depth, len(accounts))
+	depths, each := make([]tasks.Depth, len(accounts)), make([]error, len(accounts))
+	failed := false
 	for i, a := range asked {
-		out[i] = tasks.Depth{
+		if err := cmp.Or(a.normal.err(), a.high.err()); err != nil {
+			each[i], failed = fmt.Errorf("enqueue: looking how deep the queues of account %s are: %w", accounts[i], err), true
+			continue
+		}
+		depths[i] = tasks.Depth{
 			Normal: a.normal.pending.Val(), High: a.high.pending.Val(),
 			Active: a.normal.active.Val() + a.high.active.Val(),
 			Due:    earliest(a.normal.retry, a.normal.scheduled, a.high.retry, a.high.scheduled),
 		}
 	}
-	return out, nil
+	if failed {
+		errs = each
+	}
+	return depths, errs
 }
 
 // depth is what is asked of one queue.
@@ -50,6 +58,10 @@ type depth struct {
 func (d *depth) ask(ctx context.Context, p redis.Pipeliner, queue string) {
 	d.pending, d.active = p.LLen(ctx, queueKey(queue, "pending")), p.LLen(ctx, queueKey(queue, "active"))
 	d.retry, d.scheduled = p.ZRangeWithScores(ctx, queueKey(queue, "retry"), 0, 0), p.ZRangeWithScores(ctx, queueKey(queue, "scheduled"), 0, 0)
+}
+
+func (d *depth) err() error {
+	return cmp.Or(d.pending.Err(), d.active.Err(), d.retry.Err(), d.scheduled.Err())
 }
 
 // earliest is the first of the times at which tasks come back, which asynq keeps in

@@ -21,9 +21,9 @@ type laneFacts struct {
 }
 
 func (n *node) lane(ctx context.Context, account string) (tasks.Lane, error) {
-	lanes, err := n.ledger.Lanes(ctx, []string{account})
-	if err != nil {
-		return tasks.Lane{}, err
+	lanes, errs := n.ledger.Lanes(ctx, []string{account})
+	if errs != nil {
+		return tasks.Lane{}, errs[0]
 	}
 	return lanes[0], nil
 }

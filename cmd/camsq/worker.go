@@ -341,13 +341,15 @@ func (r *readiness) Ready(ctx context.Context) error {
 // waits in them is asynq's.
 type lookout struct{ node *node }
 
-func (l lookout) Look(ctx context.Context, accounts []string) ([]tasks.Lane, []tasks.Depth, error) {
-	lanes, err := l.node.ledger.Lanes(ctx, accounts)
-	if err != nil {
-		return nil, nil, err
-	}
-	depths, err := l.node.client.Depths(ctx, accounts)
-	return lanes, depths, err
+func (l lookout) Look(ctx context.Context, accounts []string) []worker.View {
+	var depths []tasks.Depth
+	var depthErrs []error
+	var asking sync.WaitGroup
+	// At once: a part of Redis that is frozen costs its time once.
+	asking.Go(func() { depths, depthErrs = l.node.client.Depths(ctx, accounts) })
+	lanes, laneErrs := l.node.ledger.Lanes(ctx, accounts)
+	asking.Wait()
+	return worker.Views(lanes, laneErrs, depths, depthErrs)
 }
 
 func (l lookout) Listen(ctx context.Context, heard func(string)) {

@@ -75,6 +75,9 @@ func Open(rawURL string, o Options) (redis.UniversalClient, error) {
 	u.IsClusterMode = a.kind == cluster
 	u.MasterName = a.master
 	u.SentinelUsername, u.SentinelPassword = a.sentinelUser, a.sentinelPassword
+	if a.kind == cluster {
+		return openCluster(u.Cluster()), nil
+	}
 	return redis.NewUniversalClient(u), nil
 }
 
