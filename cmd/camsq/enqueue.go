@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -123,7 +124,7 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 		return err
 	}
 	defer n.close()
-	if err := n.reach(cmd.Context()); err != nil {
+	if err := n.reach(cmd.Context(), p.stderr); err != nil {
 		return err
 	}
 	room := &roomTeller{w: p.stderr}
@@ -200,7 +201,8 @@ func broken(err error, n *node, got *imported, before bool, after []source) erro
 	}
 	// Redis may have taken the first rows and gone away before it said so.
 	holds = strings.Replace(holds, "nothing was queued", "no row is known to be queued; send the file again, no job is made twice", 1)
-	return unreachable("Redis at %s did not take the rows from %s on; %s: %w", n.config.redisHost(), at, holds, err)
+	return &exitError{redisExit(err), worded{fmt.Sprintf("Redis at %s did not take the rows from %s on; %s: it %s",
+		n.config.redisHost(), at, holds, redisconn.Told(err)), err}}
 }
 
 // goOn follows what was accepted, or says how to.

@@ -101,20 +101,32 @@ func (p *program) overview(ctx context.Context, n *node, asJSON bool) error {
 	if err != nil {
 		return n.noAnswer(ctx, err)
 	}
+	found := make([]accountStatus, len(names))
+	errs := eachAccount(ctx, names, func(ctx context.Context, i int) (err error) {
+		found[i], err = n.accountStatus(ctx, names[i])
+		return err
+	})
 	var all []accountStatus
-	for _, name := range names {
-		s, err := n.accountStatus(ctx, name)
-		if err != nil {
-			return n.noAnswer(ctx, err)
+	for i, name := range names {
+		if errs[i] != nil && !n.miss(ctx, name, errs[i]) {
+			return n.noAnswer(ctx, errs[i])
 		}
-		s.Configured = slices.Contains(n.config.names(), name)
-		all = append(all, s)
+		if errs[i] == nil {
+			found[i].Configured = slices.Contains(n.config.names(), name)
+			all = append(all, found[i])
+		}
+	}
+	if len(all) == 0 {
+		return n.missing(ctx)
 	}
 	if asJSON {
-		return encodeJSON(p.stdout, map[string]any{"accounts": all})
+		if err := encodeJSON(p.stdout, map[string]any{"accounts": all}); err != nil {
+			return err
+		}
+		return n.missing(ctx)
 	}
 	printOverview(p.stdout, all)
-	return nil
+	return n.missing(ctx)
 }
 
 func (n *node) accountStatus(ctx context.Context, name string) (accountStatus, error) {
@@ -294,6 +306,9 @@ func (n *node) nothing(ctx context.Context, name string) error {
 	if err != nil {
 		return n.noAnswer(ctx, err)
 	}
+	if err := n.missing(ctx); err != nil {
+		return err // it may be there
+	}
 	return &exitError{exitSomeFailed, fmt.Errorf("%q is neither a job nor a batch here; looked in account %s", name, strings.Join(accounts, ", "))}
 }
 
@@ -338,7 +353,8 @@ func (p *program) waitFor(ctx context.Context, n *node, name string, asJSON bool
 }
 
 // findJobs returns the jobs of that ID in every account, and the one of that
-// account and ID. An ID may hold a slash, so both are asked for.
+// account and ID. An ID may hold a slash, so both are asked for. Accounts whose part
+// of a cluster is away are noted; see [node.missing].
 func (n *node) findJobs(ctx context.Context, name string) ([]jobStatus, error) {
 	accounts, err := n.accounts(ctx)
 	if err != nil {
@@ -358,6 +374,9 @@ func (n *node) findJobs(ctx context.Context, name string) ([]jobStatus, error) {
 			continue
 		}
 		if err != nil && !errors.Is(err, tasks.ErrUnreadable) {
+			if n.miss(ctx, ref.Account, err) {
+				continue
+			}
 			return nil, err
 		}
 		s, err := n.jobStatus(ctx, ledger.Found{Record: r, Err: err})

@@ -193,6 +193,9 @@ func (l *Ledger) control(ctx context.Context, account, doing string, change func
 	if err != nil {
 		return fmt.Errorf("ledger: %s account %s: %w", doing, account, err)
 	}
+	// Its channel may lie in a part of a cluster that is away.
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	_ = l.rdb.Publish(ctx, tasks.WakeChannel, tasks.LaneMessage(account)).Err()
 	return nil
 }

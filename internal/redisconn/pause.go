@@ -39,7 +39,9 @@ func (p *PauseOnError) DialHook(next redis.DialHook) redis.DialHook { return nex
 func (p *PauseOnError) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		p.after(ctx, repeats(err))
+		if cmd.Name() != "client" { // a connection's name, without which all goes on
+			p.after(ctx, repeats(err))
+		}
 		return err
 	}
 }
