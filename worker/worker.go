@@ -292,6 +292,7 @@ type Worker struct {
 	queues map[string]*lane
 	// accounts are the lanes' in the order of the configuration.
 	accounts []string
+	telling  telling
 	// kick asks for a look at all lanes now.
 	kick chan struct{}
 	// draining ends when no new call may begin; drain ends it.
