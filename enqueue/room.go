@@ -58,6 +58,12 @@ func (c *Client) awaitRoom(ctx context.Context, full *fullError) error {
 	}
 }
 
+// Memory returns used_memory and maxmemory of the Redis that has the account; 0 and 0
+// if it has no limit, or does not tell.
+func (c *Client) Memory(ctx context.Context, account string) (used, most int64, err error) {
+	return c.memory(ctx, account)
+}
+
 // memory returns used_memory and maxmemory of the account's Redis; 0 and 0 if it has
 // no limit, or does not tell.
 func (c *Client) memory(ctx context.Context, account string) (used, most int64, err error) {

@@ -67,7 +67,7 @@ func (n *node) noAnswer(ctx context.Context, err error) error {
 	told := fmt.Sprintf("Redis at %s %s", n.config.redisHost(), redisconn.Told(err))
 	switch redisconn.AnswerOf(err) {
 	case redisconn.Refusal:
-		return &exitError{exitUsage, worded{told + "; correct CAMSQ_REDIS_URL or that Redis; camsq check says more", err}}
+		return &exitError{exitUsage, worded{told + "; " + redisconn.Advice(err), err}}
 	case redisconn.Passing, redisconn.Strange:
 		return &exitError{exitUnreachable, worded{told, err}}
 	case redisconn.Silence, redisconn.Fine:

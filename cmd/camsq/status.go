@@ -126,6 +126,9 @@ func (p *program) overview(ctx context.Context, n *node, asJSON bool) error {
 		return n.missing(ctx)
 	}
 	printOverview(p.stdout, all)
+	if text := n.fullest(ctx, all); text != "" {
+		fmt.Fprintf(p.stdout, "\n%s\n", text)
+	}
 	return n.missing(ctx)
 }
 
@@ -161,6 +164,29 @@ func (n *node) accountStatus(ctx context.Context, name string) (accountStatus, e
 		}
 	}
 	return s, nil
+}
+
+// fullest tells of the fullest server of the accounts' if it is too full, or is "".
+func (n *node) fullest(ctx context.Context, all []accountStatus) string {
+	used, most := make([]int64, len(all)), make([]int64, len(all))
+	names := make([]string, len(all))
+	for i, a := range all {
+		names[i] = a.Account
+	}
+	_ = eachAccount(ctx, names, func(ctx context.Context, i int) (err error) {
+		used[i], most[i], err = n.client.Memory(ctx, names[i])
+		return err // what does not tell is not full
+	})
+	worst := 0
+	for i := range all {
+		if float64(used[i])*float64(max(most[worst], 1)) > float64(used[worst])*float64(max(most[i], 1)) {
+			worst = i
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return fullness("Redis", used[worst], most[worst])
 }
 
 func printOverview(w io.Writer, all []accountStatus) {

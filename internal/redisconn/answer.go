@@ -138,6 +138,33 @@ func Told(err error) string {
 	return "answers: " + clean(text, 200)
 }
 
+// Advice is what a person does about an error of Redis.
+func Advice(err error) string {
+	reply := ""
+	if r, ok := errors.AsType[redis.Error](err); ok {
+		reply = r.Error()
+	}
+	switch answer := AnswerOf(err); {
+	case untrusted(err) != "" && strings.Contains(untrusted(err), "authority"):
+		return "let the file that SSL_CERT_FILE names hold its authority too, or correct CAMSQ_REDIS_URL"
+	case untrusted(err) != "":
+		return "correct CAMSQ_REDIS_URL or that Redis's certificate"
+	case redis.IsOOMError(err):
+		return "give it more memory (maxmemory), or let workers take jobs out"
+	case answer == Passing:
+		return "wait until it is ready, or see its log"
+	case answer == Refusal && begins(reply, []string{"NOPERM "}):
+		return "give the user all commands on camsq:* and asynq:*"
+	case answer == Refusal && begins(reply, []string{"bad lua script"}):
+		return "docs/operations.md names the settings of hosted servers"
+	case answer == Refusal:
+		return "correct CAMSQ_REDIS_URL"
+	case answer == Strange:
+		return "see what CAMSQ_REDIS_URL names, and its log"
+	}
+	return "start it, or correct CAMSQ_REDIS_URL"
+}
+
 // What Redis says of a command that it refused, in version 6 ('get' command), 7
 // ('client|setname' command) and of one that it does not have (unknown command `get`).
 var commandNamed = regexp.MustCompile("(?:'([a-zA-Z|._-]+)' command|unknown command ['`]([a-zA-Z|._-]+)['`])")
