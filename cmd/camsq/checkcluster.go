@@ -102,13 +102,13 @@ local found = redis.call('GET', key)
 redis.call('DEL', key)
 return found`
 
-// checkScripts has each account's part of Redis run a script, and write and delete.
-func (k *checkup) checkScripts(ctx context.Context, n *node) {
-	names, tryout := n.config.names(), redis.NewScript(tryoutLua)
-	try := rand.Text()
-	errs := eachAccount(ctx, names, func(ctx context.Context, i int) error {
+// tryout has each account's part of Redis run a script, and write and delete.
+func (n *node) tryout(ctx context.Context) []error {
+	script, try := redis.NewScript(tryoutLua), rand.Text()
+	names := n.config.names()
+	return eachAccount(ctx, names, func(ctx context.Context, i int) error {
 		key := ledger.TryoutKey(names[i], try)
-		found, err := tryout.Run(ctx, n.rdb, []string{key}, try).Text()
+		found, err := script.Run(ctx, n.rdb, []string{key}, try).Text()
 		if err != nil {
 			return err
 		}
@@ -120,8 +120,12 @@ func (k *checkup) checkScripts(ctx context.Context, n *node) {
 		}
 		return n.rdb.Del(ctx, key).Err()
 	})
-	said := map[string]bool{}
-	for i, err := range errs {
+}
+
+// checkScripts tells of the tryout. What several accounts meet is said once.
+func (k *checkup) checkScripts(ctx context.Context, n *node) {
+	names, said := n.config.names(), map[string]bool{}
+	for i, err := range n.tryout(ctx) {
 		if err == nil || said[err.Error()] {
 			continue
 		}

@@ -279,6 +279,9 @@ func (n *node) awaitRedis(ctx context.Context, log *slog.Logger) error {
 	for ctx.Err() == nil {
 		err := n.answers(ctx)
 		if err == nil {
+			err = n.refused(ctx)
+		}
+		if err == nil {
 			if !since.IsZero() {
 				log.Info("Redis is there", "after", time.Since(since).Round(time.Millisecond))
 			}
@@ -294,6 +297,17 @@ func (n *node) awaitRedis(ctx context.Context, log *slog.Logger) error {
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second):
+		}
+	}
+	return nil
+}
+
+// refused tells whether Redis refuses what the worker must do, which waiting does not
+// mend. Whatever else goes wrong is met on the way.
+func (n *node) refused(ctx context.Context) error {
+	for _, err := range n.tryout(ctx) {
+		if redisconn.AnswerOf(err) == redisconn.Refusal {
+			return n.noAnswer(ctx, err)
 		}
 	}
 	return nil
