@@ -77,7 +77,7 @@ func TestBothPrioritiesWorkOnACluster(t *testing.T) {
 		t.Errorf("Depths: %+v, %v", depths, err)
 	}
 	for _, j := range jobs {
-		if n, err := client.Position(ctx, tasks.Record{Job: j}); n != 0 || err != nil {
+		if n, _, err := client.Position(ctx, tasks.Record{Job: j}); n != 0 || err != nil {
 			t.Errorf("Position(%s): %d, %v; want 0", j.Ref(), n, err)
 		}
 	}

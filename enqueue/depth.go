@@ -78,23 +78,41 @@ func earliest(lists ...*redis.ZSliceCmd) time.Time {
 	return first
 }
 
+// positionWalk is how far [Client.Position] walks along a queue: some milliseconds of
+// Redis's time, during which it answers nobody else.
+const positionWalk = 50_000
+
 // Position tells how many tasks of its queue will be taken before the job's, or -1
 // if the job's does not wait there: a worker has it, it comes back later, or it is
 // lost. It walks along the queue from the end that is taken first, so it is for a
-// person who asks about one job.
-func (c *Client) Position(ctx context.Context, r tasks.Record) (int64, error) {
-	pending := queueKey(tasks.JobQueue(r.Account, r.Priority), "pending")
+// person who asks about one job. Of a very long queue it walks a part; then atLeast
+// says that there are more before the job's.
+func (c *Client) Position(ctx context.Context, r tasks.Record) (before int64, atLeast bool, err error) {
+	queue := tasks.JobQueue(r.Account, r.Priority)
 	var length, at *redis.IntCmd
-	_, err := c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+	var elsewhere []*redis.FloatCmd
+	_, err = c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		// asynq pushes on the left and pops on the right (v0.26.0, internal/rdb/rdb.go).
-		length, at = p.LLen(ctx, pending), p.LPos(ctx, pending, r.ID, redis.LPosArgs{Rank: -1})
+		pending := queueKey(queue, "pending")
+		length, at = p.LLen(ctx, pending), p.LPos(ctx, pending, r.ID, redis.LPosArgs{Rank: -1, MaxLen: positionWalk})
+		for _, list := range []string{"lease", "retry", "scheduled", "archived"} {
+			elsewhere = append(elsewhere, p.ZScore(ctx, queueKey(queue, list), r.ID))
+		}
 		return nil
 	})
-	switch {
-	case errors.Is(err, redis.Nil):
-		return -1, nil
-	case err != nil:
-		return 0, fmt.Errorf("enqueue: looking where job %s stands in its queue: %w", r.Ref(), err)
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, false, fmt.Errorf("enqueue: looking where job %s stands in its queue: %w", r.Ref(), err)
 	}
-	return length.Val() - 1 - at.Val(), nil
+	if at.Err() == nil {
+		return length.Val() - 1 - at.Val(), false, nil
+	}
+	for _, score := range elsewhere {
+		if score.Err() == nil {
+			return -1, false, nil
+		}
+	}
+	if length.Val() > positionWalk {
+		return positionWalk, true, nil
+	}
+	return -1, false, nil
 }

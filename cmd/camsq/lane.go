@@ -18,6 +18,8 @@ type laneFacts struct {
 	// Configured is the account's rate in the settings of this process; 0 if they do
 	// not name it.
 	Configured float64
+	// far says that more jobs than were counted come before the one in question.
+	far bool
 }
 
 func (n *node) lane(ctx context.Context, account string) (tasks.Lane, error) {
@@ -78,9 +80,12 @@ func (f laneFacts) pace() string {
 // waits says in one sentence why a queued job waits. before is how many jobs of
 // its priority come before it, or -1 if it does not stand in the queue.
 func (f laneFacts) waits(r tasks.Record, before int64) string {
-	rank := ""
+	rank, come := "", verb(before, highJob(r), "comes", "come")
+	if f.far {
+		come = "more than " + come
+	}
 	if before > 0 {
-		rank = fmt.Sprintf("; %s before it", verb(before, highJob(r), "comes", "come"))
+		rank = fmt.Sprintf("; %s before it", come)
 	}
 	switch {
 	case f.Pause != nil:
@@ -96,8 +101,11 @@ func (f laneFacts) waits(r tasks.Record, before int64) string {
 		}
 		return fmt.Sprintf("It waits %s more%s, then takes its turn at %s.", span(r.Wait()), after, f.pace())
 	case before > 0:
-		return fmt.Sprintf("It waits for its turn: %s before it, some %s at %s.",
-			verb(before, highJob(r), "comes", "come"), span(time.Duration(float64(before)/f.Quota.Rate*float64(time.Second))), f.pace())
+		about := "some"
+		if f.far {
+			about = "more than"
+		}
+		return fmt.Sprintf("It waits for its turn: %s before it, %s %s at %s.", come, about, span(time.Duration(float64(before)/f.Quota.Rate*float64(time.Second))), f.pace())
 	case before == 0:
 		return fmt.Sprintf("It is the next to be taken: the account's next slot comes %s, at %s.", f.nextSlot(), f.pace())
 	}

@@ -447,7 +447,7 @@ func newJobStatus(r tasks.Record, next string) jobStatus {
 func (n *node) next(ctx context.Context, r tasks.Record) (string, error) {
 	switch r.State {
 	case tasks.StateQueued:
-		before, err := n.client.Position(ctx, r)
+		before, atLeast, err := n.client.Position(ctx, r)
 		if err != nil {
 			return "", err
 		}
@@ -455,6 +455,7 @@ func (n *node) next(ctx context.Context, r tasks.Record) (string, error) {
 		if err != nil {
 			return "", err
 		}
+		facts.far = atLeast
 		return facts.waits(r, before), nil
 	case tasks.StateCalling:
 		if r.Wait() > 0 {
