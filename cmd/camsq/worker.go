@@ -155,6 +155,7 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 	queue.AddHook(&redisconn.PauseOnError{})
 	queue.AddHook(redisconn.KeepBookkeeping{})
 	queue.AddHook(redisconn.AtGate{Gate: w})
+	queue.AddHook(&redisconn.Takes{Log: o.log})
 	queue.AddHook(new(redisconn.EvalInstead))
 
 	var sweeping sync.WaitGroup
