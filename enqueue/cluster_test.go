@@ -79,7 +79,7 @@ func TestBothPrioritiesWorkOnACluster(t *testing.T) {
 		t.Errorf("Depths: %+v, %v", depths, err)
 	}
 	for _, j := range jobs {
-		if n, err := client.Position(ctx, tasks.Record{Job: j}); n != 0 || err != nil {
+		if n, _, err := client.Position(ctx, tasks.Record{Job: j}); n != 0 || err != nil {
 			t.Errorf("Position(%s): %d, %v; want 0", j.Ref(), n, err)
 		}
 	}
@@ -99,9 +99,9 @@ func TestBothPrioritiesWorkOnACluster(t *testing.T) {
 
 	dequeue(ctx, c, keysOf(queue), "normal", 1000)
 	dequeue(ctx, c, keysOf(highQueue), "high", 2000)
-	leases, err := client.Leases(ctx, queue, highQueue)
-	if diff := cmp.Diff([]map[string]int64{{"normal": 1000}, {"high": 2000}}, leases); diff != "" || err != nil {
-		t.Errorf("Leases: %v (-want +got):\n%s", err, diff)
+	leases, leaseErr := client.Leases(ctx, queue, highQueue)
+	if diff := cmp.Diff([]map[string]int64{{"normal": 1000}, {"high": 2000}}, leases); diff != "" || leaseErr != nil {
+		t.Errorf("Leases: %v (-want +got):\n%s", leaseErr, diff)
 	}
 	if n, err := client.GiveBack(ctx, highQueue, leases[1]); n != 1 || err != nil {
 		t.Errorf("GiveBack: %d, %v; want 1", n, err)

@@ -1,6 +1,7 @@
 package enqueue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,37 +9,44 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
 )
 
 // Depths tells how the accounts' asynq queues stand, in the order of the names. It
 // is one round trip of plain commands for all of them, cheap enough for a look each
 // second at some hundred accounts. The numbers are of one moment for each queue,
-// not for all together.
-func (c *Client) Depths(ctx context.Context, accounts []string) ([]tasks.Depth, error) {
-	if len(accounts) == 0 {
-		return nil, nil
+// not for all together. Each account is judged by its own answers: errs is nil if all
+// have answered; else it has the error of each account, nil where the depth is right.
+func (c *Client) Depths(ctx context.Context, accounts []string) (depths []tasks.Depth, errs []error) {
+	keys := make([]string, len(accounts))
+	for i, account := range accounts {
+		keys[i] = queueKey(tasks.ProvisionQueue(account), "pending")
 	}
 	asked := make([]struct{ normal, high depth }, len(accounts))
-	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, account := range accounts {
-			asked[i].normal.ask(ctx, p, tasks.ProvisionQueue(account))
-			asked[i].high.ask(ctx, p, tasks.HighQueue(account))
+	redisconn.Apart(ctx, c.rdb, keys, func(p redis.Pipeliner, some []int) {
+		for _, i := range some {
+			asked[i].normal.ask(ctx, p, tasks.ProvisionQueue(accounts[i]))
+			asked[i].high.ask(ctx, p, tasks.HighQueue(accounts[i]))
 		}
-		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("enqueue: looking how deep the queues of %d accounts are: %w", len(accounts), err)
-	}
-	out := make([]tasks.Depth, len(accounts))
+	depths, each := make([]tasks.Depth, len(accounts)), make([]error, len(accounts))
+	failed := false
 	for i, a := range asked {
-		out[i] = tasks.Depth{
+		if err := cmp.Or(a.normal.err(), a.high.err()); err != nil {
+			each[i], failed = fmt.Errorf("enqueue: looking how deep the queues of account %s are: %w", accounts[i], err), true
+			continue
+		}
+		depths[i] = tasks.Depth{
 			Normal: a.normal.pending.Val(), High: a.high.pending.Val(),
 			Active: a.normal.active.Val() + a.high.active.Val(),
 			Due:    earliest(a.normal.retry, a.normal.scheduled, a.high.retry, a.high.scheduled),
 		}
 	}
-	return out, nil
+	if failed {
+		errs = each
+	}
+	return depths, errs
 }
 
 // depth is what is asked of one queue.
@@ -50,6 +58,10 @@ type depth struct {
 func (d *depth) ask(ctx context.Context, p redis.Pipeliner, queue string) {
 	d.pending, d.active = p.LLen(ctx, queueKey(queue, "pending")), p.LLen(ctx, queueKey(queue, "active"))
 	d.retry, d.scheduled = p.ZRangeWithScores(ctx, queueKey(queue, "retry"), 0, 0), p.ZRangeWithScores(ctx, queueKey(queue, "scheduled"), 0, 0)
+}
+
+func (d *depth) err() error {
+	return cmp.Or(d.pending.Err(), d.active.Err(), d.retry.Err(), d.scheduled.Err())
 }
 
 // earliest is the first of the times at which tasks come back, which asynq keeps in
@@ -66,23 +78,41 @@ func earliest(lists ...*redis.ZSliceCmd) time.Time {
 	return first
 }
 
+// positionWalk is how far [Client.Position] walks along a queue: some milliseconds of
+// Redis's time, during which it answers nobody else.
+const positionWalk = 50_000
+
 // Position tells how many tasks of its queue will be taken before the job's, or -1
 // if the job's does not wait there: a worker has it, it comes back later, or it is
 // lost. It walks along the queue from the end that is taken first, so it is for a
-// person who asks about one job.
-func (c *Client) Position(ctx context.Context, r tasks.Record) (int64, error) {
-	pending := queueKey(tasks.JobQueue(r.Account, r.Priority), "pending")
+// person who asks about one job. Of a very long queue it walks a part; then atLeast
+// says that there are more before the job's.
+func (c *Client) Position(ctx context.Context, r tasks.Record) (before int64, atLeast bool, err error) {
+	queue := tasks.JobQueue(r.Account, r.Priority)
 	var length, at *redis.IntCmd
-	_, err := c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+	var elsewhere []*redis.FloatCmd
+	_, err = c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		// asynq pushes on the left and pops on the right (v0.26.0, internal/rdb/rdb.go).
-		length, at = p.LLen(ctx, pending), p.LPos(ctx, pending, r.ID, redis.LPosArgs{Rank: -1})
+		pending := queueKey(queue, "pending")
+		length, at = p.LLen(ctx, pending), p.LPos(ctx, pending, r.ID, redis.LPosArgs{Rank: -1, MaxLen: positionWalk})
+		for _, list := range []string{"lease", "retry", "scheduled", "archived"} {
+			elsewhere = append(elsewhere, p.ZScore(ctx, queueKey(queue, list), r.ID))
+		}
 		return nil
 	})
-	switch {
-	case errors.Is(err, redis.Nil):
-		return -1, nil
-	case err != nil:
-		return 0, fmt.Errorf("enqueue: looking where job %s stands in its queue: %w", r.Ref(), err)
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, false, fmt.Errorf("enqueue: looking where job %s stands in its queue: %w", r.Ref(), err)
 	}
-	return length.Val() - 1 - at.Val(), nil
+	if at.Err() == nil {
+		return length.Val() - 1 - at.Val(), false, nil
+	}
+	for _, score := range elsewhere {
+		if score.Err() == nil {
+			return -1, false, nil
+		}
+	}
+	if length.Val() > positionWalk {
+		return positionWalk, true, nil
+	}
+	return -1, false, nil
 }

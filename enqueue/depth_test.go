@@ -55,8 +55,9 @@ func TestDepthsTellHowEachAccountsQueuesStand(t *testing.T) {
 			t.Errorf("of no accounts: %v, %v", got, err)
 		}
 		c.Set(ctx, keysOf("provision:broken")("retry"), "x", 0)
-		if got, err := client.Depths(ctx, []string{"acme", "broken"}); err == nil {
-			t.Errorf("of a queue that cannot be read: %v", got)
+		got, errs := client.Depths(ctx, []string{"broken", "acme"})
+		if len(errs) != 2 || errs[0] == nil || errs[1] != nil || got[1] != acme {
+			t.Errorf("beside a queue that cannot be read: %v, %v; want the other's depth", got, errs)
 		}
 	})
 }
@@ -122,7 +123,7 @@ func TestPositionTellsHowManyAreTakenBefore(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got, err := client.Position(ctx, r); got != n || err != nil {
+				if got, _, err := client.Position(ctx, r); got != n || err != nil {
 					t.Errorf("Position(%s): %d, %v; want %d", id, got, err, n)
 				}
 			}
@@ -140,10 +141,35 @@ func TestPositionTellsHowManyAreTakenBefore(t *testing.T) {
 
 		c.Del(ctx, keysOf(queue)("pending"))
 		c.Set(ctx, keysOf(queue)("pending"), "x", 0)
-		if n, err := client.Position(ctx, tasks.Record{Job: newJob("b")}); err == nil {
+		if n, _, err := client.Position(ctx, tasks.Record{Job: newJob("b")}); err == nil {
 			t.Errorf("of a queue that cannot be read: %d", n)
 		}
 	})
+}
+
+// A walk along a million tasks would keep Redis from answering anybody else.
+func TestPositionWalksAPartOfAVeryLongQueue(t *testing.T) {
+	c := redistest.Start(t).Client() // miniredis fills such a queue in the square of its length
+	ctx, client := t.Context(), newClient(t, c, dataKey)
+	pending, fill := keysOf(queue)("pending"), make([]any, 20_000)
+	for i := range fill {
+		fill[i] = fmt.Sprintf("other-%d", i)
+	}
+	c.LPush(ctx, pending, "near")
+	for range 3 {
+		c.LPush(ctx, pending, fill...)
+	}
+	c.LPush(ctx, pending, "far")
+	park(ctx, c, keysOf(queue), "later", "retry")
+	for id, want := range map[string]struct {
+		before  int64
+		atLeast bool
+	}{"near": {0, false}, "far": {50_000, true}, "later": {-1, false}} {
+		n, atLeast, err := client.Position(ctx, tasks.Record{Job: newJob(id)})
+		if n != want.before || atLeast != want.atLeast || err != nil {
+			t.Errorf("Position(%s): %d, %v, %v; want %v", id, n, atLeast, err, want)
+		}
+	}
 }
 
 // BenchmarkDepths is the look that a worker takes each second, at 300 idle accounts.

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/redisconn"
 )
 
 // DefaultRoom is the share of maxmemory up to which [Client.CreateAll] fills Redis. At
@@ -57,6 +58,12 @@ func (c *Client) awaitRoom(ctx context.Context, full *fullError) error {
 	}
 }
 
+// Memory returns used_memory and maxmemory of the Redis that has the account; 0 and 0
+// if it has no limit, or does not tell.
+func (c *Client) Memory(ctx context.Context, account string) (used, most int64, err error) {
+	return c.memory(ctx, account)
+}
+
 // memory returns used_memory and maxmemory of the account's Redis; 0 and 0 if it has
 // no limit, or does not tell.
 func (c *Client) memory(ctx context.Context, account string) (used, most int64, err error) {
@@ -78,14 +85,24 @@ func orFull(account string, err error) error {
 }
 
 // passing says whether an error may be gone after a while without anybody's doing:
-// no answer came, or one that a Redis gives while it starts or changes its role.
+// no answer came, or one that passes.
 func passing(err error) bool {
 	if errors.Is(err, redis.ErrClosed) {
 		return false
 	}
-	if _, lost := errors.AsType[net.Error](err); lost || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, redis.ErrPoolTimeout) {
+	switch redisconn.AnswerOf(err) {
+	case redisconn.Silence:
+		return fromRedis(err)
+	case redisconn.Passing:
 		return true
+	case redisconn.Fine, redisconn.Refusal, redisconn.Strange:
 	}
-	return redis.IsLoadingError(err) || redis.IsReadOnlyError(err) || redis.IsClusterDownError(err) || redis.IsTryAgainError(err) ||
-		redis.IsMasterDownError(err) || redis.IsMaxClientsError(err) || redis.IsNoReplicasError(err) || redis.HasErrorPrefix(err, "BUSY")
+	return false
+}
+
+// fromRedis says whether an error without a reply is one of the connection, and not
+// of this program.
+func fromRedis(err error) bool {
+	_, wire := errors.AsType[net.Error](err)
+	return wire || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, redis.ErrPoolTimeout)
 }

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,8 +12,9 @@ import (
 
 // Backlog tells what is still to be done. It is asked once for each scrape, by
 // several goroutines at once if there are several scrapers; its answer must cost
-// the store little. An error means that the store could not be asked: the scrape
+// the store little. An error means that no account could be asked: the scrape
 // then reports camsq_redis_up 0 and leaves the other gauges out, since unknown is not zero.
+// Of callbacks it counts those of the accounts that could be asked.
 type Backlog interface {
 	Backlog(ctx context.Context) ([]LaneBacklog, CallbackBacklog, error)
 }
@@ -20,6 +22,9 @@ type Backlog interface {
 // LaneBacklog is where one account's jobs stand.
 type LaneBacklog struct {
 	Account string
+	// Unknown says that the part of the store that has the account did not answer: its
+	// gauges are left out.
+	Unknown bool
 	// Jobs counts the jobs in each state; a state that is left out has none.
 	Jobs map[tasks.State]int64
 	// Oldest is the age of the oldest job in each state that is not final.
@@ -150,7 +155,7 @@ func (l LaneBacklog) tripKind() string {
 // job, and joins the lanes of unlisted accounts: one series told twice would
 // fail the whole scrape.
 func (c *backlogCollector) byLabel(lanes []LaneBacklog) map[string]joinedLanes {
-	joined := make(map[string]joinedLanes, len(c.accounts))
+	joined, unknown := make(map[string]joinedLanes, len(c.accounts)), map[string]bool{}
 	for account := range c.accounts {
 		joined[account] = joinedLanes{
 			LaneBacklog: LaneBacklog{
@@ -161,6 +166,7 @@ func (c *backlogCollector) byLabel(lanes []LaneBacklog) map[string]joinedLanes {
 		}
 	}
 	for _, lane := range lanes {
+		unknown[c.accounts.label(lane.Account)] = unknown[c.accounts.label(lane.Account)] || lane.Unknown
 		sum := joined[c.accounts.label(lane.Account)]
 		for state, n := range lane.Jobs {
 			sum.Jobs[state] += n
@@ -177,6 +183,7 @@ func (c *backlogCollector) byLabel(lanes []LaneBacklog) map[string]joinedLanes {
 		sum.Desired = max(sum.Desired, lane.Desired)
 		joined[c.accounts.label(lane.Account)] = sum
 	}
+	maps.DeleteFunc(joined, func(label string, _ joinedLanes) bool { return unknown[label] })
 	return joined
 }
 

@@ -55,12 +55,8 @@ func (w *Worker) watch(ctx context.Context, c *crew) {
 	defer gone.wait()
 	tick := time.NewTicker(w.LookEvery)
 	defer tick.Stop()
-	for failing := false; ; {
-		err := w.look(ctx, c)
-		if err != nil && !failing && ctx.Err() == nil {
-			w.Log.Warn("looking at the lanes", "error", err)
-		}
-		failing = err != nil
+	for seen := new(sight); ; {
+		w.look(ctx, c, seen)
 		gone.look(ctx)
 		select {
 		case <-ctx.Done():
@@ -71,20 +67,23 @@ func (w *Worker) watch(ctx context.Context, c *crew) {
 	}
 }
 
-func (w *Worker) look(ctx context.Context, c *crew) error {
+func (w *Worker) look(ctx context.Context, c *crew, seen *sight) {
 	asked := time.Now()
-	lanes, depths, err := w.Lookout.Look(ctx, w.accounts)
-	if err != nil {
-		return err
+	views := w.Lookout.Look(ctx, w.accounts)
+	if ctx.Err() != nil {
+		return
 	}
+	seen.note(w, views)
 	for i, account := range w.accounts {
-		l, d := w.lanes[account], depths[i]
-		l.see(asked, lanes[i], d)
+		if views[i].Err != nil {
+			continue
+		}
+		l, d := w.lanes[account], views[i].Depth
+		l.see(asked, views[i].Lane, d)
 		if d.Normal+d.High+d.Active > 0 || !d.Due.IsZero() {
 			c.work(l)
 		}
 	}
-	return nil
 }
 
 // heard takes in a message of the wake channel. Most say that a queue has got a

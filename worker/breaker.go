@@ -49,6 +49,9 @@ func asProber(ctx context.Context, ref tasks.Ref) tasks.Ref {
 //
 // Dies while it probes: the probe ends by itself after probeTime.
 func (w *Worker) permit(ctx context.Context, l *lane, ref tasks.Ref, looking bool) error {
+	if err := w.fresh(ctx, l); err != nil {
+		return err
+	}
 	job, ref := ref.ID, asProber(ctx, ref)
 	l.mu.Lock()
 	paused, trip, mine, wait, probing := l.seen.Pause != nil, l.seen.Trip, l.own, time.Until(l.heldUntil()), l.probing == ref.ID

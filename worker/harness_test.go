@@ -275,13 +275,10 @@ type lookout struct {
 	rdb    redis.UniversalClient
 }
 
-func (l lookout) Look(ctx context.Context, accounts []string) ([]tasks.Lane, []tasks.Depth, error) {
-	lanes, err := l.Lanes(ctx, accounts)
-	if err != nil {
-		return nil, nil, err
-	}
-	depths, err := l.queues.Depths(ctx, accounts)
-	return lanes, depths, err
+func (l lookout) Look(ctx context.Context, accounts []string) []worker.View {
+	lanes, laneErrs := l.Lanes(ctx, accounts)
+	depths, depthErrs := l.queues.Depths(ctx, accounts)
+	return worker.Views(lanes, laneErrs, depths, depthErrs)
 }
 
 func (l lookout) Listen(ctx context.Context, heard func(string)) {

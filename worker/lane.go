@@ -22,8 +22,11 @@ type lane struct {
 	Lane
 	gate *gate
 
-	mu   sync.Mutex
-	seen tasks.Lane // as of the last look
+	looking sync.Mutex // is held by the turn that looks for all of the lane's
+
+	mu     sync.Mutex
+	seen   tasks.Lane // as of the last look
+	looked time.Time  // when that was asked for
 	// taken says that workers had tasks of the lane then, in whichever process.
 	taken bool
 	// skew is how far Redis's clock is ahead of this one.
@@ -52,8 +55,12 @@ func (l *lane) setRate(rate float64) {
 // see takes in how the lane and its queues stood at some moment after asked.
 func (l *lane) see(asked time.Time, now tasks.Lane, d tasks.Depth) {
 	l.mu.Lock()
+	if asked.Before(l.looked) {
+		l.mu.Unlock()
+		return // a turn has looked since: see [Worker.fresh]
+	}
 	limit := l.seen.Limit
-	l.seen, l.skew, l.taken = now, time.Until(now.Now), d.Active > 0
+	l.seen, l.skew, l.looked, l.taken = now, time.Until(now.Now), asked, d.Active > 0
 	if now.Trip == nil {
 		l.own.seenOpen(asked)
 	}

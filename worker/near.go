@@ -23,8 +23,8 @@ const (
 	quotedName     = 80
 )
 
-// sight is what one look at the API's instances saw.
-type sight struct {
+// matches is what one look at the API's instances saw.
+type matches struct {
 	// exact have exactly the job's name; over says that there are more than a search keeps.
 	exact []cams.Instance
 	over  bool
@@ -35,15 +35,15 @@ type sight struct {
 }
 
 // near are all near matches, the likelier ones first.
-func (s sight) near() []cams.Instance {
+func (s matches) near() []cams.Instance {
 	return append(s.alike[:len(s.alike):len(s.alike)], s.others...)
 }
 
 // survey lists what the API has for the job's name. The near matches among it are no other
 // job's; if the job has a baseline, they came after it, and their names are no other job's
 // either.
-func (w *Worker) survey(ctx context.Context, l *lane, r tasks.Record, first bool) (sight, error) {
-	var s sight
+func (w *Worker) survey(ctx context.Context, l *lane, r tasks.Record, first bool) (matches, error) {
+	var s matches
 	found, err := w.find(ctx, l, r, func(q *cams.Search) error {
 		s.over = q.Over()
 		return w.judge(ctx, r, &s, q.Others(), first)
@@ -52,8 +52,8 @@ func (w *Worker) survey(ctx context.Context, l *lane, r tasks.Record, first bool
 	return s, err
 }
 
-// judge takes a page's instances of other names into the sight.
-func (w *Worker) judge(ctx context.Context, r tasks.Record, s *sight, page []cams.Instance, first bool) error {
+// judge takes a page's instances of other names into the matches.
+func (w *Worker) judge(ctx context.Context, r tasks.Record, s *matches, page []cams.Instance, first bool) error {
 	own := r.Request.NameKey()
 	var alike, others []cams.Instance
 	for _, i := range page {

@@ -13,7 +13,8 @@ import (
 // Doubts is what the reconciler asks of the ledger.
 type Doubts interface {
 	// InDoubt returns those of the accounts that have jobs that are calling or
-	// uncertain, at little cost for each.
+	// uncertain, at little cost for each. An error is of accounts that could not be
+	// asked; the others are returned all the same.
 	InDoubt(ctx context.Context, accounts []string) ([]string, error)
 	// Doubtful returns up to n of the account's jobs that are calling or uncertain
 	// and due, the longest in doubt first.
@@ -58,11 +59,12 @@ func (r Reconciler) Run(ctx context.Context) {
 	var busy sync.Map // the accounts whose last round goes on
 	tick := time.NewTicker(r.Every)
 	defer tick.Stop()
-	for {
+	for failing := false; ; {
 		accounts, err := r.Doubts.InDoubt(ctx, r.Accounts)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && !failing && ctx.Err() == nil {
 			r.Log.Warn("looking for jobs in doubt", "error", err)
 		}
+		failing = err != nil
 		for _, account := range accounts {
 			if _, going := busy.LoadOrStore(account, true); going {
 				continue

@@ -162,7 +162,7 @@ func (w *Worker) lookAgain(ctx context.Context, r tasks.Record, left time.Durati
 }
 
 // holdNear parks a job for which there are near matches, or too many instances to tell.
-func (w *Worker) holdNear(ctx context.Context, l *lane, r tasks.Record, s sight) error {
+func (w *Worker) holdNear(ctx context.Context, l *lane, r tasks.Record, s matches) error {
 	near := s.near()
 	nearMatch(&r, near, "came after the first look")
 	r.NearbyMany = r.NearbyMany || s.many
@@ -172,7 +172,7 @@ func (w *Worker) holdNear(ctx context.Context, l *lane, r tasks.Record, s sight)
 // take ends a job of whose calls one has no answer, if what was found tells how
 // it ended: one instance that was not there before and is no other job's is the
 // job's own, and between several a person must choose.
-func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, s sight) (ended bool, err error) {
+func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, s matches) (ended bool, err error) {
 	var fresh []cams.Instance
 	for _, i := range s.exact {
 		if !r.InBaseline(i.InstanceID) {

@@ -324,14 +324,6 @@ func (w *Worker) end(ctx context.Context, l *lane, r tasks.Record, by tasks.Step
 	return w.tell(ctx, r)
 }
 
-// tell queues the callback that a job owes. A job that owes none is done.
-func (w *Worker) tell(ctx context.Context, r tasks.Record) error {
-	if err := w.ending().tell(ctx, r); err != nil {
-		return &Later{time.Second, "its callback could not be queued"}
-	}
-	return nil
-}
-
 func (w *Worker) ending() ending {
 	return ending{steps: w.Ledger, callbacks: w.Callbacks, finish: w.Hooks.Finish, log: w.Log}
 }

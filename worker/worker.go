@@ -85,8 +85,9 @@ type Breaker interface {
 // Lookout sees all lanes at one glance, at little cost for each.
 type Lookout interface {
 	// Look returns how the accounts' lanes and their queues stand, in the order of
-	// the accounts.
-	Look(ctx context.Context, accounts []string) ([]tasks.Lane, []tasks.Depth, error)
+	// the accounts. An account that cannot be asked takes no other's answer away, and
+	// holds the others' up for a few seconds at most.
+	Look(ctx context.Context, accounts []string) []View
 	// Listen calls heard with what is said on [tasks.WakeChannel] until ctx ends, and
 	// with "" when something may have been missed.
 	Listen(ctx context.Context, heard func(message string))
@@ -310,6 +311,7 @@ type Worker struct {
 	queues map[string]*lane
 	// accounts are the lanes' in the order of the configuration.
 	accounts []string
+	telling  telling
 	// kick asks for a look at all lanes now.
 	kick chan struct{}
 	// draining ends when no new call may begin; drain ends it.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -65,7 +66,25 @@ func (n *node) batchesOf(ctx context.Context, name string) ([]*tasks.Batch, erro
 		return nil, err
 	}
 	found, err := n.ledger.BatchIn(ctx, accounts, name)
+	if n.partly(ctx, err) {
+		found, err = n.batchInReach(ctx, accounts, name)
+	}
 	return slices.DeleteFunc(found, func(b *tasks.Batch) bool { return b == nil }), err
+}
+
+// batchInReach reads the batch of each account that can be asked, and notes the others.
+func (n *node) batchInReach(ctx context.Context, accounts []string, name string) ([]*tasks.Batch, error) {
+	found := make([]*tasks.Batch, len(accounts))
+	errs := eachAccount(ctx, accounts, func(ctx context.Context, i int) (err error) {
+		found[i], err = n.ledger.Batch(ctx, accounts[i], name)
+		return err
+	})
+	for i, err := range errs {
+		if err != nil && !n.miss(ctx, accounts[i], err) {
+			return nil, err
+		}
+	}
+	return found, nil
 }
 
 // batchStatus is all that is told of one batch.
@@ -221,7 +240,8 @@ func (n *node) closeBatch(ctx context.Context, batch string, accounts map[string
 	}
 	err := n.client.CloseBatch(ctx, batch, slices.Sorted(maps.Keys(accounts))...)
 	if err != nil && ctx.Err() == nil {
-		return unreachable("Redis at %s did not take the end of batch %s: %w", n.config.redisHost(), plain(batch), err)
+		return &exitError{redisExit(err), worded{fmt.Sprintf("Redis at %s did not take the end of batch %s: it %s",
+			n.config.redisHost(), plain(batch), redisconn.Told(err)), err}}
 	}
 	return err
 }

@@ -112,7 +112,7 @@ func TestCheckTellsWhatRedisWouldLose(t *testing.T) {
 			[]string{`ok    redis durability .*`, `ok    redis eviction .*`}},
 		"no CONFIG and no file": {[]string{"--rename-command", "CONFIG", ""}, 0, []string{`warn  redis durability .* NO append-only file.*`}},
 		"a replica":             {[]string{"--replicaof", "127.0.0.1", "1"}, exitUsage, []string{`FAIL  redis role .* → name the master in CAMSQ_REDIS_URL`}},
-		"a password":            {[]string{"--requirepass", "secret"}, exitUsage, []string{`FAIL  redis  .* refuses the user name or the password → correct CAMSQ_REDIS_URL`}},
+		"a password":            {[]string{"--requirepass", "secret"}, exitUsage, []string{`FAIL  redis  .* refuses: it wants a password, and CAMSQ_REDIS_URL has none → correct CAMSQ_REDIS_URL`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t, tt.args...)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -21,19 +21,11 @@ const oldestRedis = "6.2"
 
 // checkRedis asks whether Redis answers and keeps what it is told.
 func (k *checkup) checkRedis(ctx context.Context, n *node) {
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	ctx, cancel := context.WithTimeout(ctx, 2*checkTime)
 	defer cancel()
 	host := n.config.redisHost()
-	latency, err := pings(ctx, n.rdb)
-	switch {
-	case redis.IsAuthError(err):
-		k.fail(exitUsage, "redis", "", host+" refuses the user name or the password", "correct CAMSQ_REDIS_URL")
-		return
-	case redis.IsPermissionError(err):
-		k.fail(exitUsage, "redis", "", host+" does not let this user send PING", "give the user the rights to all commands on camsq:* and asynq:*")
-		return
-	case err != nil:
-		k.fail(exitUnreachable, "redis", "", fmt.Sprintf("%s does not answer: %v", host, err), "start it, or correct CAMSQ_REDIS_URL")
+	if err := redisconn.Ping(ctx, n.rdb); err != nil {
+		k.redisFails(host, err)
 		return
 	}
 	servers := serversOf(ctx, n.rdb)
@@ -42,10 +34,16 @@ func (k *checkup) checkRedis(ctx context.Context, n *node) {
 		if len(servers) > 1 {
 			where = s.addr
 		}
-		k.checkServer(s, where, latency)
+		if s.err != nil {
+			k.redisFails(where, s.err)
+			continue
+		}
+		k.checkServer(s, where)
 	}
+	k.checkCoverage(ctx, n)
+	k.checkScripts(ctx, n)
 	// A message that names no queue and no lane makes workers look, which they do anyhow.
-	if err := n.rdb.Publish(ctx, tasks.WakeChannel, "").Err(); redis.IsPermissionError(err) {
+	if err := n.rdb.Publish(ctx, tasks.WakeChannel, "").Err(); redisconn.AnswerOf(err) == redisconn.Refusal {
 		k.warn("redis wake", "", "this user may not PUBLISH on "+tasks.WakeChannel+", so the job of an idle account starts up to a second later",
 			"give it PUBLISH, SUBSCRIBE and the channel (&"+tasks.WakeChannel+")")
 	}
@@ -53,9 +51,28 @@ func (k *checkup) checkRedis(ctx context.Context, n *node) {
 	k.checkDataKey(ctx, n)
 }
 
+// redisFails says why a server is of no use now, and what to do.
+func (k *checkup) redisFails(where string, err error) {
+	k.redisFailsAt("redis", "", where, err)
+}
+
+func (k *checkup) redisFailsAt(check, account, where string, err error) {
+	k.fail(redisExit(err), check, account, where+" "+redisconn.Told(err), redisconn.Advice(err))
+}
+
+// server is what one Redis server says of itself. What it does not say is "".
+type server struct {
+	addr, product, version, mode, role     string
+	appendonly, appendfsync, policy, limit string
+	used, replicas, minReplicas            string
+	// latency is the middle one of some round trips; err is why there was none.
+	latency time.Duration
+	err     error
+}
+
 // pings returns the middle one of some round trips, the first of which, with its
 // connecting, does not count.
-func pings(ctx context.Context, c redis.UniversalClient) (time.Duration, error) {
+func pings(ctx context.Context, c redis.Cmdable) (time.Duration, error) {
 	var took []time.Duration
 	for range 6 {
 		start := time.Now()
@@ -69,12 +86,6 @@ func pings(ctx context.Context, c redis.UniversalClient) (time.Duration, error) 
 	return took[len(took)/2], nil
 }
 
-// server is what one Redis server says of itself. What it does not say is "".
-type server struct {
-	addr, version, role                    string
-	appendonly, appendfsync, policy, limit string
-}
-
 // serversOf asks each server that is written to. Hosted ones often forbid CONFIG;
 // INFO then says most of it.
 func serversOf(ctx context.Context, c redis.UniversalClient) []server {
@@ -85,6 +96,8 @@ func serversOf(ctx context.Context, c redis.UniversalClient) []server {
 	var mu sync.Mutex
 	var all []server
 	_ = one.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		ctx, cancel := context.WithTimeout(ctx, checkTime)
+		defer cancel()
 		s := serverOf(ctx, master, master.Options().Addr)
 		mu.Lock()
 		defer mu.Unlock()
@@ -96,6 +109,10 @@ func serversOf(ctx context.Context, c redis.UniversalClient) []server {
 }
 
 func serverOf(ctx context.Context, c redis.Cmdable, addr string) server {
+	latency, err := pings(ctx, c)
+	if err != nil {
+		return server{addr: addr, err: err}
+	}
 	said := map[string]string{}
 	for _, section := range []string{"server", "replication", "persistence", "memory"} {
 		for line := range strings.Lines(c.Info(ctx, section).Val()) {
@@ -104,32 +121,47 @@ func serverOf(ctx context.Context, c redis.Cmdable, addr string) server {
 			}
 		}
 	}
-	for _, name := range []string{"appendonly", "appendfsync", "maxmemory-policy", "maxmemory"} {
+	for _, name := range []string{"appendonly", "appendfsync", "maxmemory-policy", "maxmemory", "min-replicas-to-write"} {
 		for name, value := range c.ConfigGet(ctx, name).Val() {
 			said[name] = value
 		}
 	}
 	aof := map[string]string{"0": "no", "1": "yes"}[said["aof_enabled"]]
-	return server{
-		addr: addr, version: said["redis_version"], role: said["role"],
+	s := server{
+		addr: addr, product: "Redis", version: said["redis_version"], mode: said["redis_mode"], role: said["role"],
 		appendonly: orElse(said["appendonly"], aof), appendfsync: said["appendfsync"],
 		policy: orElse(said["maxmemory-policy"], said["maxmemory_policy"]), limit: said["maxmemory"],
+		used: said["used_memory"], replicas: said["connected_slaves"], minReplicas: said["min-replicas-to-write"], latency: latency,
 	}
+	if said["valkey_version"] != "" { // which says besides, as redis_version, what it is compatible with
+		s.product, s.version, s.mode = "Valkey", said["valkey_version"], orElse(said["server_mode"], s.mode)
+	}
+	return s
 }
 
-func (k *checkup) checkServer(s server, where string, latency time.Duration) {
+func (k *checkup) checkServer(s server, where string) {
 	version := "of a version that it does not tell"
 	if s.version != "" {
-		version = "version " + s.version
+		version = "version " + s.version + " of " + s.product
 	}
-	if s.version != "" && older(s.version, oldestRedis) {
+	if s.mode != "" {
+		version += ", " + s.mode
+	}
+	latency := s.latency.Round(10 * time.Microsecond)
+	switch {
+	case s.mode == "sentinel":
+		k.fail(exitUsage, "redis", "", where+" is a Sentinel, which keeps no jobs", "set CAMSQ_REDIS_URL to redis-sentinel://"+where+"/MASTER")
+		return
+	case s.product == "Redis" && s.version != "" && older(s.version, oldestRedis):
 		k.fail(exitUsage, "redis", "", where+" is "+version, "camsq needs "+oldestRedis+" or newer")
-	} else {
-		k.ok("redis", "", "%s answers in %v, %s", where, latency.Round(10*time.Microsecond), version)
+	default:
+		k.ok("redis", "", "%s answers in %v, %s", where, latency, version)
 	}
 	for _, c := range s.custody(where) {
 		k.results = append(k.results, checkResult{Check: "redis " + c.what, Level: c.level, Text: c.text, Do: c.do, code: exitUsage})
 	}
+	k.checkMemory(s, where)
+	k.checkReplicas(s, where)
 }
 
 // custody is what one thing that a server says of itself means for the jobs that
@@ -197,6 +229,9 @@ func (n *node) warnOfRedis(ctx context.Context, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	for _, s := range serversOf(ctx, n.rdb) {
+		if s.err != nil {
+			continue // the looks at the lanes say so
+		}
 		where := orElse(s.addr, n.config.redisHost())
 		for _, c := range s.custody(where) {
 			level := slog.LevelWarn

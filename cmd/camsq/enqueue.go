@@ -12,6 +12,7 @@ import (
 
 	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -125,7 +126,7 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 	}
 	defer n.close()
 	n.use = ledger.Producing
-	if err := n.reach(cmd.Context()); err != nil {
+	if err := n.reach(cmd.Context(), p.stderr); err != nil {
 		return err
 	}
 	room := &roomTeller{w: p.stderr}
@@ -202,7 +203,8 @@ func broken(err error, n *node, got *imported, before bool, after []source) erro
 	}
 	// Redis may have taken the first rows and gone away before it said so.
 	holds = strings.Replace(holds, "nothing was queued", "no row is known to be queued; send the file again, no job is made twice", 1)
-	return unreachable("Redis at %s did not take the rows from %s on; %s: %w", n.config.redisHost(), at, holds, err)
+	return &exitError{redisExit(err), worded{fmt.Sprintf("Redis at %s did not take the rows from %s on; %s: it %s",
+		n.config.redisHost(), at, holds, redisconn.Told(err)), err}}
 }
 
 // goOn follows what was accepted, or says how to.

@@ -65,7 +65,8 @@ func (s filter) takes(list jobList, f ledger.Found) bool {
 }
 
 // read pages through the jobs of a list that are meant, each account's newest
-// first. Jobs may leave the list meanwhile, also by what is done with a page.
+// first. Jobs may leave the list meanwhile, also by what is done with a page. Accounts
+// whose part of a cluster is away are left out: see [node.missing].
 func (n *node) read(ctx context.Context, list jobList, s filter) iter.Seq2[[]ledger.Found, error] {
 	return func(yield func([]ledger.Found, error) bool) {
 		accounts, err := n.accountsOf(ctx, s)
@@ -74,34 +75,43 @@ func (n *node) read(ctx context.Context, list jobList, s filter) iter.Seq2[[]led
 			return
 		}
 		for _, account := range accounts {
-			for ids, err := range n.ledger.Listed(ctx, account, list.list) {
-				if err != nil {
-					yield(nil, n.noAnswer(ctx, err))
-					return
-				}
-				for page := range slices.Chunk(ids, pageSize) {
-					found, err := n.ledger.GetMany(ctx, account, page)
-					if err != nil {
-						yield(nil, n.noAnswer(ctx, err))
-						return
-					}
-					found = slices.DeleteFunc(found, func(f ledger.Found) bool { return !s.takes(list, f) })
-					if len(found) > 0 && !yield(found, nil) {
-						return
-					}
-				}
+			more, err := n.readAccount(ctx, account, list, s, yield)
+			if err != nil && n.miss(ctx, account, err) {
+				continue
 			}
-			found, err := n.completions(ctx, account, list)
 			if err != nil {
 				yield(nil, n.noAnswer(ctx, err))
-				return
 			}
-			found = slices.DeleteFunc(found, func(f ledger.Found) bool { return !s.takes(list, f) })
-			if len(found) > 0 && !yield(found, nil) {
+			if err != nil || !more {
 				return
 			}
 		}
 	}
+}
+
+// readAccount pages through those of one account. more is what yield last said.
+func (n *node) readAccount(ctx context.Context, account string, list jobList, s filter, yield func([]ledger.Found, error) bool) (more bool, err error) {
+	for ids, err := range n.ledger.Listed(ctx, account, list.list) {
+		if err != nil {
+			return false, err
+		}
+		for page := range slices.Chunk(ids, pageSize) {
+			found, err := n.ledger.GetMany(ctx, account, page)
+			if err != nil {
+				return false, err
+			}
+			found = slices.DeleteFunc(found, func(f ledger.Found) bool { return !s.takes(list, f) })
+			if len(found) > 0 && !yield(found, nil) {
+				return false, nil
+			}
+		}
+	}
+	found, err := n.completions(ctx, account, list)
+	if err != nil {
+		return false, err
+	}
+	found = slices.DeleteFunc(found, func(f ledger.Found) bool { return !s.takes(list, f) })
+	return len(found) == 0 || yield(found, nil), nil
 }
 
 // completions reads the batches that belong into a list of jobs. They are few.

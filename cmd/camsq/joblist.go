@@ -99,10 +99,14 @@ func (p *program) list(cmd *cobra.Command, list jobList, o listOptions) error {
 	}
 	defer n.close()
 	all := o.all || o.asJSON && !cmd.Flags().Changed("limit")
+	print := p.printJobs
 	if o.asJSON {
-		return p.printJobsAsJSON(cmd.Context(), n, list, o, all)
+		print = p.printJobsAsJSON
 	}
-	return p.printJobs(cmd.Context(), n, list, o, all)
+	if err := print(cmd.Context(), n, list, o, all); err != nil {
+		return err
+	}
+	return n.missing(cmd.Context())
 }
 
 func (p *program) printJobsAsJSON(ctx context.Context, n *node, list jobList, o listOptions, all bool) error {

@@ -20,12 +20,14 @@ type laneFacts struct {
 	Configured float64
 	// Host is the API's, as the settings of this process name it; "" if they do not.
 	Host string
+	// far says that more jobs than were counted come before the one in question.
+	far bool
 }
 
 func (n *node) lane(ctx context.Context, account string) (tasks.Lane, error) {
-	lanes, err := n.ledger.Lanes(ctx, []string{account})
-	if err != nil {
-		return tasks.Lane{}, err
+	lanes, errs := n.ledger.Lanes(ctx, []string{account})
+	if errs != nil {
+		return tasks.Lane{}, errs[0]
 	}
 	return lanes[0], nil
 }
@@ -80,9 +82,12 @@ func (f laneFacts) pace() string {
 // waits says in one sentence why a queued job waits. before is how many jobs of
 // its priority come before it, or -1 if it does not stand in the queue.
 func (f laneFacts) waits(r tasks.Record, before int64) string {
-	rank := ""
+	rank, come := "", verb(before, highJob(r), "comes", "come")
+	if f.far {
+		come = "more than " + come
+	}
 	if before > 0 {
-		rank = fmt.Sprintf("; %s before it", verb(before, highJob(r), "comes", "come"))
+		rank = fmt.Sprintf("; %s before it", come)
 	}
 	switch {
 	case f.Pause != nil:
@@ -100,8 +105,11 @@ func (f laneFacts) waits(r tasks.Record, before int64) string {
 		}
 		return fmt.Sprintf("It waits %s more%s, then takes its turn at %s.", span(r.Wait()), after, f.pace())
 	case before > 0:
-		return fmt.Sprintf("It waits for its turn: %s before it, some %s at %s.",
-			verb(before, highJob(r), "comes", "come"), span(time.Duration(float64(before)/f.Quota.Rate*float64(time.Second))), f.pace())
+		about := "some"
+		if f.far {
+			about = "more than"
+		}
+		return fmt.Sprintf("It waits for its turn: %s before it, %s %s at %s.", come, about, span(time.Duration(float64(before)/f.Quota.Rate*float64(time.Second))), f.pace())
 	case before == 0:
 		return fmt.Sprintf("It is the next to be taken: the account's next slot comes %s, at %s.", f.nextSlot(), f.pace())
 	}

@@ -19,8 +19,8 @@ func (d *desk) lane(account string) tasks.Lane {
 func TestAPersonPausesLimitsAndResumesAccounts(t *testing.T) {
 	d := newDesk(t).twoAccounts()
 	d.want(exitOK, `
-eu: paused: no new call begins, those under way end; to go on: camsq resume eu
-default: paused: no new call begins, those under way end; to go on: camsq resume default
+eu: paused: in 5 s at the latest no worker begins a call any more, those under way end; to go on: camsq resume eu
+default: paused: in 5 s at the latest no worker begins a call any more, those under way end; to go on: camsq resume default
 `, "", "pause", "eu", "default", "--reason", "ticket 17")
 	d.want(exitOK, `
 eu: 30 a minute at most, in every worker, until it is set anew; camsq limit eu off takes it back

@@ -8,15 +8,22 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/camsq/camsq/worker"
 )
+
+// obeyed is when every worker that reaches the account's part of Redis does what a
+// person has said: those that hear it at once, the others when they look.
+var obeyed = "in " + span(worker.Unseen)
 
 func (p *program) pauseCommand() *cobra.Command {
 	why := ""
 	cmd := &cobra.Command{
 		Use:   "pause ACCOUNT...",
 		Short: "Stop the new calls of an account, until it is resumed",
-		Long: `pause stops an account's new calls in every worker, within a second. Calls under way end and
-are recorded, and lost answers are still looked for. Jobs can be sent meanwhile; they wait.
+		Long: `pause stops an account's new calls in every worker: at once as a rule, within 5 s whatever other
+part of a Redis Cluster is away. Calls under way end and are recorded, and lost answers are still
+looked for. Jobs can be sent meanwhile; they wait.
 
 Exit codes: 0 it is paused; 2 there is no such account; 3 Redis did not answer.`,
 		Example: `  camsq pause emea --reason "wrong file, see ticket 17"`,
@@ -25,7 +32,7 @@ Exit codes: 0 it is paused; 2 there is no such account; 3 Redis did not answer.`
 				return usage("--reason has %d bytes; it may have up to 200", len(why))
 			}
 			return p.eachLane(cmd, names, func(ctx context.Context, n *node, account string) (string, error) {
-				return "paused: no new call begins, those under way end; to go on: camsq resume " + account,
+				return fmt.Sprintf("paused: %s at the latest no worker begins a call any more, those under way end; to go on: camsq resume %s", obeyed, account),
 					n.ledger.PauseLane(ctx, account, why)
 			})
 		},
@@ -120,12 +127,15 @@ func (p *program) eachLane(cmd *cobra.Command, names []string, do func(context.C
 	}
 	for _, name := range names {
 		said, err := do(ctx, n, name)
+		if err != nil && n.miss(ctx, name, err) {
+			continue
+		}
 		if err != nil {
 			return n.noAnswer(ctx, err)
 		}
 		fmt.Fprintf(p.stdout, "%s: %s\n", name, said)
 	}
-	return nil
+	return n.missing(ctx)
 }
 
 // parseLimit reads a rate: creates a second, or a number for each s, m or h; off is 0.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +27,9 @@ type node struct {
 	use ledger.Use
 	// waiting is told while jobs that are put in wait for room in Redis. It may be nil.
 	waiting func(used, max int64)
+	// patience is how long a Redis that is not ready is waited for.
+	patience time.Duration
+	missed   missing
 }
 
 // open reads the settings and makes a node. It does not talk to Redis.
@@ -51,7 +53,7 @@ func (p *program) reachedFor(cmd *cobra.Command, use ledger.Use) (*node, error) 
 		return nil, err
 	}
 	n.use = use
-	if err := n.reach(cmd.Context()); err != nil {
+	if err := n.reach(cmd.Context(), p.stderr); err != nil {
 		n.close()
 		return nil, err
 	}
@@ -67,7 +69,8 @@ func newNode(c config) (_ *node, err error) {
 	if err != nil {
 		return nil, usage("%w", err)
 	}
-	n := &node{config: c, rdb: rdb}
+	rdb.AddHook(new(redisconn.EvalInstead))
+	n := &node{config: c, rdb: rdb, patience: readyPatience}
 	defer func() {
 		if err != nil {
 			n.close()
@@ -89,20 +92,6 @@ func newNode(c config) (_ *node, err error) {
 
 func (n *node) close() { _ = n.rdb.Close() }
 
-// reach makes sure that Redis answers, that its records are of a format for this
-// process, and that the process shares a data key with the others. It is what every command does first but the worker, which waits.
-func (n *node) reach(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := redisconn.Ping(ctx, n.rdb); err != nil {
-		return n.noAnswer(ctx, err)
-	}
-	if err := n.checkFormat(ctx); err != nil {
-		return err
-	}
-	return n.checkKeys(ctx)
-}
-
 // checkFormat makes sure that the records are for this process. A worker notes its own
 // format, which may be newer than what is in use.
 func (n *node) checkFormat(ctx context.Context) error {
@@ -118,15 +107,6 @@ func (n *node) checkFormat(ctx context.Context) error {
 		return n.noAnswer(ctx, err)
 	}
 	return nil
-}
-
-// noAnswer is why Redis gave no answer: it is away, or somebody has stopped the
-// command.
-func (n *node) noAnswer(ctx context.Context, err error) error {
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return &exitError{exitSomeFailed, errors.New("stopped")}
-	}
-	return unreachable("Redis at %s does not answer; start it, or set CAMSQ_REDIS_URL: %w", n.config.redisHost(), err)
 }
 
 func (n *node) checkKeys(ctx context.Context) error {
@@ -147,22 +127,6 @@ func keySource(c config) string {
 	}
 	path, _ := dataKeyFile()
 	return fmt.Sprintf("this one is from %s, since CAMSQ_DATA_KEY is not set", path)
-}
-
-// accounts are those that are configured, and those besides that have jobs in
-// this Redis: their jobs wait, and somebody must be told so.
-func (n *node) accounts(ctx context.Context) ([]string, error) {
-	names := n.config.names()
-	known, err := n.client.Accounts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range known {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names, nil
 }
 
 // noWorker says that no worker is running. Each has a server of asynq at least, whose

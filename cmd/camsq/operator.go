@@ -201,6 +201,9 @@ func (n *node) batch(ctx context.Context, s filter) (sum tally, open bool, err e
 	}
 	for _, account := range accounts {
 		b, err := n.ledger.Batch(ctx, account, s.batch)
+		if err != nil && n.miss(ctx, account, err) {
+			continue
+		}
 		if err != nil {
 			return nil, false, n.noAnswer(ctx, err)
 		}
@@ -356,6 +359,8 @@ func (n *node) oneJob(ctx context.Context, name string, orBatch bool) (jobStatus
 	switch {
 	case err != nil:
 		return jobStatus{}, n.noAnswer(ctx, err)
+	case len(jobs) == 0 && n.missing(ctx) != nil:
+		return jobStatus{}, n.missing(ctx) // it may be there
 	case len(jobs) == 0:
 		return jobStatus{}, &exitError{exitSomeFailed, fmt.Errorf("there is %s %q; looked in account %s", what, name, strings.Join(n.config.names(), ", "))}
 	case len(jobs) > 1:
@@ -456,7 +461,7 @@ func (w *work) all(ctx context.Context, s filter) error {
 	}
 	if counts.sum == 0 {
 		fmt.Fprintf(w.stdout, "There is no %s%s.\n", w.list.one, s)
-		return nil
+		return w.node.missing(ctx)
 	}
 	counts.print(w.stdout, w.list, s)
 	var done, moved, bad int64
@@ -503,7 +508,7 @@ func (w *work) all(ctx context.Context, s filter) error {
 	if bad > 0 {
 		return errSomeFailed
 	}
-	return nil
+	return w.node.missing(ctx)
 }
 
 // stopped adds to an error in the middle of the work what holds.

@@ -108,7 +108,7 @@ func dryNode(ctx context.Context, c config) (n *node, without string, err error)
 	ctx, cancel := context.WithTimeout(ctx, dryNodeTime)
 	defer cancel()
 	n.use = ledger.Producing
-	if err = n.reach(ctx); err == nil {
+	if err = n.answers(ctx); err == nil {
 		return n, "", nil
 	}
 	n.close()

@@ -89,7 +89,7 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 		return err
 	}
 	defer n.close()
-	if err := n.reach(cmd.Context()); err != nil {
+	if err := n.reach(cmd.Context(), p.stderr); err != nil {
 		return err
 	}
 	out, err := openOutput("-o", o.output, path, p.stdout)

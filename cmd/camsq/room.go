@@ -24,6 +24,8 @@ type roomTeller struct {
 // on and waits again by turns.
 const goneOn = 5 * time.Second
 
+const mb = 1 << 20
+
 func (r *roomTeller) waits(used, max int64) {
 	r.waited = time.Now()
 	if r.waited.Sub(r.told) < time.Minute {
@@ -34,7 +36,6 @@ func (r *roomTeller) waits(used, max int64) {
 		fmt.Fprintln(r.w, "waiting: Redis has no memory left; this goes on when there is room again")
 		return
 	}
-	const mb = 1 << 20
 	fmt.Fprintf(r.w, "waiting: Redis uses %d of its %d MB; this goes on below %.0f %%, so that workers can take jobs out\n",
 		used/mb, max/mb, 100*enqueue.DefaultRoom)
 }

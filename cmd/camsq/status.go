@@ -101,20 +101,35 @@ func (p *program) overview(ctx context.Context, n *node, asJSON bool) error {
 	if err != nil {
 		return n.noAnswer(ctx, err)
 	}
+	found := make([]accountStatus, len(names))
+	errs := eachAccount(ctx, names, func(ctx context.Context, i int) (err error) {
+		found[i], err = n.accountStatus(ctx, names[i])
+		return err
+	})
 	var all []accountStatus
-	for _, name := range names {
-		s, err := n.accountStatus(ctx, name)
-		if err != nil {
-			return n.noAnswer(ctx, err)
+	for i, name := range names {
+		if errs[i] != nil && !n.miss(ctx, name, errs[i]) {
+			return n.noAnswer(ctx, errs[i])
 		}
-		s.Configured = slices.Contains(n.config.names(), name)
-		all = append(all, s)
+		if errs[i] == nil {
+			found[i].Configured = slices.Contains(n.config.names(), name)
+			all = append(all, found[i])
+		}
+	}
+	if len(all) == 0 {
+		return n.missing(ctx)
 	}
 	if asJSON {
-		return encodeJSON(p.stdout, map[string]any{"accounts": all})
+		if err := encodeJSON(p.stdout, map[string]any{"accounts": all}); err != nil {
+			return err
+		}
+		return n.missing(ctx)
 	}
 	printOverview(p.stdout, all)
-	return nil
+	if text := n.fullest(ctx, all); text != "" {
+		fmt.Fprintf(p.stdout, "\n%s\n", text)
+	}
+	return n.missing(ctx)
 }
 
 func (n *node) accountStatus(ctx context.Context, name string) (accountStatus, error) {
@@ -149,6 +164,29 @@ func (n *node) accountStatus(ctx context.Context, name string) (accountStatus, e
 		}
 	}
 	return s, nil
+}
+
+// fullest tells of the fullest server of the accounts' if it is too full, or is "".
+func (n *node) fullest(ctx context.Context, all []accountStatus) string {
+	used, most := make([]int64, len(all)), make([]int64, len(all))
+	names := make([]string, len(all))
+	for i, a := range all {
+		names[i] = a.Account
+	}
+	_ = eachAccount(ctx, names, func(ctx context.Context, i int) (err error) {
+		used[i], most[i], err = n.client.Memory(ctx, names[i])
+		return err // what does not tell is not full
+	})
+	worst := 0
+	for i := range all {
+		if float64(used[i])*float64(max(most[worst], 1)) > float64(used[worst])*float64(max(most[i], 1)) {
+			worst = i
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return fullness("Redis", used[worst], most[worst])
 }
 
 func printOverview(w io.Writer, all []accountStatus) {
@@ -294,6 +332,9 @@ func (n *node) nothing(ctx context.Context, name string) error {
 	if err != nil {
 		return n.noAnswer(ctx, err)
 	}
+	if err := n.missing(ctx); err != nil {
+		return err // it may be there
+	}
 	return &exitError{exitSomeFailed, fmt.Errorf("%q is neither a job nor a batch here; looked in account %s", name, strings.Join(accounts, ", "))}
 }
 
@@ -338,7 +379,8 @@ func (p *program) waitFor(ctx context.Context, n *node, name string, asJSON bool
 }
 
 // findJobs returns the jobs of that ID in every account, and the one of that
-// account and ID. An ID may hold a slash, so both are asked for.
+// account and ID. An ID may hold a slash, so both are asked for. Accounts whose part
+// of a cluster is away are noted; see [node.missing].
 func (n *node) findJobs(ctx context.Context, name string) ([]jobStatus, error) {
 	accounts, err := n.accounts(ctx)
 	if err != nil {
@@ -358,6 +400,9 @@ func (n *node) findJobs(ctx context.Context, name string) ([]jobStatus, error) {
 			continue
 		}
 		if err != nil && !errors.Is(err, tasks.ErrUnreadable) {
+			if n.miss(ctx, ref.Account, err) {
+				continue
+			}
 			return nil, err
 		}
 		s, err := n.jobStatus(ctx, ledger.Found{Record: r, Err: err})
@@ -402,7 +447,7 @@ func newJobStatus(r tasks.Record, next string) jobStatus {
 func (n *node) next(ctx context.Context, r tasks.Record) (string, error) {
 	switch r.State {
 	case tasks.StateQueued:
-		before, err := n.client.Position(ctx, r)
+		before, atLeast, err := n.client.Position(ctx, r)
 		if err != nil {
 			return "", err
 		}
@@ -410,6 +455,7 @@ func (n *node) next(ctx context.Context, r tasks.Record) (string, error) {
 		if err != nil {
 			return "", err
 		}
+		facts.far = atLeast
 		return facts.waits(r, before), nil
 	case tasks.StateCalling:
 		if r.Wait() > 0 {

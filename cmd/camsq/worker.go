@@ -158,6 +158,8 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 	queue.AddHook(&redisconn.PauseOnError{})
 	queue.AddHook(redisconn.KeepBookkeeping{})
 	queue.AddHook(redisconn.AtGate{Gate: w})
+	queue.AddHook(&redisconn.Takes{Log: o.log})
+	queue.AddHook(new(redisconn.EvalInstead))
 
 	var sweeping sync.WaitGroup
 	sweeper := worker.Sweeper{
@@ -277,21 +279,39 @@ func (a account) credentials(env []string) (cams.CredentialSource, func(), error
 // awaitRedis returns when Redis answers, or ctx ends. Only an answer that
 // waiting does not mend is an error.
 func (n *node) awaitRedis(ctx context.Context, log *slog.Logger) error {
-	for said := false; ctx.Err() == nil; {
-		err := n.reach(ctx)
+	var since time.Time
+	for ctx.Err() == nil {
+		err := n.answers(ctx)
 		if err == nil {
+			err = n.refused(ctx)
+		}
+		if err == nil {
+			if !since.IsZero() {
+				log.Info("Redis is there", "after", time.Since(since).Round(time.Millisecond))
+			}
 			return nil
 		}
 		if e, ok := errors.AsType[*exitError](err); ok && e.code == exitUsage {
 			return err
 		}
-		if !said {
+		if since.IsZero() {
 			log.Warn("waiting for Redis", "error", err)
-			said = true
+			since = time.Now()
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second):
+		}
+	}
+	return nil
+}
+
+// refused tells whether Redis refuses what the worker must do, which waiting does not
+// mend. Whatever else goes wrong is met on the way.
+func (n *node) refused(ctx context.Context) error {
+	for _, err := range n.tryout(ctx) {
+		if redisconn.AnswerOf(err) == redisconn.Refusal {
+			return n.noAnswer(ctx, err)
 		}
 	}
 	return nil
@@ -334,8 +354,10 @@ func (r *readiness) Ready(ctx context.Context) error {
 	if gone {
 		return errors.New("stopping")
 	}
-	if err := redisconn.Ping(ctx, r.node.rdb); err != nil {
+	if err := r.node.up(ctx); redisconn.AnswerOf(err) == redisconn.Silence {
 		return errors.New("no answer from Redis")
+	} else if err != nil {
+		return errors.New("Redis " + redisconn.Told(err))
 	}
 	return nil
 }
@@ -344,13 +366,15 @@ func (r *readiness) Ready(ctx context.Context) error {
 // waits in them is asynq's.
 type lookout struct{ node *node }
 
-func (l lookout) Look(ctx context.Context, accounts []string) ([]tasks.Lane, []tasks.Depth, error) {
-	lanes, err := l.node.ledger.Lanes(ctx, accounts)
-	if err != nil {
-		return nil, nil, err
-	}
-	depths, err := l.node.client.Depths(ctx, accounts)
-	return lanes, depths, err
+func (l lookout) Look(ctx context.Context, accounts []string) []worker.View {
+	var depths []tasks.Depth
+	var depthErrs []error
+	var asking sync.WaitGroup
+	// At once: a part of Redis that is frozen costs its time once.
+	asking.Go(func() { depths, depthErrs = l.node.client.Depths(ctx, accounts) })
+	lanes, laneErrs := l.node.ledger.Lanes(ctx, accounts)
+	asking.Wait()
+	return worker.Views(lanes, laneErrs, depths, depthErrs)
 }
 
 func (l lookout) Listen(ctx context.Context, heard func(string)) {
@@ -367,38 +391,55 @@ type backlog struct {
 // Backlog counts what is still to be done, and tells how each account is paced, in
 // a few round trips for each account.
 func (b backlog) Backlog(ctx context.Context) ([]metrics.LaneBacklog, metrics.CallbackBacklog, error) {
-	var lanes []metrics.LaneBacklog
 	var told metrics.CallbackBacklog
 	names, err := b.node.accounts(ctx)
 	if err != nil {
 		return nil, told, err
 	}
-	for _, name := range names {
-		o, err := b.node.ledger.Overview(ctx, name)
+	lanes, owed := make([]metrics.LaneBacklog, len(names)), make([]metrics.CallbackBacklog, len(names))
+	errs := eachAccount(ctx, names, func(ctx context.Context, i int) (err error) {
+		lanes[i], owed[i], err = b.of(ctx, names[i])
+		return err
+	})
+	seen := false
+	for i, err := range errs {
 		if err != nil {
-			return nil, told, err
+			lanes[i] = metrics.LaneBacklog{Account: names[i], Unknown: true}
+			continue
 		}
-		f, err := b.node.laneFacts(ctx, name)
-		if err != nil {
-			return nil, told, err
-		}
-		lane := metrics.LaneBacklog{
-			Account: name, Jobs: o.Jobs, Oldest: o.Oldest,
-			Rate: f.Quota.Rate, Ceiling: worker.Pace(f.rate()), Paused: f.Pause != nil,
-			Desired: f.desiredWorkers(o.Jobs[tasks.StateQueued], b.turns.of(name), b.node.config.concurrency(name)),
-		}
-		if o.Jobs[tasks.StateCalling]+o.Jobs[tasks.StateUncertain]+o.Owed > 0 {
-			lane.Desired = max(lane.Desired, 1) // to look for what was made, and to tell of it
-		}
-		if f.Trip != nil {
-			lane.TrippedBy, lane.Away = orElse(f.Trip.Code, "none"), f.Trip.Away
-		}
-		lanes = append(lanes, lane)
-		told.Owed += o.Owed
-		told.Dead += o.Dead
-		told.OldestOwed = max(told.OldestOwed, o.OldestOwed)
+		seen = true
+		told.Owed += owed[i].Owed
+		told.Dead += owed[i].Dead
+		told.OldestOwed = max(told.OldestOwed, owed[i].OldestOwed)
+	}
+	if !seen {
+		return nil, told, errs[0]
 	}
 	return lanes, told, nil
+}
+
+// of is the backlog of one account.
+func (b backlog) of(ctx context.Context, name string) (lane metrics.LaneBacklog, told metrics.CallbackBacklog, err error) {
+	o, err := b.node.ledger.Overview(ctx, name)
+	if err != nil {
+		return lane, told, err
+	}
+	f, err := b.node.laneFacts(ctx, name)
+	if err != nil {
+		return lane, told, err
+	}
+	lane = metrics.LaneBacklog{
+		Account: name, Jobs: o.Jobs, Oldest: o.Oldest,
+		Rate: f.Quota.Rate, Ceiling: worker.Pace(f.rate()), Paused: f.Pause != nil,
+		Desired: f.desiredWorkers(o.Jobs[tasks.StateQueued], b.turns.of(name), b.node.config.concurrency(name)),
+	}
+	if o.Jobs[tasks.StateCalling]+o.Jobs[tasks.StateUncertain]+o.Owed > 0 {
+		lane.Desired = max(lane.Desired, 1) // to look for what was made, and to tell of it
+	}
+	if f.Trip != nil {
+		lane.TrippedBy, lane.Away = orElse(f.Trip.Code, "none"), f.Trip.Away
+	}
+	return lane, metrics.CallbackBacklog{Owed: o.Owed, Dead: o.Dead, OldestOwed: o.OldestOwed}, nil
 }
 
 // desiredWorkers is how many processes the account can keep busy: as many turns at

@@ -29,8 +29,8 @@ var rooms = map[string][]string{
 	// Rooms on floor 1 do not know each other, but for enqueue, which other
 	// programs import whole and which therefore takes the ledger.
 	"callback":        {"tasks"},
-	"enqueue":         {"internal/ledger", "internal/seal", "internal/sheet", "tasks"},
-	"internal/ledger": {"internal/seal", "tasks"},
+	"enqueue":         {"internal/ledger", "internal/redisconn", "internal/seal", "internal/sheet", "tasks"},
+	"internal/ledger": {"internal/redisconn", "internal/seal", "tasks"},
 	"metrics":         {"tasks"},
 	"worker":          {"cams", "tasks"},
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -44,23 +45,30 @@ func (l *Ledger) Batch(ctx context.Context, account, name string) (*tasks.Batch,
 
 // BatchIn does it for several accounts, in their order and in one round trip.
 func (l *Ledger) BatchIn(ctx context.Context, accounts []string, name string) ([]*tasks.Batch, error) {
-	var now *redis.TimeCmd
-	fields := make([]*redis.MapStringStringCmd, len(accounts))
-	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		now = p.Time(ctx)
-		for i, account := range accounts {
-			fields[i] = p.HGetAll(ctx, laneOf(account).batch(name))
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("ledger: reading batch %q: %w", name, err)
+	keys := make([]string, len(accounts))
+	for i, account := range accounts {
+		keys[i] = laneOf(account).batch(name)
 	}
+	clocks := make([]func() (time.Time, error), len(accounts))
+	fields := make([]*redis.MapStringStringCmd, len(accounts))
+	redisconn.Apart(ctx, l.rdb, keys, func(p redis.Pipeliner, some []int) {
+		clock := l.askTime(ctx, p, accounts[some[0]])
+		for _, i := range some {
+			clocks[i], fields[i] = clock, p.HGetAll(ctx, keys[i])
+		}
+	})
 	out := make([]*tasks.Batch, len(accounts))
 	for i, account := range accounts {
+		if err := fields[i].Err(); err != nil {
+			return nil, fmt.Errorf("ledger: reading batch %q of account %s: %w", name, account, err)
+		}
 		if len(fields[i].Val()) > 0 {
+			now, err := clocks[i]()
+			if err != nil {
+				return nil, err
+			}
 			b := decodeBatch(account, name, fields[i].Val())
-			b.Now = now.Val()
+			b.Now = now
 			out[i] = &b
 		}
 	}

@@ -115,7 +115,7 @@ func (l *Ledger) Listed(ctx context.Context, account string, list List) iter.Seq
 // since others may leave the list at any place meanwhile.
 func (l *Ledger) pages(ctx context.Context, account string, list List, age time.Duration) iter.Seq2[[]string, error] {
 	return func(yield func([]string, error) bool) {
-		now, err := l.now(ctx)
+		now, err := l.now(ctx, account)
 		if err != nil {
 			yield(nil, err)
 			return

@@ -38,14 +38,6 @@ func upTo(key string, at time.Time, offset, n int64) redis.ZRangeArgs {
 	}
 }
 
-func (l *Ledger) now(ctx context.Context) (time.Time, error) {
-	now, err := l.rdb.Time(ctx).Result()
-	if err != nil {
-		return time.Time{}, fmt.Errorf("ledger: asking Redis for the time: %w", err)
-	}
-	return now, nil
-}
-
 // Overview is how many jobs of an account stand where.
 type Overview struct {
 	Account string
@@ -63,13 +55,13 @@ type Overview struct {
 // Overview counts an account's jobs in one round trip.
 func (l *Ledger) Overview(ctx context.Context, account string) (Overview, error) {
 	lane := laneOf(account)
-	var now *redis.TimeCmd
+	var clock func() (time.Time, error)
 	var count *redis.MapStringStringCmd
 	var owed, dead [2]*redis.IntCmd
 	var oldestOwed [2]*redis.ZSliceCmd
 	oldest := map[tasks.State]*redis.ZSliceCmd{}
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		now, count = p.Time(ctx), p.HGetAll(ctx, lane.count())
+		clock, count = l.askTime(ctx, p, account), p.HGetAll(ctx, lane.count())
 		for i, lists := range [2][2]string{{lane.owed(), lane.dead()}, {lane.owedBatches(), lane.deadBatches()}} {
 			owed[i], dead[i] = p.ZCard(ctx, lists[0]), p.ZCard(ctx, lists[1])
 			oldestOwed[i] = p.ZRangeWithScores(ctx, lists[0], 0, 0)
@@ -84,11 +76,15 @@ func (l *Ledger) Overview(ctx context.Context, account string) (Overview, error)
 	if err != nil {
 		return Overview{}, fmt.Errorf("ledger: counting the jobs of account %s: %w", account, err)
 	}
+	now, err := clock()
+	if err != nil {
+		return Overview{}, err
+	}
 	age := func(z *redis.ZSliceCmd) time.Duration {
 		if len(z.Val()) == 0 {
 			return 0
 		}
-		return max(0, now.Val().Sub(time.UnixMilli(int64(z.Val()[0].Score))))
+		return max(0, now.Sub(time.UnixMilli(int64(z.Val()[0].Score))))
 	}
 	o := Overview{
 		Account: account, Jobs: states(count.Val()), Oldest: map[tasks.State]time.Duration{},
@@ -124,7 +120,7 @@ func states(count map[string]string) map[tasks.State]int64 {
 
 // Trim drops what points at records that have expired. It is safe at any time.
 func (l *Ledger) Trim(ctx context.Context, account string) error {
-	now, err := l.now(ctx)
+	now, err := l.now(ctx, account)
 	if err != nil {
 		return err
 	}

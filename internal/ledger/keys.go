@@ -39,6 +39,9 @@ func (l lane) instance(id string) string { return string(l) + "instance:" + stri
 // LimitKey is where the account's limiter for an API action stands.
 func LimitKey(account, action string) string { return laneOf(account).limit(action) }
 
+// TryoutKey is a key of the account's part of Redis that nothing reads.
+func TryoutKey(account, try string) string { return string(laneOf(account)) + "tryout:" + try }
+
 // indexed says whether the IDs of the jobs in a state are listed. Created and
 // cancelled jobs are only counted: nobody has to come back to them.
 func indexed(s tasks.State) bool {

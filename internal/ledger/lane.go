@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -31,26 +33,45 @@ var (
 	resumeScript = redis.NewScript(resumeLua)
 )
 
-// Lanes reads how the lanes of the accounts stand, in their order and in one
-// round trip.
-func (l *Ledger) Lanes(ctx context.Context, accounts []string) ([]tasks.Lane, error) {
-	var now *redis.TimeCmd
-	fields := make([]*redis.MapStringStringCmd, len(accounts))
-	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		now = p.Time(ctx)
-		for i, account := range accounts {
-			fields[i] = p.HGetAll(ctx, laneOf(account).control())
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("ledger: looking at %d lanes: %w", len(accounts), err)
-	}
-	out := make([]tasks.Lane, len(accounts))
+// Lanes reads how the lanes of the accounts stand, in their order and in one round
+// trip. Each account is judged by its own answers: errs is nil if all have answered;
+// else it has the error of each account, nil where the lane is right.
+func (l *Ledger) Lanes(ctx context.Context, accounts []string) (lanes []tasks.Lane, errs []error) {
+	keys := make([]string, len(accounts))
 	for i, account := range accounts {
-		out[i] = decodeLane(account, now.Val(), fields[i].Val())
+		keys[i] = laneOf(account).control()
 	}
-	return out, nil
+	lanes, each := make([]tasks.Lane, len(accounts)), make([]error, len(accounts))
+	fields := make([]*redis.MapStringStringCmd, len(accounts))
+	clocks := make([]func() (time.Time, error), len(accounts))
+	redisconn.Apart(ctx, l.rdb, keys, func(p redis.Pipeliner, some []int) {
+		clock := l.askTime(ctx, p, accounts[some[0]]) // once for each server
+		for _, i := range some {
+			clocks[i], fields[i] = clock, p.HGetAll(ctx, keys[i])
+		}
+	})
+	failed := false
+	for i, account := range accounts {
+		err := fields[i].Err()
+		var now time.Time
+		if err == nil {
+			now, err = clocks[i]()
+		}
+		if err != nil && fields[i].Err() == nil {
+			// The clock was asked with another account's key, which may be on its way
+			// to another server.
+			now, err = l.now(ctx, account)
+		}
+		if err != nil {
+			each[i], failed = fmt.Errorf("ledger: looking at the lane of account %s: %w", account, err), true
+			continue
+		}
+		lanes[i] = decodeLane(account, now, fields[i].Val())
+	}
+	if failed {
+		errs = each
+	}
+	return lanes, errs
 }
 
 // decodeLane is lenient: what it cannot read holds nobody back.
@@ -125,7 +146,7 @@ func (l *Ledger) endProbe(ctx context.Context, ref tasks.Ref, next int64) error 
 // PauseLane stops the account's new calls, in every process, until somebody
 // resumes it. A lane that is paused already keeps the time, and gets the new reason.
 func (l *Ledger) PauseLane(ctx context.Context, account, why string) error {
-	now, err := l.now(ctx)
+	now, err := l.now(ctx, account)
 	if err != nil {
 		return err
 	}
@@ -174,34 +195,47 @@ func (l *Ledger) control(ctx context.Context, account, doing string, change func
 	if err != nil {
 		return fmt.Errorf("ledger: %s account %s: %w", doing, account, err)
 	}
+	// Its channel may lie in a part of a cluster that is away.
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	_ = l.rdb.Publish(ctx, tasks.WakeChannel, tasks.LaneMessage(account)).Err()
 	return nil
 }
 
 // InDoubt returns those of the accounts that have jobs that are calling or
-// uncertain, in one round trip.
+// uncertain, in one round trip. An error is of accounts that could not be asked; the
+// others are judged all the same.
 func (l *Ledger) InDoubt(ctx context.Context, accounts []string) ([]string, error) {
+	keys := make([]string, len(accounts))
+	for i, account := range accounts {
+		keys[i] = laneOf(account).control()
+	}
 	counts := make([][]*redis.IntCmd, len(accounts))
-	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, account := range accounts {
+	redisconn.Apart(ctx, l.rdb, keys, func(p redis.Pipeliner, some []int) {
+		for _, i := range some {
 			for _, s := range doubtful {
-				counts[i] = append(counts[i], p.ZCard(ctx, laneOf(account).state(s)))
+				counts[i] = append(counts[i], p.ZCard(ctx, laneOf(accounts[i]).state(s)))
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("ledger: looking for jobs in doubt in %d accounts: %w", len(accounts), err)
-	}
-	var out []string
+	var out, silent []string
+	var failure error
 	for i, account := range accounts {
 		n := int64(0)
+		var err error
 		for _, c := range counts[i] {
 			n += c.Val()
+			err = cmp.Or(err, c.Err())
+		}
+		if err != nil {
+			silent, failure = append(silent, account), cmp.Or(failure, err)
 		}
 		if n > 0 {
 			out = append(out, account)
 		}
+	}
+	if failure != nil {
+		return out, fmt.Errorf("ledger: looking for jobs in doubt of account %s: %w", strings.Join(silent, ", "), failure)
 	}
 	return out, nil
 }

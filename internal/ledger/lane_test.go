@@ -1,6 +1,8 @@
 package ledger_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -218,6 +220,28 @@ func TestInDoubtNamesTheAccountsWithJobsInDoubt(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
 				t.Errorf("after %q: %v\n%s", tt.by, err, diff)
 			}
+		}
+	})
+}
+
+// What one account has is no error of another's.
+func TestEachLaneIsJudgedByItsOwnAnswers(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
+		ctx, l := t.Context(), open(t, c, 0)
+		insert(t, c, job("a"))
+		step(t, l, get(t, l, "a"), tasks.StepBegin)
+		for _, key := range []string{"lane", "state:calling"} {
+			if err := c.Set(ctx, "camsq:{provision:broken}:"+key, "x", 0).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lanes, errs := l.Lanes(ctx, []string{"broken", account})
+		if len(errs) != 2 || errs[0] == nil || errs[1] != nil || lanes[1].Account != account || lanes[1].Now.IsZero() {
+			t.Errorf("Lanes: %+v, %v", lanes, errs)
+		}
+		doubt, err := l.InDoubt(ctx, []string{"broken", account})
+		if err == nil || !strings.Contains(err.Error(), "account broken") || !slices.Equal(doubt, []string{account}) {
+			t.Errorf("InDoubt: %q, %v; want %s, and an error that names broken", doubt, err, account)
 		}
 	})
 }

@@ -586,6 +586,26 @@ func queue() []mutant {
 			pkg: "cmd/camsq", test: "TestAWorkersQueueRestsWhileRedisRefuses",
 		},
 		{
+			name: "a failed look at a queue shuts its gate", risk: "one CLUSTERDOWN stops every account",
+			file: "internal/redisconn/gate.go", old: "if err != nil && !errors.Is(err, redis.Nil) {", new: "if errors.Is(err, redis.TxFailedErr) {",
+			pkg: "internal/redisconn", test: "TestAGateStaysOpenAfterALookThatFailed",
+		},
+		{
+			name: "a cluster's client as it comes", risk: "a dead master's accounts stand for a minute",
+			file: "internal/redisconn/open.go", old: "return openCluster(u.Cluster()), nil", new: "return redis.NewClusterClient(u.Cluster()), nil",
+			pkg: "internal/redisconn", test: "TestAClientOfAClusterFollowsAFailover",
+		},
+		{
+			name: "an old look holds", risk: "a paused account is called while a part of Redis is away",
+			file: "worker/breaker.go", old: "	if err := w.fresh(ctx, l); err != nil {\n		return err\n	}\n",
+			pkg: "worker", test: "TestAPauseIsObeyedByAWorkerThatTheLooksDoNotReach",
+		},
+		{
+			name: "every turn tries to queue its callback", risk: "a callback queue that is away stops all accounts",
+			file: "worker/tell.go", old: "if !w.telling.mayTry() {", new: "if w.telling.mayTry(); false {",
+			pkg: "worker", test: "TestCallbacksThatCannotBeQueuedHoldUpNoCalls",
+		},
+		{
 			name: "coming back later is a failure", risk: "asynq's budget archives jobs that only wait",
 			file: "worker/asynq.go", old: "_, ok := errors.AsType[*Later](err); return !ok", new: "return err != nil",
 			pkg: "worker", test: "TestComingBackLaterIsNoFailure",

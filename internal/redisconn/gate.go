@@ -2,6 +2,7 @@ package redisconn
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -19,7 +20,8 @@ type Gate interface {
 	// Due is asked before asynq looks for tasks of the queue that come back later.
 	// It must not block; false means that none is due.
 	Due(queue string) bool
-	// Came is told when such tasks have come back into the queue.
+	// Came is told when such tasks have come back into the queue, or when a look has
+	// failed: there may be some.
 	Came(queue string)
 }
 
@@ -53,8 +55,14 @@ func (g AtGate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 				return redis.Nil
 			}
 			err := next(ctx, cmd)
-			if !asks || !redis.HasErrorPrefix(err, "NOSCRIPT") {
-				g.Gate.Left(queue, err == nil)
+			if asks && redis.HasErrorPrefix(err, "NOSCRIPT") {
+				return err // an EVAL follows
+			}
+			g.Gate.Left(queue, err == nil)
+			if err != nil && !errors.Is(err, redis.Nil) {
+				// Whether there is a task is not known. A gate that shuts now may stay
+				// shut for as long as nobody else can be asked, so asynq looks again.
+				g.Gate.Came(queue)
 			}
 			return err
 		case forwards:

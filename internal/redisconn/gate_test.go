@@ -2,6 +2,8 @@ package redisconn_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -152,6 +154,30 @@ func TestAGateIsAskedOnceForEachLook(t *testing.T) {
 			t.Errorf("asked %d times for 2 looks", n)
 		}
 	})
+}
+
+// An error is not an empty queue: a gate that shut then would stay shut for as long as
+// Redis cannot be asked how deep the queue is.
+func TestAGateStaysOpenAfterALookThatFailed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err  error
+		want []string
+	}{
+		"empty":       {redis.Nil, nil},
+		"CLUSTERDOWN": {reply("CLUSTERDOWN The cluster is down"), []string{"came q"}},
+		"no answer":   {io.EOF, []string{"came q"}},
+	} {
+		gate := newTurnpike()
+		close(gate.open)
+		look := redisconn.AtGate{Gate: gate}.ProcessHook(func(context.Context, redis.Cmder) error { return tt.err })
+		cmd := redis.NewCmd(t.Context(), "evalsha", "sha", 4, "asynq:{q}:pending", "asynq:{q}:paused", "asynq:{q}:active", "asynq:{q}:lease")
+		if err := look(t.Context(), cmd); !errors.Is(err, tt.err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if said := gate.heard(); !slices.Equal(said, tt.want) {
+			t.Errorf("%s: the gate was told %q, want %q", name, said, tt.want)
+		}
+	}
 }
 
 type countingGate struct{ asked *atomic.Int64 }

@@ -7,6 +7,7 @@
 package redisconn
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -75,31 +77,64 @@ func Open(rawURL string, o Options) (redis.UniversalClient, error) {
 	u.IsClusterMode = a.kind == cluster
 	u.MasterName = a.master
 	u.SentinelUsername, u.SentinelPassword = a.sentinelUser, a.sentinelPassword
+	if a.kind == cluster {
+		return openCluster(u.Cluster()), nil
+	}
 	return redis.NewUniversalClient(u), nil
 }
 
-// Ping asks Redis for one answer. It tells a refused user name or password,
-// which waiting does not mend, from a Redis that is not there.
+// Ping asks Redis for one answer, which is [Fine] for [AnswerOf] if it is ready. Of a
+// cluster it is enough that one of the masters is: what the others have is away, and
+// what this one has goes on.
 func Ping(ctx context.Context, c redis.UniversalClient) error {
-	err := c.Ping(ctx).Err()
-	switch {
-	case err == nil:
+	nodes, ok := c.(*redis.ClusterClient)
+	if !ok {
+		return pinged(c.Ping(ctx).Err())
+	}
+	var mu sync.Mutex
+	var worst error
+	ready := false
+	err := nodes.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+		ctx, cancel := context.WithTimeout(ctx, AskTime)
+		defer cancel()
+		err := node.Ping(ctx).Err()
+		mu.Lock()
+		defer mu.Unlock()
+		ready = ready || err == nil
+		if AnswerOf(err) > AnswerOf(worst) {
+			worst = err // an answer says more than none
+		}
 		return nil
-	case redis.IsAuthError(err):
-		return problem("Redis refuses the user name or the password")
-	case redis.IsPermissionError(err):
-		return problem("Redis does not let this user send PING")
+	})
+	if ready {
+		return nil
+	}
+	return pinged(cmp.Or(worst, err))
+}
+
+func pinged(err error) error {
+	if err == nil {
+		return nil
 	}
 	return fmt.Errorf("redisconn: ask Redis for an answer: %w", err)
 }
 
+// named has each connection carry a name for CLIENT LIST. That is decoration: a Redis
+// that refuses it is used all the same. go-redis's own ClientName would give up the
+// connection, and blame the command that wanted it.
+func named(name string) func(context.Context, *redis.Conn) error {
+	return func(ctx context.Context, c *redis.Conn) error {
+		err := c.ClientSetName(ctx, name).Err()
+		if _, reply := errors.AsType[redis.Error](err); reply {
+			return nil
+		}
+		return err
+	}
+}
+
 func (o Options) fill(opt *redis.Options) {
-	if opt.ClientName == "" {
-		opt.ClientName = o.ClientName
-	}
-	if opt.ClientName == "" {
-		opt.ClientName = "camsq"
-	}
+	opt.OnConnect = named(cmp.Or(opt.ClientName, o.ClientName, "camsq"))
+	opt.ClientName = ""
 	if opt.PoolSize == 0 {
 		opt.PoolSize = o.PoolSize
 	}
@@ -290,7 +325,7 @@ func (a *address) options() (*redis.Options, error) {
 // universal carries over each field that redis.ParseURL can set.
 func universal(o *redis.Options) *redis.UniversalOptions {
 	u := &redis.UniversalOptions{
-		ClientName:               o.ClientName,
+		OnConnect:                o.OnConnect,
 		DB:                       o.DB,
 		Protocol:                 o.Protocol,
 		Username:                 o.Username,

@@ -191,11 +191,31 @@ func TestOpenReachesAServerWithAUserName(t *testing.T) {
 		t.Errorf("CLIENT GETNAME: %q, %v; want camsq", name, err)
 	}
 	err := redisconn.Ping(t.Context(), open("worker:wrong@"))
-	if want := "CAMSQ_REDIS_URL: Redis refuses the user name or the password"; err == nil || err.Error() != want {
-		t.Errorf("Ping with a wrong password: %v, want %s", err, want)
+	if got := redisconn.Told(err); redisconn.AnswerOf(err) != redisconn.Refusal || got != "refuses: the user name or the password is wrong" {
+		t.Errorf("Ping with a wrong password: %v, told as %q", err, got)
 	}
 	s.Kill()
-	if err := redisconn.Ping(t.Context(), c); err == nil || strings.Contains(err.Error(), "CAMSQ_REDIS_URL") {
-		t.Errorf("Ping of a killed server: %v, want the network's error", err)
+	if err := redisconn.Ping(t.Context(), c); redisconn.AnswerOf(err) != redisconn.Silence {
+		t.Errorf("Ping of a killed server: %v, want silence", err)
+	}
+}
+
+// A connection's name is decoration; the database is not.
+func TestOnlyWhatIsNeededOfAConnectionMayBeRefused(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--user", "worker", "on", ">s3cret", "~*", "&*", "+@all", "-client|setname", "-client|setinfo", "-select")
+	for db, want := range map[string]string{"0": "", "1": "refuses: this user may not send SELECT"} {
+		c, err := redisconn.Open("redis://worker:s3cret@"+s.Addr()+"/"+db, redisconn.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		err = redisconn.Ping(t.Context(), c)
+		if want == "" && err != nil {
+			t.Errorf("database %s: %v", db, err)
+		}
+		if want != "" && (redisconn.AnswerOf(err) != redisconn.Refusal || redisconn.Told(err) != want) {
+			t.Errorf("database %s: %v, told as %q, want %q", db, err, redisconn.Told(err), want)
+		}
 	}
 }

@@ -2,9 +2,7 @@ package redisconn
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +39,9 @@ func (p *PauseOnError) DialHook(next redis.DialHook) redis.DialHook { return nex
 func (p *PauseOnError) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		p.after(ctx, repeats(err))
+		if cmd.Name() != "client" { // a connection's name, without which all goes on
+			p.after(ctx, repeats(err))
+		}
 		return err
 	}
 }
@@ -95,25 +95,13 @@ func (p *PauseOnError) next(again bool) time.Duration {
 	return p.pause
 }
 
-// repeating are the replies that the next command would get too, until
-// somebody or time mends the server.
-var repeating = []string{
-	"OOM ", "READONLY ", "LOADING ", "CLUSTERDOWN ", "MASTERDOWN ", "TRYAGAIN ", "NOREPLICAS ", "MISCONF ", "BUSY ", "MOVED ",
-	"NOAUTH ", "WRONGPASS ", "NOPERM ", "ERR max number of clients reached",
-}
-
+// repeats says whether the next command would get the error too, until somebody or
+// time mends the server.
 func repeats(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) {
-		return false
-	}
-	var reply redis.Error
-	if !errors.As(err, &reply) {
-		return true // no reply came: refused, cut, timed out, no free connection
-	}
-	for _, prefix := range repeating {
-		if strings.HasPrefix(reply.Error(), prefix) {
-			return true
-		}
+	switch AnswerOf(err) {
+	case Silence, Passing, Refusal:
+		return true
+	case Fine, Strange:
 	}
 	return false
 }

@@ -1,0 +1,63 @@
+package redisconn
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Takes is a go-redis hook that says once when Redis answers and does not let asynq
+// take tasks, at maxmemory for instance, and once when it does again. Looks, which only
+// read, go on meanwhile and show nothing. It comes within [AtGate].
+//
+// Log is required. It must not be copied after it was added.
+type Takes struct {
+	Log *slog.Logger
+
+	mu     sync.Mutex
+	queues map[string]bool // those whose last take was turned away
+	since  time.Time
+}
+
+// DialHook passes through.
+func (t *Takes) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessPipelineHook passes through: asynq takes with single scripts.
+func (t *Takes) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// ProcessHook listens to what came of a take.
+func (t *Takes) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if queue, kind := look(cmd); kind == takes {
+			t.note(queue, err)
+		}
+		return err
+	}
+}
+
+func (t *Takes) note(queue string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch AnswerOf(err) {
+	case Passing, Refusal:
+		if len(t.queues) == 0 {
+			t.queues, t.since = map[string]bool{}, time.Now()
+			t.Log.Warn("no task can be taken: Redis "+Told(err), "queue", queue, "do", Advice(err))
+		}
+		t.queues[queue] = true
+	case Fine:
+		if !t.queues[queue] {
+			return
+		}
+		if delete(t.queues, queue); len(t.queues) == 0 {
+			t.Log.Info("Redis lets tasks be taken again", "after", time.Since(t.since).Round(time.Millisecond))
+		}
+	case Silence, Strange: // the looks tell of the one; the other may be NOSCRIPT
+	}
+}
