@@ -283,3 +283,22 @@ func TestTheMetricsAreToldThatTheAPIIsAway(t *testing.T) {
 		t.Errorf("the lane is told as %+v", l)
 	}
 }
+
+// A job that was given up is told with the API's last code wherever it is told, and not
+// with a word of camsq's own.
+func TestAJobThatWasGivenUpIsToldWithTheAPIsCode(t *testing.T) {
+	d := newDesk(t)
+	d.write("f.csv", many(1))
+	d.run("enqueue", "f.csv")
+	d.begin("default", "j0")
+	d.step("default", "j0", tasks.StepUnsent, 0, nil)
+	d.step("default", "j0", tasks.StepSpent, 0, func(r *tasks.Record) {
+		r.Code, r.Message = "isv.AMOUNT_NOT_ENOUGH", "gave up after 3 tries; the last one ended with isv.AMOUNT_NOT_ENOUGH: no balance"
+	})
+	for _, args := range []string{"failed", "failed --json", "status j0", "status --json j0", "status f", "results f.csv"} {
+		code, out, errs := d.run(strings.Fields(args)...)
+		if !strings.Contains(out, "isv.AMOUNT_NOT_ENOUGH") || strings.Contains(out, "camsq.") {
+			t.Errorf("camsq %s: exit %d, %s\n%s", args, code, errs, out)
+		}
+	}
+}
