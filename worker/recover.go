@@ -183,10 +183,10 @@ func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, s matches) (
 		return false, err
 	}
 	switch {
-	case s.over && !r.Vouched, len(fresh) > 1:
-		w.looked(l, "several")
-		several(&r, fresh, s.over)
-		return true, w.hold(ctx, l, r, tasks.StepSeveral, fresh)
+	case s.over && r.Vouched: // there are too many to tell, and a person has told
+		return false, nil
+	case s.over:
+		return true, w.choose(ctx, l, r, fresh, true)
 	case len(fresh) == 1 && r.Named != "" && !strings.EqualFold(fresh[0].InstanceID, r.Named):
 		w.looked(l, "several")
 		return true, w.contradicted(ctx, l, r, fresh)
@@ -194,6 +194,8 @@ func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, s matches) (
 		w.looked(l, "found")
 		r.Instance, r.Adopted, r.Code, r.Message = eventInstance(r, fresh[0]), true, "OK", ""
 		return true, again(w.end(ctx, l, r, tasks.StepFound))
+	case len(fresh) > 1:
+		return true, w.choose(ctx, l, r, fresh, false)
 	case len(s.alike)+len(s.others) > 0:
 		w.looked(l, "near")
 	default:
@@ -212,6 +214,13 @@ func (w *Worker) contradicted(ctx context.Context, l *lane, r tasks.Record, foun
 		r.Message += "; a look found " + list(found, mostCandidates, func(i cams.Instance) string { return i.InstanceID })
 	}
 	return w.hold(ctx, l, r, tasks.StepSeveral, append([]cams.Instance{{InstanceID: r.Named}}, found...))
+}
+
+// choose parks a job for which there are several new instances of exactly its name.
+func (w *Worker) choose(ctx context.Context, l *lane, r tasks.Record, fresh []cams.Instance, over bool) error {
+	w.looked(l, "several")
+	several(&r, fresh, over)
+	return w.hold(ctx, l, r, tasks.StepSeveral, fresh)
 }
 
 // lookFirst looks for the instance of an earlier call, before a job that a person put
