@@ -86,9 +86,10 @@ func (s *Server) envelope(code any, message string, success bool, more ...field)
 	return reply{status: http.StatusOK, body: s.object(append(fields, more...)...)}
 }
 
-// created is the answer to a create. Fields of the instance may be replaced.
-func (s *Server) created(i cams.Instance, replaced map[string]string) reply {
-	data := s.data(i, s.oneOf(i.InstanceName, 0, nil))
+// created is the answer to a create that asked for a name. Fields of the instance may be
+// replaced.
+func (s *Server) created(i cams.Instance, requested string, replaced map[string]string) reply {
+	data := s.data(i, s.oneOf(requested, 0, nil))
 	for at := range data {
 		if value, ok := replaced[data[at].name]; ok {
 			data[at].value = value

@@ -97,9 +97,9 @@ func (s *Server) createInstance(c call, f *Fault) reply {
 		instance = s.store(record{Instance: instance, requested: requested, account: c.account, since: s.config.Clock(), arrived: c.arrived})
 	}
 	if f == nil {
-		return s.created(instance, nil)
+		return s.created(instance, requested, nil)
 	}
-	return s.failing(*f, s.created(instance, f.Answer), instance)
+	return s.failing(*f, s.created(instance, requested, f.Answer), instance)
 }
 
 // invalid checks the parameters of a create as far as the API's page says what they are.

@@ -62,8 +62,9 @@ type Config struct {
 	// a careful client can still reach its goal, and none that hangs.
 	FaultRate float64
 
-	// StoreName says how an instance's name is kept: lists and answers show what it
-	// returns. [Server.Created] still counts by the name that was asked for. Defaults to
+	// StoreName says how an instance's name is kept: lists and QueryInstance show what it
+	// returns, and the answer to a create the name that it asked for (Fault.Answer shows
+	// another). [Server.Created] still counts by the name that was asked for. Defaults to
 	// the name as it is; StoreForm has other ways.
 	StoreName func(string) string
 
