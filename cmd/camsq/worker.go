@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -91,6 +92,10 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 	c := n.config
 	lanes, err := n.lanes(ctx, o)
 	if err != nil {
+		return err
+	}
+	// Two clients, with ten connections for each core.
+	if err := fitFiles(lanes, filesLimit(), 2*10*runtime.GOMAXPROCS(0), o.log); err != nil {
 		return err
 	}
 	sender, err := c.sender()

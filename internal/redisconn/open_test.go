@@ -203,7 +203,7 @@ func TestOpenReachesAServerWithAUserName(t *testing.T) {
 // A connection's name is decoration; the database is not.
 func TestOnlyWhatIsNeededOfAConnectionMayBeRefused(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, "--user", "worker", "on", ">s3cret", "~*", "&*", "+@all", "-client|setname", "-client|setinfo", "-select")
+	s := redistest.Start(t, "--user", "worker", "on", ">s3cret", "~*", "&*", "+@all", "-client|setname", "-select")
 	for db, want := range map[string]string{"0": "", "1": "refuses: this user may not send SELECT"} {
 		c, err := redisconn.Open("redis://worker:s3cret@"+s.Addr()+"/"+db, redisconn.Options{})
 		if err != nil {
