@@ -121,12 +121,16 @@ func lives() []life {
 		{short("throttled"), []stage{begin(nil), {tasks.StepThrottled, func(p *tasks.Progress) {
 			refused(p)
 			p.Tries, p.FirstTry, p.Delays = 0, time.Time{}, 4
+			p.Refusals, p.RefusedAt, p.Unknown = 1, goldenTime, 2
 		}, 2 * time.Second}}},
 		{whole("calling"), []stage{begin(func(p *tasks.Progress) { p.Baseline = &[]string{"i-0"} })}},
 		{whole("uncertain"), []stage{
-			begin(func(p *tasks.Progress) { p.Baseline = &[]string{"i-0", "i-1"} }),
+			begin(func(p *tasks.Progress) {
+				p.Baseline, p.Nearby, p.NearbyMany, p.Vouched = &[]string{"i-0", "i-1"}, []string{"i-7"}, true, true
+			}),
 			{tasks.StepAmbiguous, func(p *tasks.Progress) {
 				p.Doubted, p.Looks, p.Code, p.Message = true, 2, "camsq.NoAnswer", "connection reset"
+				p.Named = "i-8"
 			}, 10 * time.Second},
 		}},
 		{short("held"), []stage{begin(nil), {tasks.StepAmbiguous, func(p *tasks.Progress) { p.Doubted = true }, 0}, {tasks.StepSeveral, func(p *tasks.Progress) {
@@ -181,7 +185,7 @@ func live(t *testing.T) golden {
 		if read.Means, err = plant(t, c, l, read); err != nil {
 			t.Fatal(err)
 		}
-		for _, at := range []*time.Time{&read.Means.EnqueuedAt, &read.Means.Since, &read.Means.Due, &read.Means.Now, &read.Means.FirstTry} {
+		for _, at := range []*time.Time{&read.Means.EnqueuedAt, &read.Means.Since, &read.Means.Due, &read.Means.Now, &read.Means.FirstTry, &read.Means.RefusedAt} {
 			if !at.IsZero() {
 				*at = at.UTC()
 			}
