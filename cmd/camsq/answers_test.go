@@ -222,3 +222,29 @@ func TestCheckWarnsOfAFailoverThatLosesWritesAndOfAFullRedis(t *testing.T) {
 		t.Errorf("status: exit code %d\n%s", code, out)
 	}
 }
+
+// Valkey says as redis_version what it is compatible with.
+func TestCheckTellsTheProductAndItsMode(t *testing.T) {
+	for info, want := range map[string]string{
+		"redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\nserver_mode:standalone\r\n": `ok    redis  .* answers in .*, version 8\.0\.1 of Valkey, standalone`,
+		"redis_version:7.0.15\r\nredis_mode:standalone\r\n":                                               `ok    redis  .* answers in .*, version 7\.0\.15 of Redis, standalone`,
+		"redis_version:7.0.15\r\nredis_mode:sentinel\r\n":                                                 `FAIL  redis  .* is a Sentinel, which keeps no jobs → set CAMSQ_REDIS_URL to redis-sentinel://.*/MASTER`,
+	} {
+		mini := miniredis.RunT(t)
+		mini.Server().SetPreHook(func(p *miniserver.Peer, cmd string, args ...string) bool {
+			if !strings.EqualFold(cmd, "INFO") {
+				return false
+			}
+			text := ""
+			if len(args) > 0 && args[0] == "server" {
+				text = info
+			}
+			p.WriteBulk(text)
+			return true
+		})
+		_, text, _ := runCheck(t, checkEnv(t, "redis://"+mini.Addr(), startCloud(t, camstest.Config{})))
+		if !regexp.MustCompile(want).MatchString(strings.ReplaceAll(text, "\n", "  \n")) {
+			t.Errorf("no line matches %q:\n%s", want, text)
+		}
+	}
+}
