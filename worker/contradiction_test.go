@@ -75,6 +75,36 @@ func TestAnInstanceThatAnAnswerNamedIsNeverAbsent(t *testing.T) {
 	}
 }
 
+// An API that keeps names its way, and says so in its answers too: the answer and the
+// list agree which instance the call made. Another one of such a name decides nothing.
+func TestAnInstanceThatAnswerAndListAgreeOnIsTheJobs(t *testing.T) {
+	t.Parallel()
+	for name, id := range map[string]string{"they agree": "", "the answer named another": "cams-77"} {
+		bubble(t, name, func(t *testing.T) {
+			w := newWorld(t, camstest.Config{Calm: true, StoreName: strings.ToUpper, FilterStored: true})
+			w.start()
+			answer := map[string]string{"InstanceName": "SHOP"}
+			if id != "" {
+				answer["InstanceId"] = id
+			}
+			w.cloud.FailName("shop", camstest.Fault{Answer: answer})
+			w.enqueue("shop")
+			w.awaitEnd(time.Hour, "shop")
+			r, made := w.record("shop"), w.cloud.Instances()
+			state := tasks.StateCreated
+			if id != "" {
+				state = tasks.StateHeld
+			}
+			if r.State != state || len(made) != 1 {
+				t.Fatalf("the job is %s (%s), and there are %d instances, want it %s", r.State, r.Code, len(made), state)
+			}
+			if id == "" && (r.Instance.InstanceID != made[0].InstanceID || !r.Adopted) {
+				t.Errorf("the job has %+v, and made %s", r.Instance, made[0].InstanceID)
+			}
+		})
+	}
+}
+
 // Two spellings of an ID are one instance, and so is one with white space around it.
 func TestAnInstanceThatAnotherJobHasInAnotherSpellingIsHeld(t *testing.T) {
 	t.Parallel()

@@ -39,6 +39,18 @@ func (s matches) near() []cams.Instance {
 	return append(s.alike[:len(s.alike):len(s.alike)], s.others...)
 }
 
+// named is the instance that the answer to the job's call named, if the look shows it
+// under the job's name in another form: an API that keeps names its way says so twice,
+// and the answer and the list agree which instance the call made.
+func (s matches) named(r tasks.Record) *cams.Instance {
+	for _, i := range s.alike {
+		if r.Named != "" && strings.EqualFold(i.InstanceID, r.Named) {
+			return &i
+		}
+	}
+	return nil
+}
+
 // survey lists what the API has for the job's name. The near matches among it are no other
 // job's; if the job has a baseline, they came after it, and their names are no other job's
 // either.

@@ -196,6 +196,10 @@ func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, s matches) (
 		return true, again(w.end(ctx, l, r, tasks.StepFound))
 	case len(fresh) > 1:
 		return true, w.choose(ctx, l, r, fresh, false)
+	case s.named(r) != nil:
+		w.looked(l, "found")
+		r.Instance, r.Adopted, r.Code, r.Message = eventInstance(r, *s.named(r)), true, "OK", ""
+		return true, again(w.end(ctx, l, r, tasks.StepFound))
 	case len(s.alike)+len(s.others) > 0:
 		w.looked(l, "near")
 	default:

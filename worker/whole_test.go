@@ -36,7 +36,7 @@ func TestEveryFaultOfTheCloud(t *testing.T) {
 	t.Parallel()
 	// Whoever is told so by a gateway that let the call through is lost: nothing in
 	// the answer gives it away.
-	lies := map[camstest.Reply]bool{camstest.ReplyThrottled: true, camstest.ReplyForbidden: true}
+	lies := map[camstest.Reply]bool{camstest.ReplyThrottled: true, camstest.ReplyForbidden: true, camstest.ReplyPage: true}
 	final := map[camstest.Reply]bool{camstest.ReplyXML: true, camstest.ReplyRejected: true}
 	for _, made := range []bool{false, true} {
 		bubble(t, map[bool]string{false: "nothing was made", true: "and yet it was made"}[made], func(t *testing.T) {
