@@ -102,6 +102,7 @@ var edges = []Edge{
 	{StateCalling, StepThrottled, StateQueued, "the API said not now; costs no try"},
 	{StateCalling, StepBlocked, StateQueued, "the account may not call now; costs no try"},
 	{StateCalling, StepUnsent, StateQueued, "provably no byte left; costs a try, but not if the mark itself was not certain"},
+	{StateCalling, StepFound, StateCreated, "a look while the call may still be on the wire: its instance is there already"},
 	{StateCalling, StepAmbiguous, StateUncertain, "no answer, an unreadable answer, a 5xx, or the caller died"},
 
 	{StateUncertain, StepFound, StateCreated, "one instance of that name is new and claimed by no other job"},

@@ -327,3 +327,25 @@ func TestAWorkerThatThawsFindsItsTasksWithOthers(t *testing.T) {
 }
 
 var _ worker.Sender = (*stuck)(nil)
+
+// What the call of a worker that is gone has made is found as soon as its task is back,
+// and not only when the call's deadline has passed.
+func TestWhatAWorkerThatIsGoneHasMadeIsFoundBeforeItsDeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, camstest.Config{Calm: true})
+		p := w.start(func(_ *process, s *setup) { s.CallTimeout = time.Minute })
+		var back atomic.Int64
+		w.cloud.FailName("shop", camstest.Fault{Created: true, Reply: camstest.ReplyHang})
+		w.enqueue("shop")
+		w.await("the instance", time.Minute, func() bool { return w.cloud.Created("shop") == 1 })
+		w.start(watching(&back))
+		lost := time.Now()
+		p.kill()
+		w.awaitEnd(4*time.Minute, "shop")
+		w.wantCreated("shop")
+		if took := time.Since(lost); took > soon+5*time.Second {
+			t.Errorf("it took %v, and the call's deadline is 75 s after it began", took)
+		}
+	})
+}

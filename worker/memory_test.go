@@ -166,7 +166,7 @@ func (m *memory) Taken(_ context.Context, r tasks.Record, keys []string) (map[st
 	for _, key := range keys {
 		holder := m.names[key]
 		other := m.jobs[tasks.Ref{Account: r.Account, ID: holder}]
-		taken[key] = holder != "" && holder != r.ID && other.State != "" && !other.State.Final()
+		taken[key] = holder != "" && holder != r.ID && (other.State == tasks.StateCalling || other.State == tasks.StateUncertain)
 	}
 	return taken, nil
 }

@@ -40,7 +40,7 @@ func (w *Worker) turn(ctx context.Context, ref tasks.Ref, entry *admission) erro
 	case tasks.StateQueued:
 		return w.call(ctx, l, r, entry)
 	case tasks.StateCalling:
-		return w.afterCaller(ctx, r)
+		return w.afterCaller(ctx, l, r)
 	case tasks.StateUncertain:
 		return w.recover(ctx, l, r)
 	case tasks.StateCreated, tasks.StateFailed, tasks.StateHeld, tasks.StateCancelled:
@@ -51,12 +51,39 @@ func (w *Worker) turn(ctx context.Context, ref tasks.Ref, entry *admission) erro
 // afterCaller deals with a job whose mark stands. Until the call's deadline has
 // passed its caller may be alive, and nobody may judge. After it the caller has
 // died, or could not write how the call ended.
-func (w *Worker) afterCaller(ctx context.Context, r tasks.Record) error {
-	if d := r.Wait(); d > 0 {
-		return &Later{d, "a call may still be on the wire"}
+func (w *Worker) afterCaller(ctx context.Context, l *lane, r tasks.Record) error {
+	if r.Wait() > 0 {
+		return w.early(ctx, l, r)
 	}
 	r.Code, r.Message, r.RequestID = tasks.CodeCallerDied, "the process that was calling did not say how the call ended", ""
 	return w.doubt(ctx, r)
+}
+
+// early looks once while the call may still be on the wire: a task that comes a second
+// time is most likely one of a worker that is gone, and what its call has made need not
+// wait for the deadline. Only an instance that is there proves anything. A caller that is
+// alive finds the job created, with the instance of its own answer.
+func (w *Worker) early(ctx context.Context, l *lane, r tasks.Record) error {
+	onTheWire := &Later{r.Wait(), "a call may still be on the wire"}
+	if w.permit(ctx, l, r.Ref(), true) != nil {
+		return onTheWire
+	}
+	wait, stop := w.untilDraining(ctx)
+	defer stop()
+	s, err := w.survey(wait, l, r, false)
+	if err != nil {
+		if _, answered := asCall(err); answered {
+			w.pace(ctx, l, r, ActionList, classify(err), err)
+		}
+		return onTheWire
+	}
+	fresh, err := w.unclaimed(ctx, r, without(s.exact, r.InBaseline))
+	if err != nil || len(fresh) != 1 || s.over {
+		return onTheWire
+	}
+	w.looked(l, "found")
+	r.Instance, r.Adopted, r.Code, r.Message = eventInstance(r, fresh[0]), true, "OK", ""
+	return again(w.end(ctx, l, r, tasks.StepFound))
 }
 
 // doubt makes a calling job uncertain.

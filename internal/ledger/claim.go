@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -65,8 +66,9 @@ func (l *Ledger) Claimed(ctx context.Context, r tasks.Record, instanceIDs []stri
 }
 
 // Taken tells which of the names, by their [tasks.NameKey], another job of the account
-// holds that has not ended. An instance of such a name, in whatever form, may be that
-// job's own, though it is not claimed yet.
+// holds that is calling or uncertain. An instance of such a name, in whatever form, may
+// be that job's own, though it is not claimed yet. A job in any other state has made none
+// that it has not claimed.
 func (l *Ledger) Taken(ctx context.Context, r tasks.Record, nameKeys []string) (map[string]bool, error) {
 	lane, holders := laneOf(r.Account), map[string]string{}
 	cmds := make([]*redis.StringCmd, len(nameKeys))
@@ -96,7 +98,7 @@ func (l *Ledger) Taken(ctx context.Context, r tasks.Record, nameKeys []string) (
 	}
 	alive := map[string]bool{}
 	for i, f := range found {
-		alive[ids[i]] = f.Record.State != "" && !f.Record.State.Final() && !errors.Is(f.Err, tasks.ErrNotFound)
+		alive[ids[i]] = slices.Contains(doubtful, f.Record.State) && !errors.Is(f.Err, tasks.ErrNotFound)
 	}
 	taken := map[string]bool{}
 	for key, holder := range holders {

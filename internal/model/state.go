@@ -158,6 +158,7 @@ const (
 	claim        // take the name
 	list         // take the baseline
 	lookFirst    // list the instances, since a person has put the job back
+	lookEarly    // list the instances while a call may be on the wire
 	write        // write the step that it has in hand
 	send         // send the request
 	wait         // wait for the answer

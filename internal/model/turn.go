@@ -78,7 +78,7 @@ func (n *next) turn(i int) {
 		n.answer(i)
 	case reread:
 		n.reread(i)
-	case look, lookFirst:
+	case look, lookFirst, lookEarly:
 		n.look(i)
 	case tell:
 		n.does(i, "worker W queues the callback of job J", func(s *state, w *worker) {
@@ -136,6 +136,9 @@ func (n *next) take(i int, j uint8) {
 		}
 		if r.over || n.c.Flaw == JudgeAtOnce {
 			begins("worker W takes job J: it is calling, and whoever called is to be given up", write, by)
+		}
+		if !r.over {
+			begins("worker W takes job J: a call may be on the wire", lookEarly, ambiguous)
 		}
 	case uncertain:
 		begins("worker W takes job J: it is uncertain", look, ambiguous)
@@ -418,11 +421,13 @@ func (n *next) look(i int) {
 		}
 		fresh = n.c.free(s, w.job, fresh)
 		instance, one := fresh.only()
-		first := w.pc == lookFirst
+		first, early := w.pc == lookFirst, w.pc == lookEarly
 		w.pc = write
 		switch {
 		case one:
 			w.by, w.instance = found, instance
+		case early:
+			w.pc = idle // only an instance that is there proves anything
 		case fresh != 0:
 			w.by = several
 		case first:

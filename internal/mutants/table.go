@@ -477,7 +477,7 @@ func naming() []mutant {
 		{
 			name: "a lock that was left explains an instance", risk: "a near match is taken for another job's, and created again",
 			file: "internal/ledger/claim.go", old: "		taken[key] = alive[holder]\n", new: "		taken[key] = holder != \"\"\n",
-			pkg: "internal/ledger", test: "TestANameIsTakenWhileItsJobHasNotEnded",
+			pkg: "internal/ledger", test: "TestANameIsTakenWhileItsJobMayHaveMadeAnInstance",
 		},
 		{
 			name: "a person's word covers the candidates alone", risk: "a job with many near matches is held again and again",
