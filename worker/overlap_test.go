@@ -33,6 +33,37 @@ func TestACallOnTheWireIsNotJudged(t *testing.T) {
 	})
 }
 
+// While a call may be on the wire, a look takes one new instance that no job has, and
+// judges nothing else.
+func TestOnlyOneInstanceIsTakenWhileACallIsOnTheWire(t *testing.T) {
+	for name, tt := range map[string]struct {
+		made  int
+		taken bool // by another job
+		state tasks.State
+	}{
+		"none": {0, false, tasks.StateCalling}, "one": {1, false, tasks.StateCreated},
+		"one that another job has": {1, true, tasks.StateCalling}, "two": {2, false, tasks.StateCalling},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			d := newDesk(t)
+			r := called(tasks.StateCalling, 0)
+			r.Due = time.Now().Add(20 * time.Second)
+			for range tt.made {
+				i := d.cloud.add(r.Request.ChannelType, r.Request.InstanceName)
+				if tt.taken {
+					d.ledger.instances[i.InstanceID] = "job-0"
+				}
+			}
+			d.ledger.put(r)
+			r, err := d.turn(t)
+			if tt.state == tasks.StateCalling {
+				_ = later(t, err)
+			}
+			want(t, "state, creates", []any{r.State, d.cloud.creates}, []any{tt.state, 0})
+		})
+	}
+}
+
 // TestAnEmptyBaselineIsNoMissingOne asks the real ledger: a job that forgot that
 // nothing stood there before its call would take a baseline after it.
 func TestAnEmptyBaselineIsNoMissingOne(t *testing.T) {

@@ -13,7 +13,7 @@ func contradictions() []mutant {
 		{
 			name: "what an answer named is absent", risk: "a call is made again whose answer named an instance that no list shows",
 			file: recover,
-			old:  "	if r.Named != \"\" {\n		return again(w.contradicted(ctx, l, r, nil))\n	}\n",
+			old:  "	if r.Named != \"\" {\n		return w.contradicted(ctx, l, r, nil)\n	}\n",
 			pkg:  "worker", test: "TestAnInstanceThatAnAnswerNamedIsNeverAbsent",
 		},
 		{

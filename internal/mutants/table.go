@@ -47,8 +47,18 @@ func calling() []mutant {
 		{
 			name: "no deadline check on calling", risk: "a redelivered job is judged while its call is on the wire",
 			file: turn,
-			old:  "	if d := r.Wait(); d > 0 {\n		return &Later{d, \"a call may still be on the wire\"}\n	}\n",
+			old:  "	if r.Wait() > 0 {\n		return w.early(ctx, l, r)\n	}\n",
 			pkg:  "worker", test: "TestACallOnTheWireIsNotJudged",
+		},
+		{
+			name: "an instance of several is taken early", risk: "a receiver is told of somebody else's instance",
+			file: turn, old: "if err != nil || len(fresh) != 1 || s.over {", new: "if err != nil || len(fresh) == 0 {",
+			pkg: "worker", test: "TestOnlyOneInstanceIsTakenWhileACallIsOnTheWire",
+		},
+		{
+			name: "nothing is looked for before the deadline", risk: "an outcome that is there waits for half a minute after each death of a worker",
+			file: turn, old: "		return w.early(ctx, l, r)\n", new: "		return &Later{r.Wait(), \"a call may still be on the wire\"}\n",
+			pkg: "worker", test: "TestWhatAWorkerThatIsGoneHasMadeIsFoundBeforeItsDeadline",
 		},
 		{
 			name: "a process that was frozen sends", risk: "a call begins after others have judged that there is none",
