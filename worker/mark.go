@@ -23,12 +23,17 @@ func (w *Worker) begin(ctx context.Context, queued tasks.Record) (tasks.Record, 
 	}
 	short, cancel := context.WithTimeout(ctx, w.CallTimeout/2)
 	defer cancel()
-	marked, err := w.Ledger.Step(short, r, tasks.StepBegin, w.CallTimeout+settleTime)
+	marked, err := w.Ledger.Step(short, r, tasks.StepBegin, w.CallTimeout+markMargin)
 	if err != nil && marked.Rev != "" {
 		return marked, w.unmark(ctx, queued, marked, err)
 	}
 	return marked, err
 }
+
+// markMargin is by how much a mark outlasts its call's deadline: what settling takes, most
+// of the time. Settling that takes longer meets a job that is uncertain, and records what
+// it knows all the same.
+const markMargin = 5 * time.Second
 
 // unmarkPause is the time between two tries to take a mark back. Each of them asks
 // Redis again and again by itself.

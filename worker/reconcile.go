@@ -40,7 +40,7 @@ type Reconciler struct {
 }
 
 // leadTime is how long a dead process keeps others from reconciling.
-const leadTime = 10 * time.Second
+const leadTime = 4 * time.Second
 
 // atOnce is how many jobs in doubt of one account have their turn at once. The
 // account's quota for lists paces them.

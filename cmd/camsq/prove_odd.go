@@ -21,7 +21,7 @@ const (
 var oddities = []oddity{oddNames, oddCodes, oddPages, oddContradictions}
 
 // defaultOddities is what a proof has unless it is told otherwise.
-const defaultOddities = string(oddContradictions)
+const defaultOddities = "all"
 
 // parseOddities reads a list such as "names,codes", or "all", or "none".
 func parseOddities(list string) ([]oddity, error) {

@@ -30,12 +30,12 @@ const (
 	freezeMin, freezeMax = 40 * time.Second, 60 * time.Second
 	// proveDeadline is when others may judge a call: its timeout, and what the worker
 	// adds for settling.
-	proveDeadline = proveCallTimeout + 15*time.Second
+	proveDeadline = proveCallTimeout + 5*time.Second
 	// frozenPatience is the settle window of a run that freezes. A worker that is
 	// frozen in the instant between its last look at the clock and its write sends
 	// when it thaws, and no queue can prevent that. By then nobody may have called
 	// in its stead: freezeMax < proveDeadline + frozenPatience.
-	frozenPatience = 45 * time.Second
+	frozenPatience = 55 * time.Second
 )
 
 type mishapKind string
