@@ -10,8 +10,11 @@ import (
 
 const (
 	// maxRefusals is how often a job may be refused with a code of the account's, with
-	// others let in, before the fault is the job's own.
-	maxRefusals = 3
+	// others let in, before the fault is the job's own; maxPages is the same for answers
+	// that are not the API's, of which a bad node behind a load balancer gives some jobs
+	// several.
+	maxRefusals = 5
+	maxPages    = 12
 	// maxUnknown is how often a job may be answered with codes that nothing is known of.
 	maxUnknown = 3
 )
@@ -41,7 +44,7 @@ func (w *Worker) blame(ctx context.Context, l *lane, r *tasks.Record, v verdict)
 		return v, false
 	}
 	r.Refusals++
-	if r.Refusals >= maxRefusals {
+	if r.Refusals >= maxPages || r.Refusals >= maxRefusals && v.kind != KindForeign {
 		v.kind, v.outcome = KindRequest, tasks.OutcomeRejected
 	}
 	return v, true
