@@ -223,10 +223,10 @@ func TestAJobThatIsRefusedForItselfHoldsUpNoOther(t *testing.T) {
 				t.Errorf("others waited %v", took)
 			}
 			begin = time.Now()
-			w.enqueue(names("shop", 600)...)
-			w.awaitEnd(5*time.Minute, names("shop", 600)...)
+			w.enqueue(names("shop", 200)...)
+			w.awaitEnd(5*time.Minute, names("shop", 200)...)
 			if took := time.Since(begin); took > 30*time.Second {
-				t.Errorf("600 others took %v, and 12 s at the account's pace", took)
+				t.Errorf("200 others took %v, and 4 s at the account's pace", took)
 			}
 			w.awaitEnd(time.Hour, "poison")
 			w.inState(tasks.StateFailed, "poison")
@@ -254,10 +254,10 @@ func TestSomeJobsThatAreRefusedForThemselvesDoNotStopAnImport(t *testing.T) {
 				return nil
 			}
 		})
-		poison, jobs := names("poison", 10), names("shop", 600)
+		poison, jobs := names("poison", 10), names("shop", 200)
 		for i, id := range jobs {
-			if i%60 == 0 {
-				w.enqueue(poison[i/60])
+			if i%20 == 0 {
+				w.enqueue(poison[i/20])
 			}
 			w.enqueue(id)
 		}
@@ -265,7 +265,7 @@ func TestSomeJobsThatAreRefusedForThemselvesDoNotStopAnImport(t *testing.T) {
 		w.awaitEnd(5*time.Minute, jobs...)
 		w.wantCreated(jobs...)
 		if took := time.Since(begin); took > 60*time.Second {
-			t.Errorf("600 jobs beside 10 that are refused took %v, and 12 s at the account's pace", took)
+			t.Errorf("200 jobs beside 10 that are refused took %v, and 4 s at the account's pace", took)
 		}
 		w.awaitEnd(time.Hour, poison...)
 		w.inState(tasks.StateFailed, poison...)
@@ -311,7 +311,7 @@ func TestAJobWhoseLookIsRefusedEndsWithTheCode(t *testing.T) {
 			w, j := judged(t)
 			j.set(func() { j.list = onlyFor("poison", answer) })
 			w.enqueue("poison")
-			jobs := names("shop", 200)
+			jobs := names("shop", 60)
 			w.enqueue(jobs...)
 			w.awaitEnd(time.Minute, jobs...)
 			w.wantCreated(jobs...)
