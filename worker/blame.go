@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"strings"
 	"time"
 
@@ -20,13 +19,13 @@ const (
 )
 
 // blame says whose fault an answer is that refuses the account, and counts in the record
-// what is the job's own: a job that is refused again although a call that began after its
-// last refusal was let in. It turns the verdict of a job that was refused so too often
-// into a refusal of the request, which ends the job with the API's code.
+// what is the job's own: a job that is refused again although a call of this process that
+// began after its last refusal was let in. It turns the verdict of a job that was refused
+// so too often into a refusal of the request, which ends the job with the API's code.
 //
 // own says that the answer speaks of the job, and so the lane stays open. Where the lane
 // is tripped anyhow by other jobs, the job learns nothing of itself.
-func (w *Worker) blame(ctx context.Context, l *lane, r *tasks.Record, v verdict) (_ verdict, own bool) {
+func (l *lane) blame(r *tasks.Record, v verdict) (_ verdict, own bool) {
 	if v.outcome != tasks.OutcomeBlocked {
 		return v, false
 	}
@@ -36,11 +35,7 @@ func (w *Worker) blame(ctx context.Context, l *lane, r *tasks.Record, v verdict)
 		r.Refusals = 1
 		return v, false
 	}
-	letIn, err := w.Ledger.LetIn(ctx, r.Account)
-	if err != nil {
-		return v, false // then it counts as the account's, which ends no job
-	}
-	if !letIn.After(before) && (r.Refusals < 2 || l.isTripped()) {
+	if !l.letInAfter(before) && (r.Refusals < 2 || l.isTripped()) {
 		return v, false
 	}
 	r.Refusals++
@@ -48,6 +43,25 @@ func (w *Worker) blame(ctx context.Context, l *lane, r *tasks.Record, v verdict)
 		v.kind, v.outcome = KindRequest, tasks.OutcomeRejected
 	}
 	return v, true
+}
+
+// admitted notes that the API answered a call of this process with an instance. began is
+// on Redis's clock.
+func (l *lane) admitted(began time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if began.After(l.letInAt) {
+		l.letInAt = began
+	}
+}
+
+// letInAfter says whether a call of this process that began after that was let in. Those
+// of other processes prove nothing: what is refused may be this one, for its clock, its
+// key or its proxy.
+func (l *lane) letInAfter(t time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.letInAt.After(t)
 }
 
 // isTripped says whether the lane's breaker is open, as far as this process knows.

@@ -34,6 +34,8 @@ type lane struct {
 	// probing is the name of the turn that, here, is the probe; or "".
 	probing string
 	own     own
+	// letInAt is when the latest call of this process began that was let in, on Redis's clock.
+	letInAt time.Time
 	// runs are the rows of failures of each action.
 	runs map[string]*run
 }

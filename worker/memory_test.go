@@ -22,7 +22,6 @@ type memory struct {
 	names, instances map[string]string
 	completions      map[tasks.BatchRef]tasks.Completion
 	revisions        int
-	letIn            time.Time
 }
 
 func newMemory() *memory {
@@ -118,9 +117,6 @@ func (m *memory) write(ctx context.Context, r, made tasks.Record, due time.Durat
 		delete(m.names, name)
 	}
 	now := time.Now()
-	if old.State == tasks.StateCalling && to == tasks.StateCreated && old.Since.After(m.letIn) {
-		m.letIn = old.Since
-	}
 	if to != old.State {
 		old.Since = now
 	}
@@ -141,12 +137,6 @@ func (m *memory) Claim(_ context.Context, r tasks.Record) (string, error) {
 		m.names[name] = r.ID
 	}
 	return m.names[name], nil
-}
-
-func (m *memory) LetIn(context.Context, string) (time.Time, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.letIn, nil
 }
 
 func (m *memory) Claimed(_ context.Context, r tasks.Record, ids []string) (map[string]bool, error) {

@@ -259,7 +259,7 @@ func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err er
 		return err // the wait, not the call
 	}
 	uncalled := r.State == tasks.StateQueued && !r.Doubted
-	v, own := w.blame(ctx, l, &r, classify(err))
+	v, own := l.blame(&r, classify(err))
 	switch {
 	case own && v.outcome == tasks.OutcomeRejected && uncalled:
 		answer(&r, v, err)

@@ -225,7 +225,7 @@ func (w *Worker) create(ctx context.Context, l *lane, r tasks.Record, start time
 // settle writes how the call ended, and says what the queue is to do.
 func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict, instance cams.Instance, callErr error) error {
 	l.doubtUnknown(&r, v, callErr)
-	v, own := w.blame(ctx, l, &r, v)
+	v, own := l.blame(&r, v)
 	if !own {
 		w.pace(ctx, l, r, ActionCreate, v, callErr)
 	}
@@ -243,6 +243,7 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict,
 	due := time.Duration(0)
 	switch v.outcome {
 	case tasks.OutcomeSucceeded:
+		l.admitted(r.Since)
 		r.Instance, r.RequestID = eventInstance(r, instance), instance.RequestID
 		return w.succeed(ctx, l, r)
 	case tasks.OutcomeRejected:

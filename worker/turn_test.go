@@ -756,8 +756,8 @@ func TestTheCallEndsBeforeOthersMayJudge(t *testing.T) {
 			c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: func(ctx context.Context, _ cams.CreateInstanceRequest) (cams.Instance, error) {
 				<-ctx.Done()
 				r, _ := d.ledger.Get(t.Context(), job1)
-				if left := r.Wait(); left < 15*time.Second {
-					t.Errorf("%v are left to settle in, want 15 s", left)
+				if left := r.Wait(); left < 5*time.Second {
+					t.Errorf("%v are left to settle in, want 5 s", left)
 				}
 				return cams.Instance{}, &cams.Error{Sent: true, Err: ctx.Err()}
 			}}

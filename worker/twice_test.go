@@ -175,10 +175,6 @@ func (f faulty) Claim(ctx context.Context, r tasks.Record) (string, error) {
 	return meeting(f, "claim", "", func(bool) (string, error) { return f.ledger.Claim(ctx, r) })
 }
 
-func (f faulty) LetIn(ctx context.Context, account string) (time.Time, error) {
-	return f.ledger.LetIn(ctx, account)
-}
-
 func (f faulty) Taken(ctx context.Context, r tasks.Record, keys []string) (map[string]bool, error) {
 	return meeting(f, "taken", nil, func(bool) (map[string]bool, error) { return f.ledger.Taken(ctx, r, keys) })
 }

@@ -26,9 +26,6 @@ type Ledger interface {
 	// Claim takes the record's (ChannelType, InstanceName) until the job ends, and
 	// returns the ID of the job that holds it.
 	Claim(ctx context.Context, r tasks.Record) (holder string, err error)
-	// LetIn returns when the latest of the account's calls began that the API answered
-	// with an instance; zero if there was none.
-	LetIn(ctx context.Context, account string) (time.Time, error)
 	// Claimed tells which instances other jobs have.
 	Claimed(ctx context.Context, r tasks.Record, instanceIDs []string) (map[string]bool, error)
 	// Taken tells which names, by their tasks.NameKey, other jobs hold that have not ended.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -114,17 +113,4 @@ func (l *Ledger) Owner(ctx context.Context, account, instanceID string) (string,
 		return "", fmt.Errorf("ledger: looking up who has instance %s of account %s: %w", instanceID, account, err)
 	}
 	return id, nil
-}
-
-// LetIn returns when the latest of the account's calls began that the API answered with
-// an instance; zero if there was none.
-func (l *Ledger) LetIn(ctx context.Context, account string) (time.Time, error) {
-	ms, err := l.rdb.HGet(ctx, laneOf(account).count(), "let_in").Result()
-	switch {
-	case errors.Is(err, redis.Nil):
-		return time.Time{}, nil
-	case err != nil:
-		return time.Time{}, fmt.Errorf("ledger: looking up the last call of account %s that was let in: %w", account, err)
-	}
-	return millis(ms), nil
 }

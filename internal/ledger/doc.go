@@ -19,8 +19,7 @@
 //
 //	camsq:Q:job:ID        string: the record, see below
 //	camsq:Q:state:STATE   sorted set of IDs by the time they entered the state (queued, calling, uncertain, held, failed)
-//	camsq:Q:count         hash: how many jobs stand in each state; expired ones still count;
-//	                      let_in: when the latest call began that was answered with an instance
+//	camsq:Q:count         hash: how many jobs stand in each state; expired ones still count
 //	camsq:Q:batch:NAME    hash: the same for one batch; why its jobs failed (code:CODE) and when it
 //	                      started; closed and completed (how many jobs it had then, and when), completions
 //	camsq:Q:batches       sorted set of batch names by their last job

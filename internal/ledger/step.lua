@@ -40,13 +40,6 @@ local due = '0'
 if ARGV[7] ~= '0' then
   due = string.format('%.0f', now + ARGV[7])
 end
-if from == 'calling' and to == 'created' then
-  -- An answer let this call in: how late the calls began that were let in.
-  local last = redis.call('HGET', KEYS[4], 'let_in')
-  if not last or tonumber(last) < tonumber(since) then
-    redis.call('HSET', KEYS[4], 'let_in', since)
-  end
-end
 if from ~= to then
   since = now
   redis.call('ZREM', KEYS[2], id)

@@ -165,12 +165,12 @@ func judging() []mutant {
 		},
 		{
 			name: "one job's refusals keep the lane shut", risk: "one row of a file stops the account for all the others",
-			file: "worker/blame.go", old: "	if !letIn.After(before) && (r.Refusals < 2 || l.isTripped()) {\n", new: "	if letIn.After(before) || true {\n",
+			file: "worker/blame.go", old: "	if !l.letInAfter(before) && (r.Refusals < 2 || l.isTripped()) {\n", new: "	if !l.letInAfter(before) || true {\n",
 			pkg: "worker", test: "TestAJobThatIsRefusedForItselfHoldsUpNoOther",
 		},
 		{
 			name: "a job is blamed for what the account is refused", risk: "an import fails while the account has no balance",
-			file: "worker/blame.go", old: "	if !letIn.After(before) && (r.Refusals < 2 || l.isTripped()) {\n", new: "	if letIn.IsZero() && before.IsZero() {\n",
+			file: "worker/blame.go", old: "	if !l.letInAfter(before) && (r.Refusals < 2 || l.isTripped()) {\n", new: "	if before.IsZero() {\n",
 			pkg: "worker", test: "TestNoJobEndsWhileTheAccountIsRefused",
 		},
 		{
