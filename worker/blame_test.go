@@ -411,3 +411,42 @@ func TestEveryRequestIsToldOf(t *testing.T) {
 		})
 	})
 }
+
+// Jobs that are refused for themselves are the only ones for a while, and go before all
+// others: the first other job is asked at once when it comes, and the lane is open again.
+func TestUrgentJobsThatAreRefusedForThemselvesTakeNoProbeFromOthers(t *testing.T) {
+	t.Parallel()
+	for _, urgent := range []bool{false, true} {
+		bubble(t, fmt.Sprintf("urgent: %v", urgent), func(t *testing.T) {
+			w, j := judged(t)
+			j.set(func() {
+				j.create = func(name string) error {
+					if strings.HasPrefix(name, "poison") {
+						return no(403, "Forbidden.ResourceGroup")(name)
+					}
+					return nil
+				}
+			})
+			poison, jobs := names("poison", 5), names("shop", 50)
+			if urgent {
+				w.enqueueHigh(poison...)
+			} else {
+				w.enqueue(poison...)
+			}
+			w.await("the breaker", time.Minute, func() bool { return w.trip() != nil })
+			time.Sleep(10 * time.Minute)
+			if n := j.creates(); n > 20 {
+				t.Errorf("%d creates in ten minutes, want one probe at a time", n)
+			}
+			begin := time.Now()
+			w.enqueue(jobs...)
+			w.awaitEnd(5*time.Hour, jobs...)
+			w.wantCreated(jobs...)
+			if took := time.Since(begin); took > time.Minute {
+				t.Errorf("50 others waited %v, and take 3 s at the account's pace", took)
+			}
+			w.awaitEnd(time.Hour, poison...)
+			w.inState(tasks.StateFailed, poison...)
+		})
+	}
+}

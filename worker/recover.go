@@ -115,7 +115,7 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	if len(r.Candidates) > 0 { // of a dispute whose turn died
 		return again(w.end(ctx, l, r, tasks.StepSeveral))
 	}
-	if err := w.permit(ctx, l, r.Ref(), true); err != nil {
+	if err := w.permit(ctx, l, r, true); err != nil {
 		return err
 	}
 	wait, stop := w.untilDraining(ctx)
