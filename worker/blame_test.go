@@ -450,3 +450,34 @@ func TestUrgentJobsThatAreRefusedForThemselvesTakeNoProbeFromOthers(t *testing.T
 		})
 	}
 }
+
+// The account refuses all with codes that nothing is known of and that change from answer
+// to answer: it is the account all the same, and no job ends.
+func TestUnknownCodesThatChangeAreTheAccountsToo(t *testing.T) {
+	t.Parallel()
+	for _, codes := range []int{2, 1000} {
+		bubble(t, fmt.Sprintf("%d codes", codes), func(t *testing.T) {
+			w, j := judged(t)
+			n := 0
+			j.set(func() {
+				j.create = func(name string) error {
+					n++
+					return no(400, fmt.Sprintf("Chatapp.Nope%d", n%codes))(name)
+				}
+			})
+			jobs := names("shop", 60)
+			w.enqueue(jobs...)
+			w.await("the breaker", time.Minute, func() bool { return w.trip() != nil })
+			time.Sleep(time.Hour)
+			w.inState(tasks.StateQueued, jobs[59])
+			for _, id := range jobs {
+				if r := w.record(id); r.State.Final() || r.State == tasks.StateHeld {
+					t.Errorf("job %s is %s (%s), want it to wait", id, r.State, r.Code)
+				}
+			}
+			j.set(func() { j.create = nil })
+			w.awaitEnd(time.Hour, jobs...)
+			w.wantCreated(jobs...)
+		})
+	}
+}
