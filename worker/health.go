@@ -23,7 +23,7 @@ const (
 // run is a row of answers to one action that all speak of a fault, with none let in between.
 type run struct {
 	away  int
-	since time.Time // the first that says that the API is away
+	since time.Time       // the first that says that the API is away
 	jobs  map[string]bool // that codes have refused of which nothing is known; manyJobs at most
 }
 

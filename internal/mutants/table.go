@@ -184,6 +184,11 @@ func judging() []mutant {
 			pkg: "worker", test: "TestUrgentJobsThatAreRefusedForThemselvesTakeNoProbeFromOthers",
 		},
 		{
+			name: "a job in doubt whose looks are refused waits without end", risk: "a job has no outcome, and no person is asked for one",
+			file: "worker/recover.go", old: "if !uncalled && w.unseen(l, r, v, own, e) {", new: "if false && w.unseen(l, r, v, own, e) {",
+			pkg: "worker", test: "TestAJobInDoubtWhoseLooksAreRefusedIsHeld",
+		},
+		{
 			name: "an unknown code has no budget", risk: "a job that the API will never take is called for ever",
 			file: "worker/turn.go", old: "case r.Tries >= w.MaxTries, r.Unknown >= maxUnknown:", new: "case r.Tries >= w.MaxTries:",
 			pkg: "worker", test: "TestAnUnknownCodeHasASmallBudget",
