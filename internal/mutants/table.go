@@ -189,6 +189,11 @@ func judging() []mutant {
 			pkg: "worker", test: "TestAJobInDoubtWhoseLooksAreRefusedIsHeld",
 		},
 		{
+			name: "a look that has waited takes a task", risk: "asynq forgets that a task is finished, and a living worker counts as gone",
+			file: "internal/redisconn/gate.go", old: "if asks && time.Since(asked) > oldLook {", new: "if asks && time.Since(asked) > 1000*oldLook {",
+			pkg: "worker", test: "TestATaskThatComesAfterALongWaitIsFinishedAtOnce",
+		},
+		{
 			name: "an unknown code has no budget", risk: "a job that the API will never take is called for ever",
 			file: "worker/turn.go", old: "case r.Tries >= w.MaxTries, r.Unknown >= maxUnknown:", new: "case r.Tries >= w.MaxTries:",
 			pkg: "worker", test: "TestAnUnknownCodeHasASmallBudget",
