@@ -40,9 +40,10 @@ type Trip struct {
 	ProbeAt time.Time
 	// Prober is the ID of the job whose turn is the probe; empty if none is under way.
 	Prober string
-	// Witness is the ID of the one job that has failed since it tripped; empty if it was
-	// more than one. As long as it is one, the fault may be that job's own, and any other
-	// may probe at once.
+	// Witness is the ID of the one job that has failed since it tripped, or of the last one
+	// that had been refused before and probed again; empty if others failed after it. As
+	// long as there is one, the fault may be that job's own, and any other that has not been
+	// refused yet may probe at once.
 	Witness string
 }
 

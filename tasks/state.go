@@ -91,7 +91,7 @@ var edges = []Edge{
 	{StateQueued, StepBegin, StateCalling, "written before the request, so that no crash can forget it"},
 	{StateQueued, StepExists, StateFailed, "an instance of that name stood there before the first call (CAMSQ_EXISTING=fail)"},
 	{StateQueued, StepAdopt, StateCreated, "the one instance of that name that stood there before is taken (CAMSQ_EXISTING=adopt)"},
-	{StateQueued, StepChoose, StateHeld, "several instances of that name stood there before, or one under a name that is nearly its own; a person must choose"},
+	{StateQueued, StepChoose, StateHeld, "several instances of that name stood there before, or one under a name that is nearly its own, or the looks for an earlier call are refused; a person must choose"},
 	{StateQueued, StepFound, StateCreated, "the look before a call that a person allowed again: the instance of an earlier call turned up"},
 	{StateQueued, StepSeveral, StateHeld, "the same look: several new instances, or one under another name; only a person can tell"},
 	{StateQueued, StepSpent, StateFailed, "the budget of tries or of time is spent"},
@@ -108,7 +108,7 @@ var edges = []Edge{
 	{StateUncertain, StepFound, StateCreated, "one instance of that name is new and claimed by no other job"},
 	{StateUncertain, StepSeveral, StateHeld, "several new instances of that name, or one that the API returned for it under another name; only a person can tell"},
 	{StateUncertain, StepAbsent, StateQueued, "no such instance for the whole settle window (CAMSQ_ABSENT=resend)"},
-	{StateUncertain, StepUnfound, StateHeld, "no such instance for the whole settle window (CAMSQ_ABSENT=hold)"},
+	{StateUncertain, StepUnfound, StateHeld, "no such instance for the whole settle window (CAMSQ_ABSENT=hold), or the looks are refused for this job alone"},
 
 	{StateHeld, StepResolveCreated, StateCreated, "a person names the instance"},
 	{StateHeld, StepResolveAbsent, StateQueued, "a person knows that there is none"},

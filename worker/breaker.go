@@ -48,11 +48,15 @@ func asProber(ctx context.Context, ref tasks.Ref) tasks.Ref {
 // must be known.
 //
 // Dies while it probes: the probe ends by itself after probeTime.
-func (w *Worker) permit(ctx context.Context, l *lane, ref tasks.Ref, looking bool) error {
+func (w *Worker) permit(ctx context.Context, l *lane, r tasks.Record, looking bool) error {
 	if err := w.fresh(ctx, l); err != nil {
 		return err
 	}
-	job, ref := ref.ID, asProber(ctx, ref)
+	again, ref := refusedBefore(r), asProber(ctx, r.Ref())
+	late := time.Duration(0)
+	if again {
+		late = againLate
+	}
 	l.mu.Lock()
 	paused, trip, mine, wait, probing := l.seen.Pause != nil, l.seen.Trip, l.own, time.Until(l.heldUntil()), l.probing == ref.ID
 	l.mu.Unlock()
@@ -65,14 +69,14 @@ func (w *Worker) permit(ctx context.Context, l *lane, ref tasks.Ref, looking boo
 		return &Later{heldBack, "the API refuses this worker, and no other: " + mine.code}
 	case looking && trip.Action != ActionList && !unreachable(*trip):
 		return nil
-	case wait <= 0 || probing || l.otherThanWitness(job): // the prober's time begins anew with each of its calls
+	case wait <= -late || probing || !again && l.otherThanWitness(r.ID): // the prober's time begins anew with each of its calls
 		ok, wait, err := w.Breaker.Probe(ctx, ref, w.probeTime())
 		if err != nil {
 			return err
 		}
 		if ok {
 			l.mu.Lock()
-			l.probing = ref.ID
+			l.probing, l.probingAgain = ref.ID, again
 			l.mu.Unlock()
 			return nil
 		}
@@ -86,6 +90,15 @@ func (w *Worker) permit(ctx context.Context, l *lane, ref tasks.Ref, looking boo
 	}
 	return &Later{heldBack, "the API refuses the account: " + trip.Code}
 }
+
+// againLate is by how much later than others a job comes to a probe that has been
+// refused before. The fault may be its own, and then its word says nothing of the account:
+// a few such jobs, of high priority perhaps, would take every probe.
+const againLate = 2 * time.Second
+
+// refusedBefore says whether answers have refused the job in words that may be about the
+// account.
+func refusedBefore(r tasks.Record) bool { return r.Refusals > 0 || r.Unknown > 0 }
 
 // otherThanWitness says whether one job alone, and another one than this, has failed
 // since the lane tripped. A process that was refused while others were not is shy.
@@ -113,7 +126,7 @@ func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Tr
 		t.Since, t.Probes, t.Witness = time.Now().Add(l.skew), 1, job
 		if known != nil {
 			t.Since, t.Probes = known.Since, known.Probes+1
-			if known.Witness != job {
+			if known.Witness != job && !l.probingAgain { // else no other job has failed in this probe
 				t.Witness = ""
 			}
 		}

@@ -14,18 +14,17 @@ const (
 	// endpoint that never answers gives few in a minute.
 	awayAfter, awayLeast = 5, 3
 	awayTime             = 20 * time.Second
-	// manyJobs is how many different jobs in a row the same unknown code must refuse
-	// before it counts as one of the account's.
+	// manyJobs is how many different jobs in a row unknown codes must refuse before they
+	// count as ones of the account's: the same code or several, since a product that is ill
+	// may answer with another one each time.
 	manyJobs = 3
 )
 
-// run is a row of answers to one action that all speak of the same fault, with none let
-// in between.
+// run is a row of answers to one action that all speak of a fault, with none let in between.
 type run struct {
 	away  int
-	since time.Time // the first that says that the API is away
-	code  string
-	jobs  map[string]bool // that this code has refused
+	since time.Time       // the first that says that the API is away
+	jobs  map[string]bool // that codes have refused of which nothing is known; manyJobs at most
 }
 
 // falter counts an answer that says that the API is away, and tells whether there are
@@ -41,16 +40,18 @@ func (l *lane) falter(action string) bool {
 }
 
 // suspect counts a job that a code has refused which nothing is known of, and tells
-// whether it has refused many in a row.
-func (l *lane) suspect(action, code, job string) bool {
+// whether such codes have refused many in a row.
+func (l *lane) suspect(action, job string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.runOf(action)
-	if r.code != code {
-		r.code, r.jobs = code, map[string]bool{}
+	if r.jobs == nil {
+		r.jobs = map[string]bool{}
 	}
 	r.away = 0
-	r.jobs[job] = true
+	if len(r.jobs) < manyJobs {
+		r.jobs[job] = true
+	}
 	return len(r.jobs) >= manyJobs
 }
 
@@ -107,7 +108,7 @@ func (w *Worker) pace(ctx context.Context, l *lane, r tasks.Record, action strin
 			w.refused(ctx, l, r.Ref(), trip)
 		}
 	case v.kind == KindUnknown && answered(err), v.kind == KindRequest:
-		if l.suspect(action, r.Code, r.ID) || l.isProbing(asProber(ctx, r.Ref())) {
+		if l.suspect(action, r.ID) || l.isProbing(asProber(ctx, r.Ref())) {
 			w.refused(ctx, l, r.Ref(), trip)
 		}
 	default:

@@ -31,9 +31,11 @@ type lane struct {
 	taken bool
 	// skew is how far Redis's clock is ahead of this one.
 	skew time.Duration
-	// probing is the name of the turn that, here, is the probe; or "".
-	probing string
-	own     own
+	// probing is the name of the turn that, here, is the probe; or "". probingAgain says
+	// that its job has been refused before.
+	probing      string
+	probingAgain bool
+	own          own
 	// letInAt is when the latest call of this process began that was let in, on Redis's clock.
 	letInAt time.Time
 	// runs are the rows of failures of each action.

@@ -115,7 +115,7 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	if len(r.Candidates) > 0 { // of a dispute whose turn died
 		return again(w.end(ctx, l, r, tasks.StepSeveral))
 	}
-	if err := w.permit(ctx, l, r.Ref(), true); err != nil {
+	if err := w.permit(ctx, l, r, true); err != nil {
 		return err
 	}
 	wait, stop := w.untilDraining(ctx)
@@ -272,6 +272,9 @@ func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err er
 		w.pace(ctx, l, r, ActionList, v, err)
 	}
 	r.Delays++
+	if !uncalled && w.unseen(l, r, v, own, e) {
+		return w.holdUnseen(context.WithoutCancel(ctx), l, r, v, err)
+	}
 	due := max(e.RetryAfter, backoffDelay(r.Delays, w.RetryMin, w.RetryMax))
 	switch {
 	case v.throttled:
@@ -283,6 +286,44 @@ func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err er
 		answer(&r, v, err)
 	}
 	return w.comeBack(context.WithoutCancel(ctx), r, due, "its instances could not be listed: "+orElse(e.Code, "no answer"))
+}
+
+// maxUnseen is how many looks in a row for the instance of a call in doubt may be refused in
+// words that speak of no account.
+const maxUnseen = 10
+
+// unseen says whether the looks for the instance of a job's call are refused for the job
+// itself, so that waiting does not help: others are let in, or the words are about the
+// request or not known, and the lane is open.
+func (w *Worker) unseen(l *lane, r tasks.Record, v verdict, own bool, e *cams.Error) bool {
+	if r.Now.Sub(r.Since) < w.SettleWindow {
+		return false
+	}
+	if own {
+		return v.outcome == tasks.OutcomeRejected
+	}
+	refused := e.Status != 0 && !v.throttled && (v.kind == KindRequest || v.kind == KindUnknown)
+	return refused && r.Delays >= maxUnseen && !l.isTripped()
+}
+
+// holdUnseen parks a job in doubt that cannot be looked up: only a person can tell now
+// whether its call has made an instance.
+//
+// Dies before the step: the next look is refused too, and the turn comes here again.
+func (w *Worker) holdUnseen(ctx context.Context, l *lane, r tasks.Record, v verdict, err error) error {
+	answer(&r, v, err)
+	if r.Code == "OK" {
+		r.Code = tasks.CodeContradicted // the list says yes and cannot be taken at its word
+	}
+	r.Message = strings.TrimSuffix("a call may have made an instance, and the looks for it are refused: "+r.Message, ": ")
+	by, named := tasks.StepUnfound, []cams.Instance(nil)
+	if r.State == tasks.StateQueued {
+		by = tasks.StepChoose
+	}
+	if r.Named != "" {
+		named = []cams.Instance{{InstanceID: r.Named}}
+	}
+	return w.hold(ctx, l, r, by, named)
 }
 
 // comeBack notes when the job is due again and asks the queue for it.

@@ -65,7 +65,7 @@ func (w *Worker) afterCaller(ctx context.Context, l *lane, r tasks.Record) error
 // alive finds the job created, with the instance of its own answer.
 func (w *Worker) early(ctx context.Context, l *lane, r tasks.Record) error {
 	onTheWire := &Later{r.Wait(), "a call may still be on the wire"}
-	if w.permit(ctx, l, r.Ref(), true) != nil {
+	if w.permit(ctx, l, r, true) != nil {
 		return onTheWire
 	}
 	wait, stop := w.untilDraining(ctx)
@@ -112,7 +112,7 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 	}
 
 	// Dies before the mark: the job is queued, and nothing has happened.
-	if err := w.permit(ctx, l, r.Ref(), false); err != nil {
+	if err := w.permit(ctx, l, r, false); err != nil {
 		return err
 	}
 	holder, err := w.Ledger.Claim(ctx, r)
@@ -141,7 +141,7 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 		return w.interrupted(wait, err)
 	}
 	entry.through(waited)
-	if err := w.permit(ctx, l, r.Ref(), false); err != nil {
+	if err := w.permit(ctx, l, r, false); err != nil {
 		return err // somebody has paused the account, or the API refused it, meanwhile
 	}
 

@@ -98,12 +98,12 @@ func decodeLane(account string, now time.Time, f map[string]string) tasks.Lane {
 }
 
 // Trip notes that the API refused the account in the turn of a job, or was away, with
-// the trip's Away, Action, Code and Message, and that the next probe may come after next. A
+// the trip's Away, Action, Code, Message and Witness, and that the next probe may come after next. A
 // lane that has tripped already is told this only by its prober: calls that were
 // under way when it tripped say nothing new.
 func (l *Ledger) Trip(ctx context.Context, ref tasks.Ref, t tasks.Trip, next time.Duration) error {
 	err := tripScript.Run(ctx, l.rdb, []string{laneOf(ref.Account).control()},
-		ref.ID, t.Action, t.Code, t.Message, next.Milliseconds(), tasks.WakeChannel, tasks.LaneMessage(ref.Account), flag(t.Away)).Err()
+		ref.ID, t.Action, t.Code, t.Message, next.Milliseconds(), tasks.WakeChannel, tasks.LaneMessage(ref.Account), flag(t.Away), t.Witness).Err()
 	if err != nil {
 		return fmt.Errorf("ledger: tripping the lane of account %s: %w", ref.Account, err)
 	}

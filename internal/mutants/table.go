@@ -175,8 +175,23 @@ func judging() []mutant {
 		},
 		{
 			name: "the witness waits as the others do", risk: "one job that is refused for itself keeps fresh ones waiting for minutes",
-			file: "worker/breaker.go", old: "wait <= 0 || probing || l.otherThanWitness(job):", new: "wait <= 0 || probing:",
+			file: "worker/breaker.go", old: "wait <= -late || probing || !again && l.otherThanWitness(r.ID):", new: "wait <= -late || probing:",
 			pkg: "worker", test: "TestAJobThatIsRefusedForItselfHoldsUpNoOther",
+		},
+		{
+			name: "a job that was refused before probes as soon as others", risk: "a few urgent jobs that are refused for themselves keep the account shut for hours",
+			file: "worker/breaker.go", old: "	if again {\n		late = againLate\n", new: "	if again = false; again {\n		late = againLate\n",
+			pkg: "worker", test: "TestUrgentJobsThatAreRefusedForThemselvesTakeNoProbeFromOthers",
+		},
+		{
+			name: "a job in doubt whose looks are refused waits without end", risk: "a job has no outcome, and no person is asked for one",
+			file: "worker/recover.go", old: "if !uncalled && w.unseen(l, r, v, own, e) {", new: "if false && w.unseen(l, r, v, own, e) {",
+			pkg: "worker", test: "TestAJobInDoubtWhoseLooksAreRefusedIsHeld",
+		},
+		{
+			name: "a look that has waited takes a task", risk: "asynq forgets that a task is finished, and a living worker counts as gone",
+			file: "internal/redisconn/gate.go", old: "if asks && time.Since(asked) > oldLook {", new: "if asks && time.Since(asked) > 1000*oldLook {",
+			pkg: "worker", test: "TestATaskThatComesAfterALongWaitIsFinishedAtOnce",
 		},
 		{
 			name: "an unknown code has no budget", risk: "a job that the API will never take is called for ever",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -34,6 +35,13 @@ type Gate interface {
 // A script whose shape asynq has changed passes unasked: then asynq polls.
 type AtGate struct{ Gate Gate }
 
+// oldLook is how long a look may have waited at the gate and still take a task. asynq dates
+// the task's lease, of 30 s, when it begins to look (v0.26.0, rdb.go:253), and moves it on
+// for the first time within 5 s of taking it. A lease that is over it never moves on, and
+// what came of the turn it does not write down: the task would lie there as one of a worker
+// that is gone, and be taken again.
+const oldLook = 10 * time.Second
+
 // DialHook passes through.
 func (AtGate) DialHook(next redis.DialHook) redis.DialHook { return next }
 
@@ -50,9 +58,16 @@ func (g AtGate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		asks := cmd.Name() == "evalsha"
 		switch kind {
 		case takes:
+			asked := time.Now()
 			if asks && !g.Gate.Enter(queue) {
 				cmd.SetErr(redis.Nil)
 				return redis.Nil
+			}
+			if asks && time.Since(asked) > oldLook {
+				g.Gate.Left(queue, false)
+				g.Gate.Came(queue)
+				cmd.SetErr(redis.Nil)
+				return redis.Nil // asynq looks anew at once
 			}
 			err := next(ctx, cmd)
 			if asks && redis.HasErrorPrefix(err, "NOSCRIPT") {
