@@ -636,14 +636,9 @@ func TestNoAnswerToALookIsNoEvidence(t *testing.T) {
 		{"500", said(500, "InternalError"), true},
 		{"throttled", said(400, "Throttling.User"), false},
 		{"no permission to list", said(403, "NoPermission"), true},
-		// One job's name may be what the list refuses: the others go on.
-		{"refused", said(400, "InvalidParameter.InstanceName"), false},
 	}
 	for _, tt := range tests {
 		for _, state := range []tasks.State{tasks.StateQueued, tasks.StateUncertain} {
-			if tt.name == "refused" && state == tasks.StateQueued {
-				continue // TestAJobWhoseLookIsRefusedEndsWithTheCode
-			}
 			bubble(t, tt.name+", "+string(state), func(t *testing.T) {
 				d := newDesk(t, finding(func(context.Context, *cams.Search) (bool, error) { return false, tt.answer }),
 					config(func(c *worker.Config) { c.SettleWindow = 3 * time.Second }))
