@@ -12,6 +12,8 @@ const (
 	// maxRefusals is how often a job may be refused with a code of the account's, with
 	// others let in, before the fault is the job's own.
 	maxRefusals = 3
+	// manyThrottled is after how many waits in a row flow control may be the job's own.
+	manyThrottled = 6
 	// maxUnknown is how often a job may be answered with codes that nothing is known of.
 	maxUnknown = 3
 )
@@ -24,6 +26,9 @@ const (
 // own says that the answer speaks of the job, and so the lane stays open. Where the lane
 // is tripped anyhow by other jobs, the job learns nothing of itself.
 func (w *Worker) blame(ctx context.Context, l *lane, r *tasks.Record, v verdict) (_ verdict, own bool) {
+	if v.throttled {
+		return v, w.throttledAlone(ctx, l, r)
+	}
 	if v.outcome != tasks.OutcomeBlocked {
 		return v, false
 	}
@@ -45,6 +50,20 @@ func (w *Worker) blame(ctx context.Context, l *lane, r *tasks.Record, v verdict)
 		v.kind, v.outcome = KindRequest, tasks.OutcomeRejected
 	}
 	return v, true
+}
+
+// throttledAlone says whether flow control speaks of the job alone: it has been turned away
+// many times in a row, and a call that began after the last time was let in. Then the pause
+// that the answer asks for is the job's, and the account does not slow down: else one job
+// would hold it back for as long as the API answers it so.
+func (w *Worker) throttledAlone(ctx context.Context, l *lane, r *tasks.Record) bool {
+	before := r.RefusedAt
+	r.RefusedAt = time.Now().Add(l.skewed())
+	if r.Delays < manyThrottled {
+		return false
+	}
+	letIn, err := w.Ledger.LetIn(ctx, r.Account)
+	return err == nil && letIn.After(before)
 }
 
 // isTripped says whether the lane's breaker is open, as far as this process knows.

@@ -115,3 +115,38 @@ func TestAJobInDoubtWhoseLooksAreRefusedIsHeld(t *testing.T) {
 		})
 	}
 }
+
+// One job is turned away by flow control each time, and told to wait: that is its own wait,
+// and the account goes on at its pace.
+func TestAJobThatIsThrottledForItselfSlowsNoOtherDown(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []*cams.Error{
+		{Sent: true, Status: 400, Code: "InvalidParameter", RetryAfter: time.Minute},
+		{Sent: true, Status: 429, Code: "E1001", RetryAfter: 20 * time.Second},
+	} {
+		bubble(t, answer.Code, func(t *testing.T) {
+			w, j := judged(t)
+			j.set(func() { j.create = onlyFor("poison", func(string) error { return answer }) })
+			w.enqueue("poison")
+			for i := range 20 { // others are let in
+				w.enqueue(fmt.Sprint("shop-", i))
+				w.awaitEnd(10*time.Minute, fmt.Sprint("shop-", i))
+				time.Sleep(5 * time.Minute)
+			}
+			begin := time.Now()
+			calls := j.creates()
+			for i := range 100 {
+				w.enqueue(fmt.Sprint("later-", i))
+				w.awaitEnd(10*time.Minute, fmt.Sprint("later-", i))
+				time.Sleep(10 * time.Second)
+			}
+			took := time.Since(begin)
+			if j.creates() < calls+101 {
+				t.Fatal("the job was not called meanwhile")
+			}
+			if took > 20*time.Minute {
+				t.Errorf("a job each 10 s: 100 took %v", took)
+			}
+		})
+	}
+}
