@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/tasks"
+	"github.com/camsq/camsq/worker"
 )
 
 // Jobs that are refused for themselves are the only ones for a while, and go before all
@@ -149,4 +151,36 @@ func TestAJobThatIsThrottledForItselfSlowsNoOtherDown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// No list is ever whole: the API's TotalCount counts the instances of other names too. All
+// jobs wait, and the lane says so.
+func TestListsThatAreNeverWholeTripTheLane(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, j := judged(t)
+		j.set(func() {
+			j.list = func(string) error {
+				return &cams.Error{Sent: true, Status: 200, Code: "OK", Err: fmt.Errorf("the list has 1 of its 17 instances: pages are missing")}
+			}
+		})
+		jobs := names("shop", 20)
+		w.enqueue(jobs...)
+		w.await("the breaker", time.Minute, func() bool { return w.trip() != nil })
+		time.Sleep(10 * time.Minute)
+		trip := w.trip()
+		if trip == nil {
+			t.Fatal("the lane is open again")
+		}
+		want(t, "code, action", []string{trip.Code, trip.Action}, []string{tasks.CodeContradicted, worker.ActionList})
+		if n := j.looks(); n > 60 {
+			t.Errorf("%d looks in ten minutes, want one probe at a time", n)
+		}
+		if r := w.record(jobs[0]); r.State != tasks.StateQueued {
+			t.Errorf("a job is %s (%s)", r.State, r.Code)
+		}
+		j.set(func() { j.list = nil })
+		w.awaitEnd(time.Hour, jobs...)
+		w.wantCreated(jobs...)
+	})
 }
