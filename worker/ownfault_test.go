@@ -184,3 +184,25 @@ func TestListsThatAreNeverWholeTripTheLane(t *testing.T) {
 		w.wantCreated(jobs...)
 	})
 }
+
+// An account is let in and refused by turns, as while a permission spreads through a
+// cloud: jobs that are refused some times more than others are not at fault.
+func TestAnAccountThatIsRefusedNowAndThenFailsNoJob(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, j := judged(t)
+		jobs := names("shop", 100)
+		j.set(func() {
+			j.create = func(name string) error {
+				var n int
+				if _, err := fmt.Sscanf(name, "shop-%d", &n); err == nil && j.calls[name] <= n%6 {
+					return no(403, "Forbidden.RAM")(name)
+				}
+				return nil
+			}
+		})
+		w.enqueue(jobs...)
+		w.awaitEnd(10*time.Hour, jobs...)
+		w.wantCreated(jobs...)
+	})
+}
