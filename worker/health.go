@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/camsq/camsq/tasks"
@@ -97,6 +98,10 @@ func (w *Worker) pace(ctx context.Context, l *lane, r tasks.Record, action strin
 		return
 	}
 	answer(&r, v, err)
+	doubtful := action == ActionList && contradicted(err)
+	if doubtful {
+		r.Code = tasks.CodeContradicted
+	}
 	trip := tasks.Trip{Away: v.away(err), Action: action, Code: r.Code, Message: r.Message}
 	switch {
 	case v.outcome == tasks.OutcomeSucceeded, v.kind == KindRequest && action == ActionCreate && v.outcome == tasks.OutcomeRejected:
@@ -107,7 +112,7 @@ func (w *Worker) pace(ctx context.Context, l *lane, r tasks.Record, action strin
 		if l.falter(action) || l.isProbing(asProber(ctx, r.Ref())) {
 			w.refused(ctx, l, r.Ref(), trip)
 		}
-	case v.kind == KindUnknown && answered(err), v.kind == KindRequest:
+	case v.kind == KindUnknown && answered(err), v.kind == KindRequest, doubtful:
 		if l.suspect(action, r.ID) || l.isProbing(asProber(ctx, r.Ref())) {
 			w.refused(ctx, l, r.Ref(), trip)
 		}
@@ -138,6 +143,13 @@ func unreachable(t tasks.Trip) bool {
 func answered(err error) bool {
 	e, ok := asCall(err)
 	return ok && e.Status != 0 && e.Code != "" && e.Code != "OK" && e.Code != "200" && e.InstanceID == ""
+}
+
+// contradicted says whether the answer says yes and cannot be taken at its word: a list
+// that is never whole, for instance.
+func contradicted(err error) bool {
+	e, ok := asCall(err)
+	return ok && e.Status == http.StatusOK && (e.Code == "OK" || e.Code == "200")
 }
 
 // called counts a request to the API.

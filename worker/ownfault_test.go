@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/tasks"
+	"github.com/camsq/camsq/worker"
 )
 
 // Jobs that are refused for themselves are the only ones for a while, and go before all
@@ -114,4 +116,93 @@ func TestAJobInDoubtWhoseLooksAreRefusedIsHeld(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One job is turned away by flow control each time, and told to wait: that is its own wait,
+// and the account goes on at its pace.
+func TestAJobThatIsThrottledForItselfSlowsNoOtherDown(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []*cams.Error{
+		{Sent: true, Status: 400, Code: "InvalidParameter", RetryAfter: time.Minute},
+		{Sent: true, Status: 429, Code: "E1001", RetryAfter: 20 * time.Second},
+	} {
+		bubble(t, answer.Code, func(t *testing.T) {
+			w, j := judged(t)
+			j.set(func() { j.create = onlyFor("poison", func(string) error { return answer }) })
+			w.enqueue("poison")
+			for i := range 20 { // others are let in
+				w.enqueue(fmt.Sprint("shop-", i))
+				w.awaitEnd(10*time.Minute, fmt.Sprint("shop-", i))
+				time.Sleep(5 * time.Minute)
+			}
+			begin := time.Now()
+			calls := j.creates()
+			for i := range 100 {
+				w.enqueue(fmt.Sprint("later-", i))
+				w.awaitEnd(10*time.Minute, fmt.Sprint("later-", i))
+				time.Sleep(10 * time.Second)
+			}
+			took := time.Since(begin)
+			if j.creates() < calls+101 {
+				t.Fatal("the job was not called meanwhile")
+			}
+			if took > 20*time.Minute {
+				t.Errorf("a job each 10 s: 100 took %v", took)
+			}
+		})
+	}
+}
+
+// No list is ever whole: the API's TotalCount counts the instances of other names too. All
+// jobs wait, and the lane says so.
+func TestListsThatAreNeverWholeTripTheLane(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, j := judged(t)
+		j.set(func() {
+			j.list = func(string) error {
+				return &cams.Error{Sent: true, Status: 200, Code: "OK", Err: fmt.Errorf("the list has 1 of its 17 instances: pages are missing")}
+			}
+		})
+		jobs := names("shop", 20)
+		w.enqueue(jobs...)
+		w.await("the breaker", time.Minute, func() bool { return w.trip() != nil })
+		time.Sleep(10 * time.Minute)
+		trip := w.trip()
+		if trip == nil {
+			t.Fatal("the lane is open again")
+		}
+		want(t, "code, action", []string{trip.Code, trip.Action}, []string{tasks.CodeContradicted, worker.ActionList})
+		if n := j.looks(); n > 60 {
+			t.Errorf("%d looks in ten minutes, want one probe at a time", n)
+		}
+		if r := w.record(jobs[0]); r.State != tasks.StateQueued {
+			t.Errorf("a job is %s (%s)", r.State, r.Code)
+		}
+		j.set(func() { j.list = nil })
+		w.awaitEnd(time.Hour, jobs...)
+		w.wantCreated(jobs...)
+	})
+}
+
+// An account is let in and refused by turns, as while a permission spreads through a
+// cloud: jobs that are refused some times more than others are not at fault.
+func TestAnAccountThatIsRefusedNowAndThenFailsNoJob(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, j := judged(t)
+		jobs := names("shop", 100)
+		j.set(func() {
+			j.create = func(name string) error {
+				var n int
+				if _, err := fmt.Sscanf(name, "shop-%d", &n); err == nil && j.calls[name] <= n%6 {
+					return no(403, "Forbidden.RAM")(name)
+				}
+				return nil
+			}
+		})
+		w.enqueue(jobs...)
+		w.awaitEnd(10*time.Hour, jobs...)
+		w.wantCreated(jobs...)
+	})
 }

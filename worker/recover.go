@@ -284,6 +284,9 @@ func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err er
 	}
 	if r.State == tasks.StateQueued {
 		answer(&r, v, err)
+		if contradicted(err) {
+			r.Code = tasks.CodeContradicted
+		}
 	}
 	return w.comeBack(context.WithoutCancel(ctx), r, due, "its instances could not be listed: "+orElse(e.Code, "no answer"))
 }
@@ -312,8 +315,8 @@ func (w *Worker) unseen(l *lane, r tasks.Record, v verdict, own bool, e *cams.Er
 // Dies before the step: the next look is refused too, and the turn comes here again.
 func (w *Worker) holdUnseen(ctx context.Context, l *lane, r tasks.Record, v verdict, err error) error {
 	answer(&r, v, err)
-	if r.Code == "OK" {
-		r.Code = tasks.CodeContradicted // the list says yes and cannot be taken at its word
+	if contradicted(err) {
+		r.Code = tasks.CodeContradicted
 	}
 	r.Message = strings.TrimSuffix("a call may have made an instance, and the looks for it are refused: "+r.Message, ": ")
 	by, named := tasks.StepUnfound, []cams.Instance(nil)

@@ -271,12 +271,14 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict,
 // The limiter makes it wait for a slot as it is.
 const freely = 3
 
-// throttledDelay is how long a job waits that was throttled n times in a row.
+// throttledDelay is how long a job waits that was throttled n times in a row. After the
+// first few it comes later than the pause that it was told, which is the account's too: if
+// it came with the others each time, it might have the pause begin anew before any of them.
 func (w *Worker) throttledDelay(n int, err error) time.Duration {
 	if n <= freely {
 		return retryAfter(err)
 	}
-	return max(retryAfter(err), backoffDelay(n-freely, w.RetryMin, w.RetryMax))
+	return retryAfter(err) + backoffDelay(n-freely, w.RetryMin, w.RetryMax)
 }
 
 // succeed records an instance that the API returned. Knowing it is worth more

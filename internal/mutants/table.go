@@ -194,6 +194,11 @@ func judging() []mutant {
 			pkg: "worker", test: "TestATaskThatComesAfterALongWaitIsFinishedAtOnce",
 		},
 		{
+			name: "flow control of one job slows the account", risk: "one job that is turned away each time holds all others back",
+			file: "worker/blame.go", old: "	return err == nil && letIn.After(before)\n", new: "	return false && letIn.After(before)\n",
+			pkg: "worker", test: "TestAJobThatIsThrottledForItselfSlowsNoOtherDown",
+		},
+		{
 			name: "an unknown code has no budget", risk: "a job that the API will never take is called for ever",
 			file: "worker/turn.go", old: "case r.Tries >= w.MaxTries, r.Unknown >= maxUnknown:", new: "case r.Tries >= w.MaxTries:",
 			pkg: "worker", test: "TestAnUnknownCodeHasASmallBudget",
