@@ -15,6 +15,9 @@ type Attempt struct {
 	Status    int
 	Code      string
 	RequestID string
+	// Reason says why there is no answer of the API: the connection's error, or what
+	// was unreadable. "" where the API has spoken.
+	Reason string
 	// Try is the number of calls that cost a try, this one included.
 	Try int
 	// Waited is how long the call waited for the account's quota, Took how long
@@ -27,17 +30,28 @@ type Attempt struct {
 // LogValue makes the one line that is logged of an attempt. It holds nothing
 // that the producer typed but the job's ID.
 func (a Attempt) LogValue() slog.Value {
-	return slog.GroupValue(
+	attrs := []slog.Attr{
 		slog.String("account", a.Account),
 		slog.String("job", a.JobID),
 		slog.String("outcome", a.Outcome.String()),
-		slog.Int("status", a.Status),
-		slog.String("code", a.Code),
-		slog.String("request_id", a.RequestID),
 		slog.Int("try", a.Try),
-		slog.Duration("waited", a.Waited),
-		slog.Duration("took", a.Took),
-	)
+	}
+	if a.Status != 0 {
+		attrs = append(attrs, slog.Int("status", a.Status))
+	}
+	if a.Code != "" {
+		attrs = append(attrs, slog.String("code", a.Code))
+	}
+	if a.RequestID != "" {
+		attrs = append(attrs, slog.String("request_id", a.RequestID))
+	}
+	if a.Reason != "" {
+		attrs = append(attrs, slog.String("reason", a.Reason))
+	}
+	return slog.GroupValue(append(attrs,
+		slog.Duration("waited", a.Waited.Round(time.Millisecond)),
+		slog.Duration("took", a.Took.Round(time.Millisecond)),
+	)...)
 }
 
 // APICall is one request to the API, of any action, as a counter sees it.

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -356,6 +357,44 @@ func TestAnAPIThatIsAwayIsSaidOnce(t *testing.T) {
 			want(t, "lines: away, back", []int{away, back}, []int{1, 1})
 		})
 	}
+}
+
+// A lane that the API refused and cannot be reached any more is away since then, not since
+// it was refused; the log tells each once, and why a call got no answer.
+func TestAnAPIThatGoesAwayWhileItRefusesIsAwaySinceThen(t *testing.T) {
+	t.Parallel()
+	bubble(t, "", func(t *testing.T) {
+		w, j := judged(t)
+		refuse := no(403, "NoPermission")
+		j.set(func() { j.create, j.list = refuse, nil })
+		jobs := names("shop", 5)
+		w.enqueue(jobs...)
+		w.await("the breaker", time.Minute, func() bool { return w.trip() != nil })
+		refusedAt := w.trip().Since
+		time.Sleep(20 * time.Minute)
+		want(t, "refused since", w.trip().Since, refusedAt)
+
+		gone := time.Now()
+		down := func(string) error { return &cams.Error{Err: errors.New("dial tcp: connection refused")} }
+		j.set(func() { j.create, j.list = down, down })
+		w.await("the lane to be away", 10*time.Minute, func() bool { return w.trip() != nil && w.trip().Away })
+		if since := w.trip().Since; since.Before(gone) {
+			t.Errorf("away since %v before it went away", gone.Sub(since))
+		}
+		j.set(func() { j.create, j.list = nil, nil })
+		w.awaitEnd(10*time.Minute, jobs...)
+		w.wantCreated(jobs...)
+
+		log := w.log.String()
+		for line, n := range map[string]int{
+			"the API refuses the account": 1, "the API is away": 1, "the API is back": 1, `error=""`: 0, "attempt.": 0,
+			"level=WARN msg=call": 0, // each of them is the breaker's news
+		} {
+			if got := strings.Count(log, line); got != n {
+				t.Errorf("the log has %q %d times, want %d:\n%s", line, got, n, log)
+			}
+		}
+	})
 }
 
 // An endpoint that takes connections and never answers is away too, within a minute or so,

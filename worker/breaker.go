@@ -125,7 +125,10 @@ func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Tr
 	if first && !alone || known != nil && probing {
 		t.Since, t.Probes, t.Witness = time.Now().Add(l.skew), 1, job
 		if known != nil {
-			t.Since, t.Probes = known.Since, known.Probes+1
+			t.Probes = known.Probes + 1
+			if known.Away == t.Away { // else it is another fault, which has begun now
+				t.Since = known.Since
+			}
 			if known.Witness != job && !l.probingAgain { // else no other job has failed in this probe
 				t.Witness = ""
 			}

@@ -139,7 +139,7 @@ func TestTheRequestIDOfASuccessIsKept(t *testing.T) {
 			r := w.record(id)
 			e, _ := r.Event()
 			if r.RequestID == "" || seen[r.RequestID] || e.Data.RequestID != r.RequestID || e.Data.Instance.ChannelType != "VIBER" ||
-				!strings.Contains(w.log.String(), "attempt.request_id="+r.RequestID) {
+				!strings.Contains(w.log.String(), " request_id="+r.RequestID) {
 				t.Errorf("job %s: request ID %q, event %+v", id, r.RequestID, e.Data)
 			}
 			seen[r.RequestID] = true

@@ -47,7 +47,11 @@ func (e ending) end(ctx context.Context, r tasks.Record, by tasks.Step, receiver
 			Account: r.Account, State: r.State, Code: r.Code, Adopted: r.Adopted, Age: r.Now.Sub(r.EnqueuedAt),
 		})
 	}
-	e.log.LogAttrs(ctx, slog.LevelInfo, "job "+string(r.State), slog.String("account", r.Account),
+	level := slog.LevelInfo
+	if r.State == tasks.StateHeld {
+		level = slog.LevelWarn // it waits for a person
+	}
+	e.log.LogAttrs(ctx, level, "job "+string(r.State), slog.String("account", r.Account),
 		slog.String("job", r.ID), slog.String("code", r.Code), slog.Bool("adopted", r.Adopted))
 	return r, nil
 }

@@ -175,22 +175,25 @@ func (w *Worker) logTrip(ctx context.Context, l *lane, t tasks.Trip, before *tas
 	if before != nil && before.Code == t.Code && before.Away == t.Away {
 		level = slog.LevelDebug
 	}
-	what, reason := "the API refuses the account; its jobs wait", ""
+	what := "the API refuses the account; its jobs wait"
+	attrs := []slog.Attr{slog.String("account", l.Account), slog.String("action", t.Action), slog.String("code", t.Code)}
 	if t.Away {
-		what, reason = "the API is away; the account's jobs wait", t.Message
+		what = "the API is away; the account's jobs wait"
+		attrs = append(attrs, slog.String("error", t.Message))
 	}
-	w.Log.LogAttrs(ctx, level, what, slog.String("account", l.Account), slog.String("action", t.Action),
-		slog.String("code", t.Code), slog.String("error", reason), slog.Int("failures", t.Probes), slog.Duration("next_probe", next))
+	attrs = append(attrs, slog.Int("failures", t.Probes), slog.Duration("next_probe", next.Round(time.Millisecond)))
+	w.Log.LogAttrs(ctx, level, what, attrs...)
 }
 
-// logUntrip says that a lane is whole again.
+// logUntrip says that a lane is whole again. Of a lane that this process knows to be
+// whole already, the one that made it so has said it.
 func (w *Worker) logUntrip(ctx context.Context, l *lane, t *tasks.Trip, action string) {
-	what, after := "the API lets the account in again", time.Duration(0)
-	if t != nil {
-		after = time.Since(l.here(t.Since)).Round(time.Millisecond)
-		if t.Away {
-			what = "the API is back"
-		}
+	if t == nil {
+		return
+	}
+	what, after := "the API lets the account in again", time.Since(l.here(t.Since)).Round(time.Millisecond)
+	if t.Away {
+		what = "the API is back"
 	}
 	w.Log.LogAttrs(ctx, slog.LevelInfo, what, slog.String("account", l.Account), slog.String("action", action), slog.Duration("after", after))
 }

@@ -81,6 +81,9 @@ func TestANearMatchIsHeldAndNeverAbsent(t *testing.T) {
 					return
 				}
 				want(t, "state, code, candidates", []any{r.State, r.Code, r.Candidates}, []any{tasks.StateHeld, tasks.CodeNearMatch, []string{"1000"}})
+				if !strings.Contains(d.log.String(), `level=WARN msg="job held"`) {
+					t.Error("the log does not warn of a job that waits for a person")
+				}
 				if took := time.Since(begin); took < 3*time.Minute {
 					t.Errorf("it was held after %v: another job may still have recorded that instance", took)
 				}

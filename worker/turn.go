@@ -166,6 +166,11 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 	}
 	if e, ok := asCall(err); ok {
 		a.Status, a.Code, a.RequestID = e.Status, e.Code, e.RequestID
+		if e.Code == "" {
+			told := r
+			answer(&told, v, err)
+			a.Reason = told.Message
+		}
 	} else if err == nil {
 		a.Status, a.Code, a.RequestID = 200, "OK", instance.RequestID
 	}
@@ -176,11 +181,12 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 	if w.Hooks.Attempt != nil {
 		w.Hooks.Attempt(a)
 	}
+	// A blocked call is news of the account's, which the breaker warns of once.
 	level := slog.LevelInfo
-	if v.outcome == tasks.OutcomeAmbiguous || v.outcome == tasks.OutcomeBlocked {
+	if v.outcome == tasks.OutcomeAmbiguous {
 		level = slog.LevelWarn
 	}
-	w.Log.LogAttrs(ctx, level, "call", slog.Any("attempt", a))
+	w.Log.LogAttrs(ctx, level, "call", a.LogValue().Group()...)
 	return next
 }
 

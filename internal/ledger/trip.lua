@@ -6,11 +6,11 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local job = string.match(ARGV[1], '^[^#]*')
-local f = redis.call('HMGET', KEYS[1], 'tripped', 'prober', 'probes', 'witness')
+local f = redis.call('HMGET', KEYS[1], 'tripped', 'prober', 'probes', 'witness', 'away')
 if f[1] and f[2] ~= ARGV[1] then
   return 0
 end
-if not f[1] then
+if not f[1] or f[5] ~= ARGV[8] then -- refused or away: another fault begins now
   redis.call('HSET', KEYS[1], 'tripped', string.format('%.0f', now))
 end
 redis.call('HSET', KEYS[1], 'action', ARGV[2], 'code', ARGV[3], 'message', ARGV[4], 'away', ARGV[8],
