@@ -213,19 +213,7 @@ func (w *Worker) create(ctx context.Context, l *lane, r tasks.Record, start time
 	}
 	ctx, cancel := context.WithDeadline(ctx, start.Add(w.CallTimeout))
 	defer cancel()
-	q := r.Request
-	return l.API.CreateInstance(ctx, cams.CreateInstanceRequest{
-		ChannelType:         q.ChannelType,
-		InstanceName:        q.InstanceName,
-		InstanceDescription: q.InstanceDescription,
-		ResourceGroupID:     q.ResourceGroupID,
-		OfficeAddress:       q.OfficeAddress,
-		ContactMail:         q.ContactMail,
-		CountryID:           q.CountryID,
-		FacebookBmID:        q.FacebookBmID,
-		IsvTerms:            q.IsvTerms,
-		IsConfirmAudit:      q.IsConfirmAudit,
-	})
+	return l.API.CreateInstance(ctx, cams.CreateInstanceRequest(r.Request))
 }
 
 // settle writes how the call ended, and says what the queue is to do.
@@ -362,59 +350,6 @@ func (w *Worker) end(ctx context.Context, l *lane, r tasks.Record, by tasks.Step
 
 func (w *Worker) ending() ending {
 	return ending{steps: w.Ledger, callbacks: w.Callbacks, finish: w.Hooks.Finish, log: w.Log}
-}
-
-// answer copies what the API said into the record, without what is personal.
-func answer(r *tasks.Record, v verdict, err error) {
-	e, ok := asCall(err)
-	switch {
-	case err == nil:
-		r.Code, r.Message, r.RequestID = "OK", "", ""
-		return
-	case !ok:
-		r.Code, r.Message, r.RequestID = tasks.CodeNoAnswer, "the call ended in an unknown way", ""
-		return
-	}
-	r.Code, r.Message, r.RequestID = e.Code, e.Message, e.RequestID
-	if r.Message == "" && e.Err != nil {
-		r.Message = e.Err.Error()
-	}
-	r.Message = r.Request.Redact(r.Message)
-	switch {
-	case r.Code != "":
-	case v.outcome == tasks.OutcomeUnsent:
-		r.Code = tasks.CodeUnsent
-	case errors.Is(err, cams.ErrCredentials):
-		r.Code = tasks.CodeNoCredentials
-	case e.Status != 0:
-		r.Code = fmt.Sprintf("HTTP.%d", e.Status)
-	default:
-		r.Code = tasks.CodeNoAnswer
-	}
-}
-
-// eventInstance is an instance as the receiver is told of it: under the name and the
-// channel type that the producer asked for, however the API spells them.
-func eventInstance(r tasks.Record, i cams.Instance) *tasks.EventInstance {
-	return &tasks.EventInstance{
-		InstanceID: i.InstanceID, InstanceName: r.Request.InstanceName, ChannelType: r.Request.ChannelType,
-		ResourceRegionID: i.ResourceRegionID, SubmitTime: i.SubmitTime,
-	}
-}
-
-// namedInstance returns the instance that an answer named which is no success, or "".
-func namedInstance(err error) string {
-	if e, ok := asCall(err); ok {
-		return e.InstanceID
-	}
-	return ""
-}
-
-func retryAfter(err error) time.Duration {
-	if e, ok := asCall(err); ok {
-		return e.RetryAfter
-	}
-	return 0
 }
 
 // again makes the queue come back after an error that the next turn may not meet.

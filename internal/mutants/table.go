@@ -195,7 +195,7 @@ func judging() []mutant {
 		},
 		{
 			name: "flow control of one job slows the account", risk: "one job that is turned away each time holds all others back",
-			file: "worker/blame.go", old: "	return err == nil && letIn.After(before)\n", new: "	return false && letIn.After(before)\n",
+			file: "worker/blame.go", old: "	return r.Delays >= manyThrottled && l.letInAfter(before)\n", new: "	return false && l.letInAfter(before)\n",
 			pkg: "worker", test: "TestAJobThatIsThrottledForItselfSlowsNoOtherDown",
 		},
 		{
@@ -302,7 +302,7 @@ func ending() []mutant {
 		},
 		{
 			name: "the vendor's message is kept as it is", risk: "mail and address stand in Redis, logs and webhooks",
-			file: "worker/turn.go", old: "	r.Message = r.Request.Redact(r.Message)\n",
+			file: "worker/answer.go", old: "	r.Message = r.Request.Redact(r.Message)\n",
 			pkg: "worker", test: "TestNothingPersonalIsKeptOfAnAnswer",
 		},
 	}
