@@ -153,11 +153,18 @@ func (c *Client) FindInstances(ctx context.Context, channelType, instanceName st
 type listing struct {
 	pages int
 	total int // at the first page
+	// countsPage says that the totals are not believed: see the constant.
+	countsPage bool
 	// seen are digests of the IDs: a million stay small. If two are the same, the list
 	// ends as one that is not whole.
 	seen map[uint64]struct{}
 	seed maphash.Seed
 }
+
+// countsPage is from how many rows on a total that is just the first page's may be that of
+// an API which counts the page where it should count the list. It is not believed, and the
+// list ends where a page brings nothing new.
+const countsPage = 10
 
 // take takes a page, returns the instances that were on no page before it, and tells
 // whether the list is whole. It is if it has all that there were when it began:
@@ -165,6 +172,12 @@ type listing struct {
 // is deleted may hide one behind the end of the page before, and shows in the total,
 // unless something is made at the same time.
 func (l *listing) take(page []Instance, total int) (fresh []Instance, done bool, err error) {
+	if l.pages == 0 {
+		l.countsPage = len(page) == total && total >= countsPage
+	}
+	if l.countsPage {
+		total = 0 // not known
+	}
 	if l.pages == 0 {
 		l.total, l.seen, l.seed = total, map[uint64]struct{}{}, maphash.MakeSeed()
 	}

@@ -69,3 +69,38 @@ func TestAPageOfFarMoreThanWasAskedForIsAnError(t *testing.T) {
 		server.Close()
 	}
 }
+
+// An API that counts the rows of the page where it should count the list hides what is on
+// the next page: a full first page is not believed to be all.
+func TestATotalThatIsThePagesOwnIsNotBelieved(t *testing.T) {
+	page := func(from, n int) (rows []cams.Instance) {
+		for i := range n {
+			rows = append(rows, cams.Instance{InstanceID: fmt.Sprint(from + i), InstanceName: "shop"})
+		}
+		return rows
+	}
+	var s cams.Search
+	s.InstanceName = "shop"
+	if done, err := s.Take(page(0, 20), 20); done || err != nil {
+		t.Fatalf("after a full page: done %t, %v; want another page", done, err)
+	}
+	for _, next := range [][]cams.Instance{page(20, 20), page(40, 7)} {
+		if done, err := s.Take(next, len(next)); done || err != nil {
+			t.Fatalf("after the next: done %t, %v; want another page", done, err)
+		}
+	}
+	if done, err := s.Take(nil, 0); !done || err != nil || len(s.Found()) != 47 {
+		t.Errorf("after an empty page: done %t, %v, found %d; want 47", done, err, len(s.Found()))
+	}
+	s = cams.Search{InstanceName: "shop"}
+	if done, err := s.Take(page(0, 3), 3); !done || err != nil {
+		t.Errorf("a short page that is all: done %t, %v", done, err)
+	}
+	s = cams.Search{InstanceName: "shop"}
+	if done, err := s.Take(page(0, 20), 20); done || err != nil {
+		t.Fatal(done, err)
+	}
+	if done, err := s.Take(nil, 20); !done || err != nil || len(s.Found()) != 20 {
+		t.Errorf("a full page that is all, and an empty one: done %t, %v, found %d", done, err, len(s.Found()))
+	}
+}
