@@ -8,13 +8,13 @@ import (
 )
 
 // What the API returns goes into records, logs, webhooks and terminals, and none of it is
-// ours. Every text has its bound here, and what nobody can see is taken out of it.
+// ours. Every text has its bound here, and invisible characters are taken out of it.
 const (
 	maxMessage = 512
 	// maxField bounds each field of an instance but its ID and its name.
 	maxField = 256
 	// maxName is more than any name takes that could be asked for (128 characters of four
-	// bytes): a longer one is somebody else's, and is cut.
+	// bytes): a longer one is not camsq's, and is cut.
 	maxName = 1024
 )
 

@@ -79,7 +79,7 @@ func earliest(lists ...*redis.ZSliceCmd) time.Time {
 }
 
 // positionWalk is how far [Client.Position] walks along a queue: some milliseconds of
-// Redis's time, during which it answers nobody else.
+// Redis's time, during which it answers no other command.
 const positionWalk = 50_000
 
 // Position tells how many tasks of its queue will be taken before the job's, or -1

@@ -17,7 +17,7 @@ const (
 	// StatusConflict means that its ID stands for another request; it was refused.
 	StatusConflict Status = "conflict"
 	// StatusUnreadable means that there is a job of its ID whose record this process
-	// cannot read: whether it is the same nobody can tell, and nothing was done. Send
+	// cannot read: whether it is the same is not known, and nothing was done. Send
 	// the job again, as it is, with what can read it; another ID would make a second job.
 	StatusUnreadable Status = "unreadable"
 	// StatusInvalid means that the job breaks a rule; it was refused.

@@ -35,7 +35,7 @@ func (b blind) Look(ctx context.Context, accounts []string) []worker.View {
 	return views
 }
 
-// What the last look saw is worth nothing once it is old: whoever is about to call
+// What the last look saw is worth nothing once it is old: a turn that is about to call
 // looks then.
 func TestAPauseIsObeyedByAWorkerThatTheLooksDoNotReach(t *testing.T) {
 	t.Parallel()
@@ -90,7 +90,7 @@ func TestALaneThatCannotBeSeenIsNotCalledAndOthersAre(t *testing.T) {
 		before = w.made()
 		time.Sleep(30 * time.Second)
 		if n := w.made() - before; n != 0 {
-			t.Errorf("%d calls though nobody knows whether the lane may call", n)
+			t.Errorf("%d calls though it is not known whether the lane may call", n)
 		}
 
 		lost.Store(nil)

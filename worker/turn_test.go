@@ -683,7 +683,7 @@ func TestJobsOfOneNameDoNotOverlap(t *testing.T) {
 }
 
 // TestARequestWithoutANameIsNeverCalled: whatever let such a record through, the API
-// would answer for an instance that nobody has asked for.
+// would answer for an instance that no producer has asked for.
 func TestARequestWithoutANameIsNeverCalled(t *testing.T) {
 	for name, request := range map[string]tasks.Request{
 		"empty": {}, "no name": {ChannelType: "VIBER"}, "no channel type": {InstanceName: "shop"},

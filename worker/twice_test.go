@@ -221,7 +221,7 @@ func meeting[T any](f faulty, name string, lost T, do func(late bool) (T, error)
 		value T
 		err   error
 	}
-	came := make(chan result, 1) // what comes late is read by nobody
+	came := make(chan result, 1) // what comes late is not read
 	ok := f.meet(name, func(late bool) {
 		value, err := do(late)
 		came <- result{value, err}

@@ -448,7 +448,7 @@ func TestABatchHasTheFilesNameWithoutItsForm(t *testing.T) {
 	}
 }
 
-// Rows that look the same are one job, and that is told: nobody sees why there is one less.
+// Rows that look the same are one job, and the report says so: the missing one cannot be seen.
 func TestRowsThatDifferInWhatCannotBeSeenAreReportedAsOne(t *testing.T) {
 	const rows = "ChannelType,InstanceName,CountryId\n" +
 		"VIBER,acme,\nVIBER,acme\u200b,\nVIBER,\ufeffacme,\nVIBER,ac\u00adme,\nVIBER,\u200eacme,\nVIBER,acme,\n" +

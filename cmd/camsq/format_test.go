@@ -103,7 +103,7 @@ func TestCommandsAreKeptFromRecordsThatAreNotForThem(t *testing.T) {
 	}
 }
 
-// Jobs that cannot be read are no other requests: the report sends nobody to other
+// Jobs that cannot be read are no other requests: the report does not lead to other
 // job IDs, with which there would be second calls.
 func TestAFileWhoseJobsCannotBeReadIsToBeSentAgainAsItIs(t *testing.T) {
 	d := newDesk(t)

@@ -59,7 +59,7 @@ func (n *node) answers(ctx context.Context) error {
 }
 
 // noAnswer is why Redis did not do what it was asked: it is away, it is not ready, it
-// refuses, or somebody has stopped the command.
+// refuses, or the operator has stopped the command.
 func (n *node) noAnswer(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return &exitError{exitSomeFailed, errors.New("stopped")}
@@ -116,7 +116,7 @@ func (n *node) partly(ctx context.Context, err error) bool {
 }
 
 // accounts are those that are configured, and those besides that have jobs in
-// this Redis: their jobs wait, and somebody must be told so.
+// this Redis: their jobs wait, and the operator must be told so.
 func (n *node) accounts(ctx context.Context) ([]string, error) {
 	names := n.config.names()
 	known, err := n.client.Accounts(ctx)

@@ -102,7 +102,7 @@ func (f laneFacts) hold() string {
 	return f.heldBy()
 }
 
-// unknown says why nobody can tell how long jobs need.
+// unknown says why it is not known how long jobs need.
 func (f laneFacts) unknown() string {
 	switch {
 	case f.Pause != nil:

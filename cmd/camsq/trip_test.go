@@ -121,7 +121,7 @@ func TestHowAnAPIIsAwayIsToldInItsWords(t *testing.T) {
 }
 
 // The code with which a look before the call is refused, whatever it is, stands in
-// each place where somebody may look.
+// each place where an operator may look.
 func TestARefusedLookIsToldWithItsCode(t *testing.T) {
 	d := newDesk(t).working()
 	d.write("f.csv", many(2))

@@ -250,7 +250,7 @@ func TestARequestThatIsNoneIsUnreadable(t *testing.T) {
 	}
 }
 
-// A baseline without an instance says that somebody has looked. It stays that.
+// A baseline without an instance says that a look has been made. It stays that.
 func TestAnEmptyBaselineStaysOne(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 		l := open(t, c, 0)

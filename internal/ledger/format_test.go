@@ -102,7 +102,7 @@ func TestAKeyOfAnotherKindIsNoFormat(t *testing.T) {
 	})
 }
 
-// The format stands there before the first job does, whoever comes first.
+// The format stands there before the first job does, whichever process comes first.
 func TestTheFirstJobNotesItsFormat(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 		insert(t, c, job("a"))

@@ -51,7 +51,7 @@ func calling() []mutant {
 			pkg:  "worker", test: "TestACallOnTheWireIsNotJudged",
 		},
 		{
-			name: "an instance of several is taken early", risk: "a receiver is told of somebody else's instance",
+			name: "an instance of several is taken early", risk: "a receiver is told of another's instance",
 			file: turn, old: "if err != nil || len(fresh) != 1 || s.over {", new: "if err != nil || len(fresh) == 0 {",
 			pkg: "worker", test: "TestOnlyOneInstanceIsTakenWhileACallIsOnTheWire",
 		},
@@ -209,7 +209,7 @@ func judging() []mutant {
 			pkg: "worker", test: "TestNoJobEndsWhileTheAccountIsRefused",
 		},
 		{
-			name: "an API that is away is asked by every job", risk: "nobody is told of it, and it is asked without end",
+			name: "an API that is away is asked by every job", risk: "it goes unseen, and is asked without end",
 			file: "worker/health.go", old: "	return r.away >= awayAfter ||", new: "	return r.away >= 1000*awayAfter ||",
 			pkg: "worker", test: "TestAnAPIThatIsAwayIsSaidOnce",
 		},
@@ -343,7 +343,7 @@ func ledger() []mutant {
 			pkg: "internal/ledger", test: "TestARequestThatIsNoneIsUnreadable",
 		},
 		{
-			name: "an empty request is called", risk: "an instance is made that nobody has asked for",
+			name: "an empty request is called", risk: "an instance is made that no producer has asked for",
 			file: "worker/turn.go", old: "if r.Request.ChannelType == \"\" || r.Request.InstanceName == \"\" {", new: "if false {",
 			pkg: "worker", test: "TestARequestWithoutANameIsNeverCalled",
 		},

@@ -76,7 +76,7 @@ func (g AtGate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 			g.Gate.Left(queue, err == nil)
 			if err != nil && !errors.Is(err, redis.Nil) {
 				// Whether there is a task is not known. A gate that shuts now may stay
-				// shut for as long as nobody else can be asked, so asynq looks again.
+				// shut for as long as no other can be asked, so asynq looks again.
 				g.Gate.Came(queue)
 			}
 			return err
