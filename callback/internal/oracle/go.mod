@@ -7,6 +7,9 @@ require (
 	github.com/standard-webhooks/standard-webhooks/libraries v0.0.1
 )
 
-require code.dny.dev/ssrf v0.3.0 // indirect
+require (
+	code.dny.dev/ssrf v0.3.0 // indirect
+	golang.org/x/text v0.44.0 // indirect
+)
 
 replace github.com/camsq/camsq => ../../..
