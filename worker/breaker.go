@@ -135,6 +135,7 @@ func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Tr
 		}
 		next = w.nextProbe(t)
 		t.ProbeAt = time.Now().Add(l.skew + next)
+		l.heard = time.Now()
 		l.seen.Trip = &t // at once, so that of calls that fail together one trips the lane
 	}
 	l.mu.Unlock()
@@ -181,7 +182,7 @@ func (w *Worker) letIn(ctx context.Context, l *lane, ref tasks.Ref, action strin
 		return
 	}
 	l.endProbe(ref)
-	l.hear(func() { l.seen.Trip, l.own = nil, own{} })
+	l.hear(func() { l.seen.Trip, l.own, l.heard = nil, own{}, time.Now() })
 	w.logUntrip(ctx, l, trip, action)
 	w.tellBreaker(ctx, l, w.Breaker.Untrip(ctx, ref))
 }

@@ -29,6 +29,9 @@ type lane struct {
 	looked time.Time  // when that was asked for
 	// taken says that workers had tasks of the lane then, in whichever process.
 	taken bool
+	// heard is when this process itself has last tripped the lane, or made it whole: a look
+	// that was asked for before that is older.
+	heard time.Time
 	// skew is how far Redis's clock is ahead of this one.
 	skew time.Duration
 	// probing is the name of the turn that, here, is the probe; or "". probingAgain says
@@ -63,9 +66,12 @@ func (l *lane) see(asked time.Time, now tasks.Lane, d tasks.Depth) {
 		l.mu.Unlock()
 		return // a turn has looked since: see [Worker.fresh]
 	}
-	limit := l.seen.Limit
+	limit, trip := l.seen.Limit, now.Trip
+	if asked.Before(l.heard) {
+		now.Trip = l.seen.Trip
+	}
 	l.seen, l.skew, l.looked, l.taken = now, time.Until(now.Now), asked, d.Active > 0
-	if now.Trip == nil {
+	if trip == nil {
 		l.own.seenOpen(asked)
 	}
 	hold := l.holds()

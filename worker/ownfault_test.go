@@ -146,7 +146,7 @@ func TestAJobThatIsThrottledForItselfSlowsNoOtherDown(t *testing.T) {
 			if j.creates() < calls+101 {
 				t.Fatal("the job was not called meanwhile")
 			}
-			if took > 20*time.Minute {
+			if took > 23*time.Minute { // with a second for each look of the test itself
 				t.Errorf("a job each 10 s: 100 took %v", took)
 			}
 		})

@@ -738,7 +738,7 @@ func lanes() []mutant {
 		},
 		{
 			name: "a worker takes its own probe for another's", risk: "an account that is refused for all never trips, and nobody is told",
-			file: "worker/breaker.go", old: "l.seen.Trip, l.own = nil, own{}", new: "l.seen.Trip = nil",
+			file: "worker/breaker.go", old: "l.seen.Trip, l.own, l.heard = nil, own{}, time.Now()", new: "l.seen.Trip, l.heard = nil, time.Now()",
 			pkg: "worker", test: "TestAKeyThatMayOnlyListTripsTheLane",
 		},
 		{
