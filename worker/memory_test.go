@@ -317,6 +317,7 @@ type fuse struct {
 	mu     sync.Mutex
 	trips  map[string]tasks.Trip // by account
 	prober map[string]string
+	until  time.Time // when the prober counts as dead
 }
 
 func (f *fuse) tripped(account string) bool {
@@ -351,19 +352,19 @@ func (f *fuse) Trip(_ context.Context, ref tasks.Ref, t tasks.Trip, next time.Du
 	return nil
 }
 
-func (f *fuse) Probe(_ context.Context, ref tasks.Ref, _ time.Duration) (bool, time.Duration, error) {
+func (f *fuse) Probe(_ context.Context, ref tasks.Ref, d time.Duration) (bool, time.Duration, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t, open := f.trips[ref.Account]
 	switch prober := f.prober[ref.Account]; {
 	case !open || prober == ref.ID:
 		return true, 0, nil
-	case prober != "":
-		return false, time.Second, nil
+	case prober != "" && time.Until(f.until) > 0:
+		return false, time.Until(f.until), nil
 	case time.Until(t.ProbeAt) > 0 && (t.Witness == "" || t.Witness == jobOf(ref)):
 		return false, time.Until(t.ProbeAt), nil
 	}
-	f.prober[ref.Account] = ref.ID
+	f.prober[ref.Account], f.until = ref.ID, time.Now().Add(d)
 	return true, 0, nil
 }
 

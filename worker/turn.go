@@ -111,16 +111,17 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 		return again(w.end(ctx, l, r, tasks.StepSpent))
 	}
 
-	// Dies before the mark: the job is queued, and nothing has happened.
-	if err := w.permit(ctx, l, r, false); err != nil {
-		return err
-	}
+	// Dies before the mark: the job is queued, and nothing has happened. The name comes
+	// before the permit: a job that waits for its twin must not take the probe from it.
 	holder, err := w.Ledger.Claim(ctx, r)
 	if err != nil {
 		return err
 	}
 	if holder != r.ID {
 		return &Later{5 * time.Second, "job " + holder + " has the same channel type and instance name, and has not ended"}
+	}
+	if err := w.permit(ctx, l, r, false); err != nil {
+		return err
 	}
 	wait, stop := w.untilDraining(ctx)
 	defer stop()

@@ -484,7 +484,7 @@ func FuzzSeveralJobsAndTwoWorkers(f *testing.F) {
 }
 
 func severalJobs(t *testing.T, list listing, schedules ...[]byte) {
-	ledger, cloud, callbacks := newMemory(), list.shelf(), new(outbox)
+	ledger, cloud, callbacks, breaker := newMemory(), list.shelf(), new(outbox), new(fuse)
 	var refs []tasks.Ref
 	for id, name := range map[string]string{"a": "shop", "b": "shop", "c": "cafe"} {
 		r := queued()
@@ -503,7 +503,7 @@ func severalJobs(t *testing.T, list listing, schedules ...[]byte) {
 	}
 	for n, x := range trials {
 		x.t, x.jobs, x.list, x.existing = t, refs, list, worker.ExistingCreate
-		x.ledger, x.cloud, x.callbacks = ledger, cloud, callbacks
+		x.ledger, x.cloud, x.callbacks, x.breaker = ledger, cloud, callbacks, breaker
 		if n < len(schedules) {
 			workers.Go(func() { x.drive(x.process(true)) })
 			continue
