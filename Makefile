@@ -14,7 +14,7 @@ test: ## Run the tests; those that need redis-server, node or prometheus use the
 
 .PHONY: race
 race: ## Run the tests with the race detector, in random order
-	go test -race -shuffle=on ./...
+	go test -race -shuffle=on -timeout 25m ./...
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, go mod tidy: nothing may be left to do
