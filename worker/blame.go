@@ -11,8 +11,8 @@ const (
 	// maxRefusals is how often a job may be refused with a code of the account's, with
 	// others let in, before the fault is the job's own. An account may be let in and refused
 	// by turns, as while a permission spreads: of 200 jobs 27 were refused three times where
-	// every second call was, and with six it is three. maxPages is the same for answers that
-	// are not the API's, of which a bad node behind a load balancer gives some jobs several.
+	// every second call was; six times would be some three. maxPages is the same for answers
+	// that are not the API's, of which a bad node behind a load balancer gives some jobs several.
 	maxRefusals = 6
 	maxPages    = 12
 	// manyThrottled is after how many waits in a row flow control may be the job's own.
@@ -35,8 +35,7 @@ func (l *lane) blame(r *tasks.Record, v verdict) (_ verdict, own bool) {
 	if v.outcome != tasks.OutcomeBlocked {
 		return v, false
 	}
-	before := r.RefusedAt
-	r.RefusedAt = time.Now().Add(l.skewed())
+	before := l.noteRefused(r)
 	if r.Refusals == 0 {
 		r.Refusals = 1
 		return v, false
@@ -75,9 +74,15 @@ func (l *lane) letInAfter(t time.Time) bool {
 // that the answer asks for is the job's, and the account does not slow down: else one job
 // would hold it back for as long as the API answers it so.
 func (l *lane) throttledAlone(r *tasks.Record) bool {
-	before := r.RefusedAt
-	r.RefusedAt = time.Now().Add(l.skewed())
+	before := l.noteRefused(r)
 	return r.Delays >= manyThrottled && l.letInAfter(before)
+}
+
+// noteRefused notes in the record that it was refused now, on Redis's clock, and returns
+// when it was before.
+func (l *lane) noteRefused(r *tasks.Record) (before time.Time) {
+	before, r.RefusedAt = r.RefusedAt, time.Now().Add(l.skewed())
+	return before
 }
 
 // isTripped says whether the lane's breaker is open, as far as this process knows.
@@ -88,8 +93,8 @@ func (l *lane) isTripped() bool {
 }
 
 // doubtUnknown counts an answer against the job's small budget whose code nothing is
-// known of, or that refuses a look, unless the lane is tripped: then many jobs are refused, and the fault is the
-// account's.
+// known of, or that refuses a look, unless the lane is tripped: then many jobs are
+// refused, and the fault is the account's.
 func (l *lane) doubtUnknown(r *tasks.Record, v verdict, err error) {
 	refusedLook := v.kind == KindRequest && r.State == tasks.StateQueued
 	if (v.kind == KindUnknown || refusedLook) && answered(err) && !l.isTripped() {

@@ -83,7 +83,7 @@ func classify(err error) verdict {
 		return verdict{kind: KindUnsent, outcome: tasks.OutcomeUnsent}
 	case e.Status == 0:
 		return verdict{kind: KindSilent}
-	case e.InstanceID != "", e.Code == "OK", e.Code == "200":
+	case e.InstanceID != "", saysYes(e):
 		return verdict{} // says no and names an instance, or says yes and names none
 	case e.Code == "":
 		return foreign(e)
@@ -151,6 +151,9 @@ func begun(status int) bool {
 	}
 	return status >= http.StatusInternalServerError
 }
+
+// saysYes says whether the code is one of a success. An error that has it contradicts itself.
+func saysYes(e *cams.Error) bool { return e.Code == "OK" || e.Code == "200" }
 
 // asCall returns the error as one that a call made, if it is.
 func asCall(err error) (*cams.Error, bool) { return errors.AsType[*cams.Error](err) }

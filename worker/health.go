@@ -142,14 +142,14 @@ func unreachable(t tasks.Trip) bool {
 // answered says whether the error is an answer of the API with a code that says no.
 func answered(err error) bool {
 	e, ok := asCall(err)
-	return ok && e.Status != 0 && e.Code != "" && e.Code != "OK" && e.Code != "200" && e.InstanceID == ""
+	return ok && e.Status != 0 && e.Code != "" && !saysYes(e) && e.InstanceID == ""
 }
 
 // contradicted says whether the answer says yes and cannot be taken at its word: a list
 // that is never whole, for instance.
 func contradicted(err error) bool {
 	e, ok := asCall(err)
-	return ok && e.Status == http.StatusOK && (e.Code == "OK" || e.Code == "200")
+	return ok && e.Status == http.StatusOK && saysYes(e)
 }
 
 // called counts a request to the API.

@@ -182,6 +182,7 @@ func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, s matches) (
 	if fresh, err = w.unclaimed(ctx, r, fresh); err != nil {
 		return false, err
 	}
+	named := s.named(r)
 	switch {
 	case s.over && r.Vouched: // there are too many to tell, and a person has told
 		return false, nil
@@ -196,9 +197,9 @@ func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, s matches) (
 		return true, again(w.end(ctx, l, r, tasks.StepFound))
 	case len(fresh) > 1:
 		return true, w.choose(ctx, l, r, fresh, false)
-	case s.named(r) != nil:
+	case named != nil:
 		w.looked(l, "found")
-		r.Instance, r.Adopted, r.Code, r.Message = eventInstance(r, *s.named(r)), true, "OK", ""
+		r.Instance, r.Adopted, r.Code, r.Message = eventInstance(r, *named), true, "OK", ""
 		return true, again(w.end(ctx, l, r, tasks.StepFound))
 	case len(s.alike)+len(s.others) > 0:
 		w.looked(l, "near")

@@ -215,7 +215,7 @@ func judging() []mutant {
 		},
 		{
 			name: "a refusal that names an instance is believed", risk: "a job fails whose instance was made",
-			file: classify, old: `case e.InstanceID != "", e.Code == "OK"`, new: `case e.Code == "OK"`,
+			file: classify, old: `case e.InstanceID != "", saysYes(e):`, new: `case saysYes(e):`,
 			pkg: "worker", test: "TestAnAnswerThatContradictsItselfIsAmbiguous",
 		},
 		{
