@@ -407,7 +407,8 @@ func TestManyRefusalsAtOnceAreOneRefusalOfTheAccount(t *testing.T) {
 }
 
 // While the API refuses the account, one call at a time asks whether it still does,
-// however many jobs there are; the first that is let in is the end of it.
+// however many jobs there are; the first that is let in is the end of it. A job that has
+// been refused comes up to 2 s late to a probe, and the loop below up to 1 s after that.
 func TestABlockedAccountIsProbedLessAndLessOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := said(403, "NoPermission")
@@ -444,7 +445,7 @@ func TestABlockedAccountIsProbedLessAndLessOften(t *testing.T) {
 		for i := range len(calls) - 1 {
 			gaps = append(gaps, calls[i+1].Sub(calls[i]))
 		}
-		if len(gaps) < 20 || gaps[0] > 9*time.Second || gaps[len(gaps)-1] < 100*time.Second || slices.Max(gaps) > 302*time.Second {
+		if len(gaps) < 20 || gaps[0] > 9*time.Second || gaps[len(gaps)-1] < 100*time.Second || slices.Max(gaps) > 304*time.Second {
 			t.Errorf("the calls are %v apart, want from about 5 s to about 5 min", gaps)
 		}
 		for _, ref := range jobs {
