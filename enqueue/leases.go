@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -14,8 +15,7 @@ import (
 
 // Leases returns the tasks that workers have taken from each of the asynq queues, in
 // the order of the queues and in one round trip: each task with the end of its lease,
-// in seconds. asynq moves the leases of a live worker on every 5 s (v0.26.0,
-// heartbeat.go), and writes them by the worker's clock. The queues are of one account.
+// in seconds, by the clock of the process that wrote it. The queues are of one account.
 func (c *Client) Leases(ctx context.Context, queues ...string) ([]map[string]int64, error) {
 	asked := make([]*redis.ZSliceCmd, len(queues))
 	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -35,6 +35,21 @@ func (c *Client) Leases(ctx context.Context, queues ...string) ([]map[string]int
 		}
 	}
 	return out, nil
+}
+
+// Extend makes the leases of tasks end d from now. Like asynq (v0.26.0, rdb.go,
+// ExtendLease) it writes them by this process's clock, in seconds, and writes none for a
+// task that has no lease any more: its worker is done with it.
+func (c *Client) Extend(ctx context.Context, queue string, ids []string, d time.Duration) error {
+	ends := float64(time.Now().Add(d).Unix())
+	leases := make([]redis.Z, len(ids))
+	for i, id := range ids {
+		leases[i] = redis.Z{Member: id, Score: ends}
+	}
+	if err := c.rdb.ZAddXX(ctx, queueKey(queue, "lease"), leases...).Err(); err != nil {
+		return fmt.Errorf("enqueue: extending %d leases of %s: %w", len(ids), queue, err)
+	}
+	return nil
 }
 
 // givenBackAtOnce is how many tasks one script puts back. Each costs a walk along the

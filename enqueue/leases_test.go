@@ -57,6 +57,34 @@ func TestATaskOfAWorkerThatIsGoneIsTakenNext(t *testing.T) {
 	})
 }
 
+// A lease is moved on for a task that has one, and made for none.
+func TestALeaseIsExtendedWhileItsTaskHasOne(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
+		eachPriority(t, func(t *testing.T, j tasks.Job, own, _ string) {
+			ctx := t.Context()
+			c.FlushDB(ctx)
+			client := newClient(t, c, dataKey)
+			for _, id := range []string{"a", "b", "done"} {
+				j := j
+				j.ID, j.Request.InstanceName = id, id
+				create(t, client, j, enqueue.StatusQueued)
+			}
+			for _, id := range []string{"a", "b"} {
+				dequeue(ctx, c, keysOf(own), id, 1000)
+			}
+			before := time.Now().Add(30 * time.Second).Unix()
+			if err := client.Extend(ctx, own, []string{"a", "done"}, 30*time.Second); err != nil {
+				t.Fatal(err)
+			}
+			after := time.Now().Add(30 * time.Second).Unix()
+			leases, err := client.Leases(ctx, own)
+			if err != nil || len(leases[0]) != 2 || leases[0]["b"] != 1000 || leases[0]["a"] < before || leases[0]["a"] > after {
+				t.Errorf("Leases: %v, %v; want b until 1000 and a until %d to %d", leases, err, before, after)
+			}
+		})
+	})
+}
+
 // What has moved on since it was seen, and what cannot be taken again, stays.
 func TestOnlyATaskWhoseLeaseStandsWhereItStoodIsGivenBack(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {

@@ -10,10 +10,14 @@ import (
 )
 
 // deadAfter is how long a lease stands still until its worker counts as gone: killed,
-// frozen, or cut off from Redis. A live worker's asynq moves its leases on every 5 s
-// (v0.26.0, server.go), so two of them are missing. The half second keeps this between
-// two looks: a look that comes a little early would put it off by a whole one.
-const deadAfter = 10500 * time.Millisecond
+// frozen, or cut off from Redis. A live worker moves its leases on at each of its looks,
+// once a second, so five of them are missing; asynq's own heartbeat comes every 5 s
+// (v0.26.0, server.go). The half second keeps this between two looks: a look that comes
+// a little early would put it off by a whole one.
+const deadAfter = 5500 * time.Millisecond
+
+// leaseTime is asynq's LeaseDuration (v0.26.0, internal/rdb).
+const leaseTime = 30 * time.Second
 
 // abandoned finds the tasks of workers that are gone and puts them back into their
 // queues, in every process: no lock has to outlive its holder, and of two processes
@@ -26,6 +30,7 @@ const deadAfter = 10500 * time.Millisecond
 // has its turn a second time, and the ledger decides.
 type abandoned struct {
 	worker *Worker
+	inHand *inHand
 	rounds sync.WaitGroup
 	began  time.Time
 
@@ -35,8 +40,8 @@ type abandoned struct {
 	watches       map[string]*watch // by queue
 }
 
-func newAbandoned(w *Worker) *abandoned {
-	return &abandoned{worker: w, busy: map[string]bool{}, failing: map[string]bool{}, watches: map[string]*watch{}}
+func newAbandoned(w *Worker, h *inHand) *abandoned {
+	return &abandoned{worker: w, inHand: h, busy: map[string]bool{}, failing: map[string]bool{}, watches: map[string]*watch{}}
 }
 
 // look begins a round for the callbacks, and for each lane of which workers have taken
@@ -76,10 +81,18 @@ func (a *abandoned) begin(ctx context.Context, queues ...string) {
 	})
 }
 
-// round looks at the leases of one account's queues once.
+// round moves on the leases of this process's own tasks in one account's queues, and
+// looks at all of them once.
 //
 // Dies anywhere: another process does the same.
 func (a *abandoned) round(ctx context.Context, queues []string) error {
+	for _, queue := range queues {
+		if own := a.inHand.tasks(queue); len(own) > 0 {
+			if err := a.worker.Leases.Extend(ctx, queue, own, leaseTime); err != nil {
+				return err
+			}
+		}
+	}
 	leases, err := a.worker.Leases.Leases(ctx, queues...)
 	if err != nil {
 		return err

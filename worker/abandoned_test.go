@@ -16,7 +16,7 @@ import (
 )
 
 // soon is how long a job may stand whose worker is gone.
-const soon = 15 * time.Second
+const soon = 9 * time.Second
 
 // holding makes a process hold every job that it takes before its first call, as one
 // that waits for the quota, until let go.
@@ -236,6 +236,34 @@ func TestCallbacksOfAWorkerThatIsGoneAreTold(t *testing.T) {
 			}
 		})
 	}
+}
+
+// asynq moves leases on every 5 s, which leaves no margin; the worker does it each second.
+func TestALiveWorkerMovesItsLeasesOnEachSecond(t *testing.T) {
+	t.Parallel()
+	bubble(t, "", func(t *testing.T) {
+		w := newWorld(t, camstest.Config{})
+		letGo := make(chan struct{})
+		w.start(holding(letGo))
+		w.enqueue("shop")
+		queue := tasks.ProvisionQueue(account)
+		w.taken(queue, 1)
+		last := int64(0)
+		for i := range 12 {
+			time.Sleep(1010 * time.Millisecond)
+			leases, err := w.producer.Leases(t.Context(), queue)
+			if err != nil || len(leases[0]) != 1 || leases[0]["shop"] <= last {
+				t.Errorf("second %d: the leases are %v, %v; want one that ends after %d", i, leases, err, last)
+			}
+			last = leases[0]["shop"]
+		}
+		close(letGo)
+		w.awaitEnd(10*time.Second, "shop")
+		time.Sleep(2 * time.Second) // a look comes after the task's end
+		if leases, err := w.producer.Leases(t.Context(), queue); err != nil || len(leases[0]) != 0 {
+			t.Errorf("the leases after the end: %v, %v", leases, err)
+		}
+	})
 }
 
 // A call that takes long is left alone while its worker lives.

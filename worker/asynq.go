@@ -51,7 +51,7 @@ func (w *Worker) watch(ctx context.Context, c *crew) {
 	var listening sync.WaitGroup
 	listening.Go(func() { w.Lookout.Listen(ctx, func(message string) { w.heard(c, message) }) })
 	defer listening.Wait()
-	gone := newAbandoned(w)
+	gone := newAbandoned(w, &c.inHand)
 	defer gone.wait()
 	tick := time.NewTicker(w.LookEvery)
 	defer tick.Stop()
@@ -136,6 +136,7 @@ type crew struct {
 	worker    *Worker
 	newServer func(asynq.Config) *asynq.Server
 	turns     sync.WaitGroup
+	inHand    inHand
 
 	mu      sync.Mutex
 	working map[string]bool // the accounts that have a server
@@ -170,6 +171,9 @@ func (c *crew) startLocked(settings asynq.Config, h asynq.HandlerFunc) error {
 	err := s.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
 		c.turns.Add(1)
 		defer c.turns.Done()
+		queue, _ := asynq.GetQueueName(ctx)
+		task, _ := asynq.GetTaskID(ctx)
+		defer c.inHand.take(queue, task)()
 		return h(ctx, t)
 	}))
 	if err != nil {

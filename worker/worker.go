@@ -96,6 +96,9 @@ type Leases interface {
 	// Leases returns the taken tasks of each queue, each with the end of its lease as
 	// asynq keeps it. The queues are of one account.
 	Leases(ctx context.Context, queues ...string) ([]map[string]int64, error)
+	// Extend makes the leases of those tasks of a queue end d from now, on the clock of
+	// this process as asynq does it. It leaves out a task that has no lease any more.
+	Extend(ctx context.Context, queue string, tasks []string, d time.Duration) error
 	// GiveBack puts those tasks back, as the next to be taken, whose lease still ends
 	// where leases says, and returns how many it put back.
 	GiveBack(ctx context.Context, queue string, leases map[string]int64) (int, error)

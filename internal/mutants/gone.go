@@ -17,8 +17,13 @@ func gone() []mutant {
 		},
 		{
 			name: "a worker is gone after one heartbeat that is late", risk: "every long turn is taken a second time",
-			file: abandoned, old: "deadAfter = 10500 * time.Millisecond", new: "deadAfter = 3 * time.Second",
+			file: abandoned, old: "deadAfter = 5500 * time.Millisecond", new: "deadAfter = 900 * time.Millisecond",
 			pkg: "worker", test: "TestALongCallOfALiveWorkerIsLeftAlone",
+		},
+		{
+			name: "a worker leaves its leases to asynq", risk: "a heartbeat that is half a second late has a live worker's tasks taken by others",
+			file: abandoned, old: "len(own) > 0 {", new: "len(own) > 1<<20 {",
+			pkg: "worker", test: "TestALiveWorkerMovesItsLeasesOnEachSecond",
 		},
 		{
 			name: "time counts while Redis stands still", risk: "after each pause of Redis every worker is taken for gone",
