@@ -55,6 +55,8 @@ type Client struct {
 	rules   tasks.Rules
 	asynq   *asynq.Client
 	scripts scripts
+	// inspector reads asynq's own messages.
+	inspector *asynq.Inspector
 
 	room     float64
 	waiting  func(used, max int64)
@@ -93,7 +95,8 @@ func New(c Config) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
-		rdb: c.Redis, ledger: l, rules: c.Rules, asynq: client, scripts: s,
+		inspector: asynq.NewInspectorFromRedisClient(c.Redis),
+		rdb:       c.Redis, ledger: l, rules: c.Rules, asynq: client, scripts: s,
 		room: c.Room, waiting: c.Waiting, patience: c.Patience, published: map[string]bool{},
 	}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -59,7 +60,9 @@ const givenBackAtOnce = 100
 // GiveBack puts tasks that workers have taken back into their queue, where they are
 // the next to be taken, the one with the oldest lease first. It leaves each task alone
 // whose lease no longer ends where leases says: its worker lives, or another one has
-// it. It returns how many tasks it put back.
+// it. It also leaves alone a task whose message asynq cannot read: no worker ever gets
+// it, and at the head of the queue it would keep all others from being taken. asynq takes
+// that one back much later. GiveBack returns how many tasks it put back.
 //
 // It does what asynq's own script for a task of a worker that stops does (v0.26.0,
 // rdb.go, requeueCmd). If the worker that had the task goes on, its bookkeeping finds
@@ -68,6 +71,10 @@ const givenBackAtOnce = 100
 func (c *Client) GiveBack(ctx context.Context, queue string, leases map[string]int64) (int, error) {
 	ids := slices.SortedFunc(maps.Keys(leases), func(a, b string) int {
 		return cmp.Or(cmp.Compare(leases[b], leases[a]), cmp.Compare(b, a)) // the last is taken first
+	})
+	ids = slices.DeleteFunc(ids, func(id string) bool {
+		_, err := c.inspector.GetTaskInfo(queue, id)
+		return err != nil && strings.Contains(err.Error(), "could not decode task message") // v0.26.0, inspect.go
 	})
 	back := 0
 	for ids := range slices.Chunk(ids, givenBackAtOnce) {

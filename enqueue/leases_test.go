@@ -89,11 +89,11 @@ func TestALeaseIsExtendedWhileItsTaskHasOne(t *testing.T) {
 func TestOnlyATaskWhoseLeaseStandsWhereItStoodIsGivenBack(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 		ctx, client, key := t.Context(), newClient(t, c, dataKey), keysOf(queue)
-		for _, id := range []string{"alive", "ended", "evicted", "back", "gone"} {
+		for _, id := range []string{"alive", "ended", "evicted", "unreadable", "back", "gone"} {
 			create(t, client, newJob(id), enqueue.StatusQueued)
 		}
 		seen := map[string]int64{}
-		for _, id := range []string{"alive", "ended", "evicted", "gone"} {
+		for _, id := range []string{"alive", "ended", "evicted", "unreadable", "gone"} {
 			dequeue(ctx, c, key, id, 1000)
 			seen[id] = 1000
 		}
@@ -101,11 +101,12 @@ func TestOnlyATaskWhoseLeaseStandsWhereItStoodIsGivenBack(t *testing.T) {
 		c.ZAdd(ctx, key("lease"), redis.Z{Score: 1005, Member: "alive"})
 		c.LRem(ctx, key("active"), 0, "ended")
 		c.HDel(ctx, key("t:evicted"), "msg")
+		c.HSet(ctx, key("t:unreadable"), "msg", "garbage")
 		if n, err := client.GiveBack(ctx, queue, seen); n != 1 || err != nil {
 			t.Errorf("GiveBack: %d, %v; want 1", n, err)
 		}
 		for id, want := range map[string][]string{
-			"alive": {"active", "lease"}, "ended": {"lease"}, "evicted": {"active", "lease"}, "back": {"pending"}, "gone": {"pending"}, "unknown": nil,
+			"alive": {"active", "lease"}, "ended": {"lease"}, "evicted": {"active", "lease"}, "unreadable": {"active", "lease"}, "back": {"pending"}, "gone": {"pending"}, "unknown": nil,
 		} {
 			if got := standing(t, c, queue, id); !slices.Equal(got, want) {
 				t.Errorf("task %s stands in %q, want %q", id, got, want)
