@@ -15,8 +15,8 @@ import (
 
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/cams/camstest"
+	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/ledger"
-	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -28,8 +28,8 @@ func (w *world) startBare(name string) *plug {
 	w.t.Helper()
 	p := new(plug)
 	rdb := w.client(p)
-	rdb.AddHook(new(redisconn.PauseOnError))
-	rdb.AddHook(redisconn.KeepBookkeeping{})
+	rdb.AddHook(new(asynqx.PauseOnError))
+	rdb.AddHook(asynqx.KeepBookkeeping{})
 	api, err := cams.New(w.cloud.ClientConfig(""))
 	if err != nil {
 		w.t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/ratelimit"
 	"github.com/camsq/camsq/internal/redisconn"
@@ -213,14 +214,14 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 	for _, change := range changes {
 		change(p, &s)
 	}
-	queue.AddHook(new(redisconn.PauseOnError))
+	queue.AddHook(new(asynqx.PauseOnError))
 	if !s.bare {
-		queue.AddHook(redisconn.KeepBookkeeping{})
+		queue.AddHook(asynqx.KeepBookkeeping{})
 	}
 	if p.Worker, err = worker.New(s.Config); err != nil {
 		w.t.Fatal(err)
 	}
-	queue.AddHook(redisconn.AtGate{Gate: p.Worker})
+	queue.AddHook(asynqx.AtGate{Gate: p.Worker})
 	queue.AddHook(p.commands)
 	for _, h := range s.hooks {
 		queue.AddHook(h)

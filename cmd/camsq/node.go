@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/redisconn"
 )
@@ -129,19 +130,8 @@ func keySource(c config) string {
 	return fmt.Sprintf("this one is from %s, since CAMSQ_DATA_KEY is not set", path)
 }
 
-// noWorker says that no worker is running. Each has a server of asynq at least, whose
-// key goes seconds after its death; those that live have the highest scores. Whoever
-// may not look does not know.
+// noWorker reports that no worker is running. It reports false if it cannot ask.
 func (n *node) noWorker(ctx context.Context) bool {
-	const looked = 8
-	servers, err := n.rdb.ZRevRange(ctx, "asynq:servers", 0, looked-1).Result()
-	if err != nil {
-		return false
-	}
-	for _, server := range servers {
-		if there, err := n.rdb.Exists(ctx, server).Result(); err != nil || there > 0 {
-			return false
-		}
-	}
-	return true
+	running, err := asynqx.ServerRunning(ctx, n.rdb)
+	return err == nil && !running
 }

@@ -12,11 +12,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
@@ -173,7 +173,7 @@ func claimRedis(ctx context.Context, n *node) error {
 	if err != nil {
 		return unreachable("prove: --redis: %w", err)
 	}
-	queue, err := n.rdb.SIsMember(ctx, "asynq:queues", tasks.QueueCallback).Result()
+	queue, err := asynqx.HasQueue(ctx, n.rdb, tasks.QueueCallback)
 	if err != nil {
 		return unreachable("prove: --redis: %w", err)
 	}
@@ -199,27 +199,14 @@ func cleanRedis(ctx context.Context, rdb redis.UniversalClient, account string, 
 	queue := tasks.ProvisionQueue(account)
 	// In this order: a key without a format would be taken for an earlier camsq's.
 	err := errors.Join(rdb.Unlink(ctx, "camsq:data-keys").Err(), rdb.Unlink(ctx, "camsq:format").Err())
-	for _, pattern := range []string{"camsq:{" + queue + "}:*", "asynq:{" + queue + "}:*", "asynq:{" + tasks.QueueCallback + "}:*"} {
-		keys := rdb.Scan(ctx, 0, pattern, 1000).Iterator()
-		for keys.Next(ctx) {
-			err = errors.Join(err, rdb.Unlink(ctx, keys.Val()).Err())
-		}
-		err = errors.Join(err, keys.Err())
+	keys := rdb.Scan(ctx, 0, "camsq:{"+queue+"}:*", 1000).Iterator()
+	for keys.Next(ctx) {
+		err = errors.Join(err, rdb.Unlink(ctx, keys.Val()).Err())
 	}
-	err = errors.Join(err, rdb.SRem(ctx, "asynq:queues", queue, tasks.HighQueue(account), tasks.QueueCallback).Err())
-	// asynq keeps the names of killed servers for a while; other programs' names stay.
 	host, _ := os.Hostname()
-	for _, list := range []string{"asynq:servers", "asynq:workers"} {
-		members, listErr := rdb.ZRange(ctx, list, 0, -1).Result()
-		err = errors.Join(err, listErr)
-		for _, m := range members {
-			for _, pid := range pids {
-				if strings.HasPrefix(m, fmt.Sprintf("%s:{%s:%d:", list, host, pid)) {
-					err = errors.Join(err, rdb.ZRem(ctx, list, m).Err(), rdb.Unlink(ctx, m).Err())
-				}
-			}
-		}
-	}
+	err = errors.Join(err, keys.Err(),
+		asynqx.RemoveQueues(ctx, rdb, queue, tasks.HighQueue(account), tasks.QueueCallback),
+		asynqx.RemoveServers(ctx, rdb, host, pids))
 	if err != nil {
 		return fmt.Errorf("prove: cleaning the database: %w", err)
 	}

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hibiken/asynq"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
@@ -20,6 +19,7 @@ import (
 	"github.com/camsq/camsq/callback"
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/ratelimit"
 	"github.com/camsq/camsq/internal/redisconn"
@@ -40,7 +40,7 @@ var (
 	_ worker.API       = (*cams.Client)(nil)
 	_ worker.Limiter   = (*ratelimit.Bucket)(nil)
 	_ worker.Breaker   = (*ledger.Ledger)(nil)
-	_ redisconn.Gate   = (*worker.Worker)(nil)
+	_ asynqx.Gate      = (*worker.Worker)(nil)
 	_ worker.Sender    = (*callback.Sender)(nil)
 )
 
@@ -160,11 +160,6 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 		return usage("%w", err)
 	}
 	defer queue.Close() // after Run: asynq reads from it until its servers have stopped
-	queue.AddHook(&redisconn.PauseOnError{})
-	queue.AddHook(redisconn.KeepBookkeeping{})
-	queue.AddHook(redisconn.AtGate{Gate: w})
-	queue.AddHook(&redisconn.Takes{Log: o.log})
-	queue.AddHook(new(redisconn.EvalInstead))
 
 	var sweeping sync.WaitGroup
 	sweeper := worker.Sweeper{
@@ -175,7 +170,7 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 	sweeping.Go(func() { reconciler.Run(ctx) })
 	defer sweeping.Wait()
 	context.AfterFunc(ctx, health.stop)
-	return w.Run(ctx, func(cfg asynq.Config) *asynq.Server { return asynq.NewServerFromRedisClient(queue, cfg) })
+	return w.Run(ctx, asynqx.NewServers(queue, w, o.log))
 }
 
 // lanes makes a lane of each account. If no account at all has credentials the

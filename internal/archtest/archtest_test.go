@@ -22,7 +22,7 @@ const module = "github.com/camsq/camsq/"
 var rooms = map[string][]string{
 	// Floor 2 knows everyone; nobody imports it.
 	"cmd/camsq": {
-		"callback", "cams", "cams/camstest", "enqueue", "examples", "internal/ledger", "internal/process", "internal/ratelimit",
+		"callback", "cams", "cams/camstest", "enqueue", "examples", "internal/asynqx", "internal/ledger", "internal/process", "internal/ratelimit",
 		"internal/redisconn", "internal/seal", "internal/sheet", "metrics", "tasks", "worker",
 	},
 
@@ -30,6 +30,7 @@ var rooms = map[string][]string{
 	// programs import whole and which therefore takes the ledger.
 	"callback":        {"tasks"},
 	"enqueue":         {"internal/ledger", "internal/redisconn", "internal/seal", "internal/sheet", "tasks"},
+	"internal/asynqx": {"internal/redisconn"},
 	"internal/ledger": {"internal/redisconn", "internal/seal", "tasks"},
 	"metrics":         {"tasks"},
 	"worker":          {"cams", "tasks"},
@@ -57,8 +58,8 @@ var rooms = map[string][]string{
 // owners are the rooms that may name a foreign module, by its import path's
 // beginning. A module that is not here may be named by nobody but tests.
 var owners = map[string][]string{
-	"github.com/hibiken/asynq":            {"cmd/camsq", "enqueue", "internal/bench", "worker"},
-	"github.com/redis/go-redis/v9":        {"cmd/camsq", "enqueue", "internal/bench", "internal/ledger", "internal/process", "internal/ratelimit", "internal/redisconn", "internal/redistest"},
+	"github.com/hibiken/asynq":            {"enqueue", "internal/asynqx", "internal/bench", "worker"},
+	"github.com/redis/go-redis/v9":        {"cmd/camsq", "enqueue", "internal/asynqx", "internal/bench", "internal/ledger", "internal/process", "internal/ratelimit", "internal/redisconn", "internal/redistest"},
 	"github.com/prometheus/client_golang": {"cmd/camsq", "metrics"},
 	"github.com/cenkalti/backoff/v4":      {"worker"},
 	"github.com/aliyun/credentials-go":    {"cams"},

@@ -42,8 +42,8 @@ func gone() []mutant {
 		},
 		{
 			name: "a task that another worker has is an error", risk: "a worker that thaws fills its log and repeats what cannot work",
-			file: "internal/redisconn/bookkeeping.go", old: `redis.HasErrorPrefix(err, "NOT FOUND")`, new: `redis.HasErrorPrefix(err, "NOTHING")`,
-			pkg: "internal/redisconn", test: "TestKeepBookkeepingTakesATaskThatIsWithOthersForDone",
+			file: "internal/asynqx/bookkeeping.go", old: `redis.HasErrorPrefix(err, "NOT FOUND")`, new: `redis.HasErrorPrefix(err, "NOTHING")`,
+			pkg: "internal/asynqx", test: "TestKeepBookkeepingTakesATaskThatIsWithOthersForDone",
 		},
 		{
 			name: "a mark that is not certain stays", risk: "a job whose mark had no reply waits for the settle window",

@@ -190,7 +190,7 @@ func judging() []mutant {
 		},
 		{
 			name: "a look that has waited takes a task", risk: "asynq forgets that a task is finished, and a living worker counts as gone",
-			file: "internal/redisconn/gate.go", old: "if asks && time.Since(asked) > oldLook {", new: "if asks && time.Since(asked) > 1000*oldLook {",
+			file: "internal/asynqx/gate.go", old: "if asks && time.Since(asked) > oldLook {", new: "if asks && time.Since(asked) > 1000*oldLook {",
 			pkg: "worker", test: "TestATaskThatComesAfterALongWaitIsFinishedAtOnce",
 		},
 		{
@@ -596,29 +596,29 @@ func queue() []mutant {
 	return []mutant{
 		{
 			name: "asynq's bookkeeping is cancelled", risk: "tasks that succeeded run again",
-			file: "internal/redisconn/bookkeeping.go",
+			file: "internal/asynqx/bookkeeping.go",
 			old:  "context.WithDeadline(context.WithoutCancel(ctx), deadline)", new: "context.WithDeadline(ctx, deadline)",
-			pkg: "internal/redisconn", test: "TestKeepBookkeepingFreesOnlyAsynqsBooksFromCancellation",
+			pkg: "internal/asynqx", test: "TestKeepBookkeepingFreesOnlyAsynqsBooksFromCancellation",
 		},
 		{
 			name: "no pause on errors", risk: "each worker takes a core while Redis is away",
-			file: "internal/redisconn/pause.go", old: "	if d == 0 {\n", new: "	if d >= 0 {\n",
-			pkg: "internal/redisconn", test: "TestPauseOnErrorPausesForWhatWouldRepeat",
+			file: "internal/asynqx/pause.go", old: "	if d == 0 {\n", new: "	if d >= 0 {\n",
+			pkg: "internal/asynqx", test: "TestPauseOnErrorPausesForWhatWouldRepeat",
 		},
 		{
 			name: "the worker's queue has no bookkeeping hook", risk: "tasks that succeeded run again",
-			file: "cmd/camsq/worker.go", old: "	queue.AddHook(redisconn.KeepBookkeeping{})\n",
+			file: "internal/asynqx/servers.go", old: "	rdb.AddHook(KeepBookkeeping{})\n",
 			pkg: "cmd/camsq", test: "TestATaskThatEndedIsDoneThoughItsFirstDoneFailed",
 		},
 		{
 			name: "the worker's queue has no pause hook", risk: "each worker takes a core while Redis is away",
-			file: "cmd/camsq/worker.go", old: "	queue.AddHook(&redisconn.PauseOnError{})\n",
+			file: "internal/asynqx/servers.go", old: "	rdb.AddHook(&PauseOnError{})\n",
 			pkg: "cmd/camsq", test: "TestAWorkersQueueRestsWhileRedisRefuses",
 		},
 		{
 			name: "a failed look at a queue shuts its gate", risk: "one CLUSTERDOWN stops every account",
-			file: "internal/redisconn/gate.go", old: "if err != nil && !errors.Is(err, redis.Nil) {", new: "if errors.Is(err, redis.TxFailedErr) {",
-			pkg: "internal/redisconn", test: "TestAGateStaysOpenAfterALookThatFailed",
+			file: "internal/asynqx/gate.go", old: "if err != nil && !errors.Is(err, redis.Nil) {", new: "if errors.Is(err, redis.TxFailedErr) {",
+			pkg: "internal/asynqx", test: "TestAGateStaysOpenAfterALookThatFailed",
 		},
 		{
 			name: "a cluster's client as it comes", risk: "a dead master's accounts stand for a minute",

@@ -13,6 +13,12 @@ import (
 	"github.com/camsq/camsq/internal/redisconn"
 )
 
+// reply is an error that Redis sent.
+type reply string
+
+func (r reply) Error() string { return string(r) }
+func (reply) RedisError()     {}
+
 func TestEveryErrorOfRedisIsSilencePassesOrStays(t *testing.T) {
 	const fine, silence, passing, refusal, strange = redisconn.Fine, redisconn.Silence, redisconn.Passing, redisconn.Refusal, redisconn.Strange
 	for _, tt := range []struct {

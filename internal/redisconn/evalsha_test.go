@@ -9,6 +9,7 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/redisconn"
 )
 
@@ -34,7 +35,7 @@ func TestScriptsRunWhereEVALSHAIsForbidden(t *testing.T) {
 				return false
 			})
 			var asked atomic.Int64
-			c.AddHook(redisconn.AtGate{Gate: countingGate{&asked}})
+			c.AddHook(asynqx.AtGate{Gate: countingGate{&asked}})
 			c.AddHook(new(redisconn.EvalInstead))
 			ctx := t.Context()
 			script := redis.NewScript("return redis.call('INCR', KEYS[1])")
@@ -66,3 +67,10 @@ func TestScriptsRunWhereEVALSHAIsForbidden(t *testing.T) {
 		})
 	}
 }
+
+type countingGate struct{ asked *atomic.Int64 }
+
+func (g countingGate) Enter(string) bool { g.asked.Add(1); return true }
+func (countingGate) Left(string, bool)   {}
+func (countingGate) Due(string) bool     { return true }
+func (countingGate) Came(string)         {}

@@ -1,9 +1,7 @@
-// Package redisconn opens the Redis that CAMSQ_REDIS_URL names, and mends from
-// outside two habits of asynq v0.26.0 that a queue of billed calls cannot
-// live with: [PauseOnError] and [KeepBookkeeping] are go-redis hooks.
+// Package redisconn opens the Redis that CAMSQ_REDIS_URL names, judges Redis's
+// errors, and says what of a Redis endangers the jobs.
 //
-// It never prints a password, and it does not watch, share or close what it
-// opened: the caller does.
+// It never prints a password. The caller watches, shares and closes the client.
 package redisconn
 
 import (

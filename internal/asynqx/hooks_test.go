@@ -1,4 +1,4 @@
-package redisconn_test
+package asynqx_test
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/camsq/camsq/internal/redisconn"
+	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/redistest"
 )
 
@@ -64,7 +64,7 @@ func TestPauseOnErrorPausesForWhatWouldRepeat(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := took(t.Context(), new(redisconn.PauseOnError), tt.err)
+				d := took(t.Context(), new(asynqx.PauseOnError), tt.err)
 				if tt.pauses && (d < 50*time.Millisecond || d > 100*time.Millisecond) {
 					t.Errorf("paused %v, want 50 to 100 ms", d)
 				}
@@ -78,7 +78,7 @@ func TestPauseOnErrorPausesForWhatWouldRepeat(t *testing.T) {
 
 func TestPauseOnErrorDoublesUntilASuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := new(redisconn.PauseOnError)
+		h := new(asynqx.PauseOnError)
 		for i, want := range []time.Duration{100, 200, 400, 800, 1600, 2000, 2000} {
 			want *= time.Millisecond
 			if d := took(t.Context(), h, io.EOF); d < want/2 || d > want {
@@ -94,7 +94,7 @@ func TestPauseOnErrorDoublesUntilASuccess(t *testing.T) {
 
 func TestManyFailuresAtOnceAreOneFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := new(redisconn.PauseOnError)
+		h := new(asynqx.PauseOnError)
 		begin := time.Now()
 		for range 50 {
 			go took(t.Context(), h, io.EOF)
@@ -112,7 +112,7 @@ func TestPauseOnErrorEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		h := new(redisconn.PauseOnError)
+		h := new(asynqx.PauseOnError)
 		if d := took(ctx, h, io.EOF); d != 10*time.Millisecond {
 			t.Errorf("paused %v, want the context's 10 ms", d)
 		}
@@ -124,7 +124,7 @@ func TestPauseOnErrorEndsWithTheContext(t *testing.T) {
 
 func TestPauseOnErrorSeesEachCommandOfAPipeline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := new(redisconn.PauseOnError)
+		h := new(asynqx.PauseOnError)
 		run := h.ProcessPipelineHook(func(_ context.Context, cmds []redis.Cmder) error {
 			cmds[1].SetErr(reply("OOM command not allowed"))
 			return nil
@@ -164,7 +164,7 @@ func TestKeepBookkeepingFreesOnlyAsynqsBooksFromCancellation(t *testing.T) {
 				ctx, cancel := tt.ctx(t.Context())
 				cancel()
 				time.Sleep(tt.wait)
-				run := redisconn.KeepBookkeeping{}.ProcessHook(func(ctx context.Context, _ redis.Cmder) error {
+				run := asynqx.KeepBookkeeping{}.ProcessHook(func(ctx context.Context, _ redis.Cmder) error {
 					if tt.want == 0 {
 						if ctx.Err() == nil {
 							t.Error("the context goes on, want it cancelled")
@@ -188,7 +188,7 @@ func TestKeepBookkeepingLeavesADeadlineThatEndedTheContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		time.Sleep(2 * time.Second)
-		run := redisconn.KeepBookkeeping{}.ProcessHook(func(ctx context.Context, _ redis.Cmder) error { return ctx.Err() })
+		run := asynqx.KeepBookkeeping{}.ProcessHook(func(ctx context.Context, _ redis.Cmder) error { return ctx.Err() })
 		err := run(ctx, redis.NewCmd(ctx, "evalsha", "sha", 1, "asynq:{q}:active"))
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the deadline's error", err)
@@ -198,8 +198,8 @@ func TestKeepBookkeepingLeavesADeadlineThatEndedTheContext(t *testing.T) {
 
 func TestHooksLeaveAHealthyClientAlone(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
-		c.AddHook(new(redisconn.PauseOnError))
-		c.AddHook(redisconn.KeepBookkeeping{})
+		c.AddHook(new(asynqx.PauseOnError))
+		c.AddHook(asynqx.KeepBookkeeping{})
 		script := redis.NewScript(`return redis.call("RPUSH", KEYS[1], ARGV[1])`)
 		for want := range int64(3) {
 			n, err := script.Run(t.Context(), c, []string{"asynq:{q}:active"}, "x").Int64()
@@ -214,7 +214,7 @@ func TestHooksLeaveAHealthyClientAlone(t *testing.T) {
 // else Redis answers stays.
 func TestKeepBookkeepingTakesATaskThatIsWithOthersForDone(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
-		c.AddHook(redisconn.KeepBookkeeping{})
+		c.AddHook(asynqx.KeepBookkeeping{})
 		for _, tt := range []struct{ key, says, want string }{
 			{"asynq:{q}:active", "NOT FOUND", ""},
 			{"asynq:{q}:active", "INTERNAL", "INTERNAL"},

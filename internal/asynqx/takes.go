@@ -1,4 +1,4 @@
-package redisconn
+package asynqx
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/internal/redisconn"
 )
 
 // Takes is a go-redis hook that says once when Redis answers and does not let asynq
@@ -34,7 +36,7 @@ func (t *Takes) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 func (t *Takes) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		if queue, kind := look(cmd); kind == takes {
+		if queue, kind := parseScript(cmd); kind == takes {
 			t.note(queue, err)
 		}
 		return err
@@ -44,20 +46,20 @@ func (t *Takes) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (t *Takes) note(queue string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch AnswerOf(err) {
-	case Passing, Refusal:
+	switch redisconn.AnswerOf(err) {
+	case redisconn.Passing, redisconn.Refusal:
 		if len(t.queues) == 0 {
 			t.queues, t.since = map[string]bool{}, time.Now()
-			t.Log.Warn("no task can be taken: Redis "+Told(err), "queue", queue, "do", Advice(err))
+			t.Log.Warn("no task can be taken: Redis "+redisconn.Told(err), "queue", queue, "do", redisconn.Advice(err))
 		}
 		t.queues[queue] = true
-	case Fine:
+	case redisconn.Fine:
 		if !t.queues[queue] {
 			return
 		}
 		if delete(t.queues, queue); len(t.queues) == 0 {
 			t.Log.Info("Redis lets tasks be taken again", "after", time.Since(t.since).Round(time.Millisecond))
 		}
-	case Silence, Strange: // the looks tell of the one; the other may be NOSCRIPT
+	case redisconn.Silence, redisconn.Strange: // the looks tell of the one; the other may be NOSCRIPT
 	}
 }

@@ -1,4 +1,4 @@
-package redisconn_test
+package asynqx_test
 
 import (
 	"bytes"
@@ -9,12 +9,12 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/camsq/camsq/internal/redisconn"
+	"github.com/camsq/camsq/internal/asynqx"
 )
 
 func TestThatNoTaskCanBeTakenIsSaidOnceAndSoIsItsEnd(t *testing.T) {
 	var log bytes.Buffer
-	hook := &redisconn.Takes{Log: slog.New(slog.NewTextHandler(&log, nil))}
+	hook := &asynqx.Takes{Log: slog.New(slog.NewTextHandler(&log, nil))}
 	take := func(queue string, err error) {
 		cmd := redis.NewCmd(t.Context(), "evalsha", "sha", 4, "asynq:{"+queue+"}:pending", "asynq:{"+queue+"}:paused", "asynq:{"+queue+"}:active", "asynq:{"+queue+"}:lease")
 		_ = hook.ProcessHook(func(context.Context, redis.Cmder) error { return err })(t.Context(), cmd)

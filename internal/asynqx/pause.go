@@ -1,4 +1,4 @@
-package redisconn
+package asynqx
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/internal/redisconn"
 )
 
 const (
@@ -98,10 +100,10 @@ func (p *PauseOnError) next(again bool) time.Duration {
 // repeats says whether the next command would get the error too, until somebody or
 // time mends the server.
 func repeats(err error) bool {
-	switch AnswerOf(err) {
-	case Silence, Passing, Refusal:
+	switch redisconn.AnswerOf(err) {
+	case redisconn.Silence, redisconn.Passing, redisconn.Refusal:
 		return true
-	case Fine, Strange:
+	case redisconn.Fine, redisconn.Strange:
 	}
 	return false
 }

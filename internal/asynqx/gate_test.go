@@ -1,4 +1,4 @@
-package redisconn_test
+package asynqx_test
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/camsq/camsq/internal/redisconn"
+	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/redistest"
 )
 
@@ -81,7 +81,7 @@ func TestAtAShutGateAsynqLooksIntoNoQueue(t *testing.T) {
 		_, c := redistest.Mini(t)
 		gate := newTurnpike()
 		var looks atomic.Int64
-		c.AddHook(redisconn.AtGate{Gate: gate})
+		c.AddHook(asynqx.AtGate{Gate: gate})
 		c.AddHook(spy(func(cmd redis.Cmder) error {
 			if isDequeue(cmd) || isForward(cmd) {
 				looks.Add(1)
@@ -143,7 +143,7 @@ func TestAGateIsAskedOnceForEachLook(t *testing.T) {
 		_, c := redistest.Mini(t)
 		var asked atomic.Int64
 		gate := countingGate{&asked}
-		c.AddHook(redisconn.AtGate{Gate: gate})
+		c.AddHook(asynqx.AtGate{Gate: gate})
 		keys := []string{"asynq:{q}:pending", "asynq:{q}:paused", "asynq:{q}:active", "asynq:{q}:lease"}
 		script := redis.NewScript("return redis.call('RPOPLPUSH', KEYS[1], KEYS[3])")
 		for range 2 { // the second one is known
@@ -170,7 +170,7 @@ func TestAGateStaysOpenAfterALookThatFailed(t *testing.T) {
 	} {
 		gate := newTurnpike()
 		close(gate.open)
-		look := redisconn.AtGate{Gate: gate}.ProcessHook(func(context.Context, redis.Cmder) error { return tt.err })
+		look := asynqx.AtGate{Gate: gate}.ProcessHook(func(context.Context, redis.Cmder) error { return tt.err })
 		cmd := redis.NewCmd(t.Context(), "evalsha", "sha", 4, "asynq:{q}:pending", "asynq:{q}:paused", "asynq:{q}:active", "asynq:{q}:lease")
 		if err := look(t.Context(), cmd); !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v", name, err)
@@ -187,40 +187,3 @@ func (g countingGate) Enter(string) bool { g.asked.Add(1); return true }
 func (countingGate) Left(string, bool)   {}
 func (countingGate) Due(string) bool     { return true }
 func (countingGate) Came(string)         {}
-
-// Who listens hears what was said while it listened, and is told when it may have
-// missed something: at the beginning, and after the wire was cut.
-func TestListenTellsWhatWasSaidAndWhenSomethingMayBeMissed(t *testing.T) {
-	s := redistest.Start(t)
-	c := s.Client()
-	ctx, cancel := context.WithCancel(t.Context())
-	heard := make(chan string, 10)
-	done := make(chan struct{})
-	go func() {
-		redisconn.Listen(ctx, c, "camsq:wake", func(m string) { heard <- m })
-		close(done)
-	}()
-	expect := func(want string) {
-		t.Helper()
-		select {
-		case got := <-heard:
-			if got != want {
-				t.Errorf("heard %q, want %q", got, want)
-			}
-		case <-time.After(20 * time.Second):
-			t.Fatalf("heard nothing, want %q", want)
-		}
-	}
-	expect("")
-	other := s.Client()
-	if err := other.Publish(ctx, "camsq:wake", "provision:acme").Err(); err != nil {
-		t.Fatal(err)
-	}
-	expect("provision:acme")
-	if err := other.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
-		t.Fatal(err)
-	}
-	expect("")
-	cancel()
-	<-done
-}

@@ -1,4 +1,4 @@
-package redisconn_test
+package asynqx_test
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/camsq/camsq/internal/redisconn"
+	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/redistest"
 )
 
@@ -93,7 +93,7 @@ func TestAsynqAsksSeldomWhileRedisRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// An address, not a name: NewClient would look that up on the real network.
 		c := redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379", Dialer: refused, DialerRetries: 1})
-		c.AddHook(new(redisconn.PauseOnError))
+		c.AddHook(new(asynqx.PauseOnError))
 		c.AddHook(spy(func(cmd redis.Cmder) error {
 			if isDequeue(cmd) {
 				dequeues.Add(1)
@@ -116,7 +116,7 @@ func TestAsynqAsksSeldomWhileRedisIsOutOfMemory(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
 	c := s.Client()
-	c.AddHook(new(redisconn.PauseOnError))
+	c.AddHook(new(asynqx.PauseOnError))
 	begin := time.Now()
 	var errs []error
 	for range 4 {
@@ -129,7 +129,7 @@ func TestAsynqAsksSeldomWhileRedisIsOutOfMemory(t *testing.T) {
 }
 
 // cpuChild makes this test binary measure itself; see the test after it.
-const cpuChild = "REDISCONN_TEST_CPU_CHILD"
+const cpuChild = "ASYNQX_TEST_CPU_CHILD"
 
 func TestAsynqRestsWhileRedisRefuses(t *testing.T) {
 	if addr := os.Getenv(cpuChild); addr != "" {
@@ -172,8 +172,8 @@ func measureCPU(t *testing.T, addr string) {
 	// go-redis's own retries would hide asynq's haste for the first seconds.
 	c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1})
 	defer c.Close()
-	if os.Getenv("REDISCONN_TEST_WITHOUT_HOOK") == "" {
-		c.AddHook(new(redisconn.PauseOnError))
+	if os.Getenv("ASYNQX_TEST_WITHOUT_HOOK") == "" {
+		c.AddHook(new(asynqx.PauseOnError))
 	}
 	srv := serve(t, c, func(context.Context, *asynq.Task) error { return nil })
 	used := func() time.Duration {
@@ -206,7 +206,7 @@ func TestASuccessfulTaskRunsOnceThoughItsDoneFailed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, c := redistest.Mini(t)
 				if tt.keep {
-					c.AddHook(redisconn.KeepBookkeeping{})
+					c.AddHook(asynqx.KeepBookkeeping{})
 				}
 				c.AddHook(spy(func(cmd redis.Cmder) error {
 					if isDone(cmd) && dones.Add(1) == 1 {

@@ -1,4 +1,4 @@
-package redisconn
+package asynqx
 
 import (
 	"context"
@@ -53,7 +53,7 @@ func (AtGate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 // ProcessHook asks the gate, and answers in Redis's place if it says no.
 func (g AtGate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		queue, kind := look(cmd)
+		queue, kind := parseScript(cmd)
 		// An EVAL comes after an EVALSHA that has asked already.
 		asks := cmd.Name() == "evalsha"
 		switch kind {
@@ -99,16 +99,16 @@ func (g AtGate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-type lookKind int
+type scriptKind int
 
 const (
-	other    lookKind = iota
-	takes             // asynq's dequeueCmd: pending, paused, active, lease
-	forwards          // asynq's forwardCmd: scheduled or retry, pending
+	other    scriptKind = iota
+	takes               // asynq's dequeueCmd: pending, paused, active, lease
+	forwards            // asynq's forwardCmd: scheduled or retry, pending
 )
 
-// look tells which queue a script of asynq looks into, and what for.
-func look(cmd redis.Cmder) (queue string, kind lookKind) {
+// parseScript returns the queue that one of asynq's scripts reads, and why it does.
+func parseScript(cmd redis.Cmder) (queue string, kind scriptKind) {
 	keys := scriptKeys(cmd)
 	switch {
 	case len(keys) == 4 && strings.HasSuffix(keys[0], "}:pending") && strings.HasSuffix(keys[1], "}:paused"):
@@ -125,29 +125,4 @@ func look(cmd redis.Cmder) (queue string, kind lookKind) {
 		return "", other
 	}
 	return queue[:end], kind
-}
-
-// Listen calls heard with each message of a channel until ctx ends, and with ""
-// whenever it has begun to listen, which is also when messages may have been
-// missed. It reconnects by itself.
-func Listen(ctx context.Context, c redis.UniversalClient, channel string, heard func(message string)) {
-	s := c.Subscribe(ctx, channel)
-	defer s.Close()
-	messages := s.ChannelWithSubscriptions(redis.WithChannelSize(1000))
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case m, ok := <-messages:
-			if !ok {
-				return
-			}
-			switch m := m.(type) {
-			case *redis.Subscription:
-				heard("")
-			case *redis.Message:
-				heard(m.Payload)
-			}
-		}
-	}
 }
