@@ -24,7 +24,7 @@ import (
 
 // desk is a producer's place: an empty folder to work in, a Redis, and settings.
 type desk struct {
-	t      *testing.T
+	t      testing.TB
 	mini   *miniredis.Miniredis
 	rdb    redis.UniversalClient
 	env    []string
@@ -34,6 +34,12 @@ type desk struct {
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	t.Chdir(t.TempDir())
+	return deskHere(t)
+}
+
+// deskHere is a desk whose folder is the present one.
+func deskHere(t testing.TB) *desk {
+	t.Helper()
 	d := &desk{t: t, mini: miniredis.RunT(t)}
 	url, key := "redis://"+d.mini.Addr(), enqueue.NewDataKey()
 	d.env = []string{"CAMSQ_REDIS_URL=" + url, "CAMSQ_DATA_KEY=" + key}

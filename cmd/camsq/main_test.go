@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
 )
 
 // runAsCamsq makes the test binary be camsq, so that tests can start it as a
@@ -17,5 +18,6 @@ func TestMain(m *testing.M) {
 		return
 	}
 	redis.SetLogger(silent{})
+	cobra.EnableCommandSorting = false // as main does
 	os.Exit(m.Run())
 }
