@@ -60,7 +60,7 @@ func utc(t time.Time) time.Time {
 }
 
 // batchesOf reads the batches of that name in every account that has one.
-func (n *node) batchesOf(ctx context.Context, name string) ([]*tasks.Batch, error) {
+func (n *model) batchesOf(ctx context.Context, name string) ([]*tasks.Batch, error) {
 	accounts, err := n.accounts(ctx)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (n *node) batchesOf(ctx context.Context, name string) ([]*tasks.Batch, erro
 }
 
 // batchInReach reads the batch of each account that can be asked, and notes the others.
-func (n *node) batchInReach(ctx context.Context, accounts []string, name string) ([]*tasks.Batch, error) {
+func (n *model) batchInReach(ctx context.Context, accounts []string, name string) ([]*tasks.Batch, error) {
 	found := make([]*tasks.Batch, len(accounts))
 	errs := eachAccount(ctx, accounts, func(ctx context.Context, i int) (err error) {
 		found[i], err = n.ledger.Batch(ctx, accounts[i], name)
@@ -88,7 +88,7 @@ func (n *node) batchInReach(ctx context.Context, accounts []string, name string)
 }
 
 // batchStatus is all that is told of one batch.
-func (n *node) batchStatus(ctx context.Context, b *tasks.Batch) (batchStatus, error) {
+func (n *model) batchStatus(ctx context.Context, b *tasks.Batch) (batchStatus, error) {
 	s := newBatchStatus(b)
 	if b.Completions > 0 {
 		c, err := n.ledger.Completion(ctx, tasks.BatchRef{Account: b.Account, Batch: b.Name, Completion: b.Completions})
@@ -240,8 +240,8 @@ func (n *node) closeBatch(ctx context.Context, batch string, accounts map[string
 	}
 	err := n.client.CloseBatch(ctx, batch, slices.Sorted(maps.Keys(accounts))...)
 	if err != nil && ctx.Err() == nil {
-		return &exitError{redisExit(err), worded{fmt.Sprintf("Redis at %s did not take the end of batch %s: it %s",
-			n.config.redisHost(), plain(batch), redisconn.Told(err)), err}}
+		return worded(redisExit(err), fmt.Sprintf("Redis at %s did not take the end of batch %s: it %s",
+			n.config.redisHost(), plain(batch), redisconn.Told(err)), err)
 	}
 	return err
 }

@@ -151,7 +151,7 @@ func (k *checkup) verdict() error {
 	if failed == 0 {
 		return nil
 	}
-	return &exitError{code, fmt.Errorf("%s failed", plural(int64(failed), "check"))}
+	return withCode(code, fmt.Errorf("%s failed", plural(int64(failed), "check")))
 }
 
 // checkAccount asks for the account's credentials, and the API for a list of what

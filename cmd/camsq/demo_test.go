@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/camsq/camsq/callback"
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/tasks"
@@ -180,6 +184,15 @@ func TestTheDemoSaysWhichPromiseIsBroken(t *testing.T) {
 	one := cloud.Add("", cams.Instance{InstanceName: "shop", ChannelType: "VIBER"})
 	job := tasks.Job{Account: "default", ID: "a", Request: tasks.Request{ChannelType: "VIBER", InstanceName: "shop"}}
 	name := instanceName{"default", "VIBER", "shop"}
+	keys, err := callback.ParseSecrets(callback.NewSecret())
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := func(r *receiver, header http.Header, body string) {
+		q := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		maps.Copy(q.Header, header)
+		r.ServeHTTP(httptest.NewRecorder(), q)
+	}
 
 	for what, tt := range map[string]struct {
 		spoil func(f *fate, there map[instanceName][]string, r *receiver)
@@ -195,8 +208,16 @@ func TestTheDemoSaysWhichPromiseIsBroken(t *testing.T) {
 		"two outcomes": {func(f *fate, _ map[instanceName][]string, _ *receiver) {
 			f.webhooks = append(f.webhooks, arrival{id: "evt_2"})
 		}, "every outcome reached"},
-		"a bad signature":  {func(_ *fate, _ map[instanceName][]string, r *receiver) { r.count.Refused++ }, "every webhook was signed"},
-		"a changed body":   {func(_ *fate, _ map[instanceName][]string, r *receiver) { r.count.Changed++ }, "every webhook was signed"},
+		"a bad signature": {func(_ *fate, _ map[instanceName][]string, r *receiver) { post(r, nil, "{}") }, "every webhook was signed"},
+		"a changed body": {func(_ *fate, _ map[instanceName][]string, r *receiver) {
+			for _, body := range []string{`{"type":"instance.created"}`, `{"type":"instance.failed"}`} {
+				header, err := callback.Sign("evt_1", time.Now(), []byte(body), keys)
+				if err != nil {
+					t.Fatal(err)
+				}
+				post(r, header, body)
+			}
+		}, "every webhook was signed"},
 		"a second call":    {func(f *fate, _ map[instanceName][]string, _ *receiver) { f.calls = append(f.calls, madeCall{}) }, "what went wrong was mended"},
 		"found by nobody":  {func(f *fate, _ map[instanceName][]string, _ *receiver) { f.record.Adopted = false }, "what went wrong was mended"},
 		"instance missing": {func(_ *fate, there map[instanceName][]string, _ *receiver) { delete(there, name) }, "at most one instance"},
@@ -206,8 +227,8 @@ func TestTheDemoSaysWhichPromiseIsBroken(t *testing.T) {
 		f.record.Instance = &tasks.EventInstance{InstanceID: one.InstanceID}
 		f.record.Callback.State = tasks.CallbackDelivered
 		there := map[instanceName][]string{name: {one.InstanceID}}
-		var out screen
-		d := &demo{out: &out, cloud: cloud, receiver: &receiver{}, jobs: []tasks.Job{job}, begun: time.Now()}
+		var out strings.Builder
+		d := &demo{out: &out, cloud: cloud, receiver: &receiver{keys: keys}, jobs: []tasks.Job{job}, begun: time.Now()}
 		d.script = newScript([]demoRow{{job: job}})
 		tt.spoil(&f, there, d.receiver)
 

@@ -192,19 +192,19 @@ func broken(err error, n *node, got *imported, before bool, after []source) erro
 		return usage("%w; %s", fileFault(err), holds)
 	}
 	if e, ok := errors.AsType[*exitError](err); ok {
-		return &exitError{e.code, fmt.Errorf("%w; %s", err, holds)}
+		return withCode(e.code, fmt.Errorf("%w; %s", err, holds))
 	}
 	at := got.name
 	if got.open > 0 {
-		at = place{got.name, got.open}.String()
+		at = place{file: got.name, line: got.open}.String()
 	}
 	if errors.Is(err, context.Canceled) {
-		return &exitError{exitSomeFailed, fmt.Errorf("stopped at %s; %s", at, holds)}
+		return withCode(exitSomeFailed, fmt.Errorf("stopped at %s; %s", at, holds))
 	}
 	// Redis may have taken the first rows and gone away before it said so.
 	holds = strings.Replace(holds, "nothing was queued", "no row is known to be queued; send the file again, no job is made twice", 1)
-	return &exitError{redisExit(err), worded{fmt.Sprintf("Redis at %s did not take the rows from %s on; %s: it %s",
-		n.config.redisHost(), at, holds, redisconn.Told(err)), err}}
+	return worded(redisExit(err), fmt.Sprintf("Redis at %s did not take the rows from %s on; %s: it %s",
+		n.config.redisHost(), at, holds, redisconn.Told(err)), err)
 }
 
 // goOn follows what was accepted, or says how to.
@@ -223,7 +223,7 @@ func (p *program) goOn(ctx context.Context, n *node, in *importer, files []sourc
 
 // batchesThere sorts the batches whose rows were accepted (see importer) into those
 // that exist and those whose jobs are in others.
-func (n *node) batchesThere(ctx context.Context, names []string, accepted map[string]bool) (there, elsewhere []string, err error) {
+func (n *model) batchesThere(ctx context.Context, names []string, accepted map[string]bool) (there, elsewhere []string, err error) {
 	for _, name := range names {
 		queued, ok := accepted[name]
 		if !ok {

@@ -201,7 +201,7 @@ func runFake(ctx context.Context, p *program, c config, o fakeOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	key, users, err := o.key(p.getenv)
+	key, users, err := o.key(func(name string) string { return p.getenv(name) })
 	if err != nil {
 		return err
 	}

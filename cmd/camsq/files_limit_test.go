@@ -23,7 +23,7 @@ func TestConcurrencyFitsIntoTheLimitOfOpenFiles(t *testing.T) {
 		{64, 0, false},
 	} {
 		lanes := []worker.Lane{{Account: "a", Concurrency: 300}, {Account: "b", Concurrency: 300}}
-		out := new(lockedOutput)
+		out := new(strings.Builder)
 		err := fitFiles(lanes, tt.limit, 20, slog.New(slog.NewTextHandler(out, nil)))
 		if tt.want == 0 {
 			if e, ok := err.(*exitError); !ok || e.code != exitUsage || !strings.Contains(err.Error(), "LimitNOFILE") {

@@ -26,7 +26,7 @@ func (s *filter) flags(f *pflag.FlagSet) {
 
 // accountsOf are those that are meant, also ones that are not configured here and
 // have jobs: nobody else may look after them.
-func (n *node) accountsOf(ctx context.Context, s filter) ([]string, error) {
+func (n *model) accountsOf(ctx context.Context, s filter) ([]string, error) {
 	names, err := n.accounts(ctx)
 	if err != nil {
 		return nil, n.noAnswer(ctx, err)
@@ -67,7 +67,7 @@ func (s filter) takes(list jobList, f ledger.Found) bool {
 // read pages through the jobs of a list that are meant, each account's newest
 // first. Jobs may leave the list meanwhile, also by what is done with a page. Accounts
 // whose part of a cluster is away are left out: see [node.missing].
-func (n *node) read(ctx context.Context, list jobList, s filter) iter.Seq2[[]ledger.Found, error] {
+func (n *model) read(ctx context.Context, list jobList, s filter) iter.Seq2[[]ledger.Found, error] {
 	return func(yield func([]ledger.Found, error) bool) {
 		accounts, err := n.accountsOf(ctx, s)
 		if err != nil {
@@ -90,7 +90,7 @@ func (n *node) read(ctx context.Context, list jobList, s filter) iter.Seq2[[]led
 }
 
 // readAccount pages through those of one account. more is what yield last said.
-func (n *node) readAccount(ctx context.Context, account string, list jobList, s filter, yield func([]ledger.Found, error) bool) (more bool, err error) {
+func (n *model) readAccount(ctx context.Context, account string, list jobList, s filter, yield func([]ledger.Found, error) bool) (more bool, err error) {
 	for ids, err := range n.ledger.Listed(ctx, account, list.list) {
 		if err != nil {
 			return false, err
@@ -115,7 +115,7 @@ func (n *node) readAccount(ctx context.Context, account string, list jobList, s 
 }
 
 // completions reads the batches that belong into a list of jobs. They are few.
-func (n *node) completions(ctx context.Context, account string, list jobList) ([]ledger.Found, error) {
+func (n *model) completions(ctx context.Context, account string, list jobList) ([]ledger.Found, error) {
 	var out []ledger.Found
 	if list.batches == "" {
 		return nil, nil

@@ -42,7 +42,7 @@ func newFollower(b *book, n int, w *bytes.Buffer) *follower {
 	var jobs []followed
 	for i := range n {
 		jobs = append(jobs, followed{
-			ref: tasks.Ref{Account: []string{"default", "eu"}[i%2], ID: fmt.Sprint(i)}, at: place{"f.csv", i + 2}, state: tasks.StateQueued,
+			ref: tasks.Ref{Account: []string{"default", "eu"}[i%2], ID: fmt.Sprint(i)}, at: place{file: "f.csv", line: i + 2}, state: tasks.StateQueued,
 		})
 	}
 	return &follower{crowd: newJobCrowd(b, jobs), progress: newProgress(w, n)}

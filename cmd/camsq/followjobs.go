@@ -189,7 +189,7 @@ func (e ending) print(w io.Writer, took time.Duration, files []source) {
 	fmt.Fprintf(w, "%s, followed for %s\n", plural(e.count.sum(), "job"), span(took))
 	var lines []countLine
 	for _, s := range standings() {
-		lines = append(lines, countLine{e.count[s], ended(s)})
+		lines = append(lines, count(e.count[s], ended(s)))
 	}
 	printCounts(w, lines)
 	printCodes(w, e.codes)
@@ -206,7 +206,7 @@ const topCodes = 10
 func printCodes(w io.Writer, codes map[string]int64) {
 	var lines []countLine
 	for _, c := range tasks.TopCodes(codes, topCodes) {
-		lines = append(lines, countLine{c.Jobs, plain(c.Code)})
+		lines = append(lines, count(c.Jobs, plain(c.Code)))
 	}
 	if len(lines) > 0 {
 		fmt.Fprint(w, "\nWhy jobs failed\n")

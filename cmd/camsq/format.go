@@ -17,6 +17,9 @@ type countLine struct {
 	text string
 }
 
+// count is a line that counts something.
+func count(n int64, text string) countLine { return countLine{n, text} }
+
 // printCounts prints the lines that count something, numbers under numbers.
 func printCounts(w io.Writer, lines []countLine) {
 	width := 0

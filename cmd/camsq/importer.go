@@ -334,18 +334,18 @@ func (r *imported) print(w io.Writer, words wording) {
 	if len(r.found.Ignored) > 0 {
 		fmt.Fprintf(w, "  left out: %s\n", plain(strings.Join(r.found.Ignored, ", ")))
 	}
-	lines := []countLine{{r.rows, "rows"}, {r.queued, words.queued}}
+	lines := []countLine{count(r.rows, "rows"), count(r.queued, words.queued)}
 	if r.rows == 1 {
-		lines[0].text = "row"
+		lines[0] = count(1, "row")
 	}
 	for _, s := range tasks.States() {
-		lines = append(lines, countLine{r.known[s], already(s)})
+		lines = append(lines, count(r.known[s], already(s)))
 	}
 	lines = append(lines,
-		countLine{r.twice, "the same as a row before (noted above)"},
-		countLine{r.conflicts, words.refused + "another request under the same job ID (listed above)"},
-		countLine{r.unreadable, words.refused + "a job that is there and cannot be read (listed above)"},
-		countLine{r.bad, words.refused + "bad (listed above)"},
+		count(r.twice, "the same as a row before (noted above)"),
+		count(r.conflicts, words.refused+"another request under the same job ID (listed above)"),
+		count(r.unreadable, words.refused+"a job that is there and cannot be read (listed above)"),
+		count(r.bad, words.refused+"bad (listed above)"),
 	)
 	printCounts(w, lines)
 	if r.bad > 0 && (words.reasons || r.bad > mostListed) {

@@ -99,11 +99,12 @@ func (p *program) list(cmd *cobra.Command, list jobList, o listOptions) error {
 	}
 	defer n.close()
 	all := o.all || o.asJSON && !cmd.Flags().Changed("limit")
-	print := p.printJobs
 	if o.asJSON {
-		print = p.printJobsAsJSON
+		err = p.printJobsAsJSON(cmd.Context(), n, list, o, all)
+	} else {
+		err = p.printJobs(cmd.Context(), n, list, o, all)
 	}
-	if err := print(cmd.Context(), n, list, o, all); err != nil {
+	if err != nil {
 		return err
 	}
 	return n.missing(cmd.Context())

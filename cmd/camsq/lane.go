@@ -24,7 +24,7 @@ type laneFacts struct {
 	far bool
 }
 
-func (n *node) lane(ctx context.Context, account string) (tasks.Lane, error) {
+func (n *model) lane(ctx context.Context, account string) (tasks.Lane, error) {
 	lanes, errs := n.ledger.Lanes(ctx, []string{account})
 	if errs != nil {
 		return tasks.Lane{}, errs[0]
@@ -32,7 +32,7 @@ func (n *node) lane(ctx context.Context, account string) (tasks.Lane, error) {
 	return lanes[0], nil
 }
 
-func (n *node) laneFacts(ctx context.Context, account string) (laneFacts, error) {
+func (n *model) laneFacts(ctx context.Context, account string) (laneFacts, error) {
 	lane, err := n.lane(ctx, account)
 	if err != nil {
 		return laneFacts{}, err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
@@ -30,9 +31,13 @@ type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
 
-func main() {
+// setGlobals sets what libraries keep for a whole process.
+var setGlobals = sync.OnceFunc(func() {
 	redis.SetLogger(silent{})
 	cobra.EnableCommandSorting = false // the order of [program.commands] is for newcomers
+})
+
+func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	stop()
@@ -61,6 +66,22 @@ func unreachable(format string, args ...any) error {
 // errSomeFailed ends a command that has said itself what failed.
 var errSomeFailed = &exitError{exitSomeFailed, errors.New("some failed")}
 
+// withCode gives an error an exit code.
+func withCode(code int, err error) error { return &exitError{code, err} }
+
+// worded is err under a text of its own.
+func worded(code int, text string, err error) error {
+	return &exitError{code, wordedError{text, err}}
+}
+
+type wordedError struct {
+	text string
+	err  error
+}
+
+func (e wordedError) Error() string { return e.text }
+func (e wordedError) Unwrap() error { return e.err }
+
 // program is what every command has at hand.
 type program struct {
 	env            []string
@@ -72,6 +93,7 @@ type program struct {
 // run is the whole program but for the process around it. It prints at most one
 // line for an error.
 func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	setGlobals()
 	p := &program{env: env, stdin: stdin, stdout: stdout, stderr: stderr}
 	root := p.root()
 	root.SetArgs(args)

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"context"
 	"os"
+	"os/signal"
+	"syscall"
 	"testing"
-
-	"github.com/redis/go-redis/v9"
-	"github.com/spf13/cobra"
 )
 
 // runAsCamsq makes the test binary be camsq, so that tests can start it as a
@@ -14,10 +14,10 @@ const runAsCamsq = "RUN_AS_CAMSQ"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(runAsCamsq) == "1" {
-		main()
-		return
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		code := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
+		stop()
+		os.Exit(code)
 	}
-	redis.SetLogger(silent{})
-	cobra.EnableCommandSorting = false // as main does
 	os.Exit(m.Run())
 }

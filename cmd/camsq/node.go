@@ -16,13 +16,19 @@ import (
 	"github.com/camsq/camsq/internal/redisconn"
 )
 
-// node is one process's hold on the system: its configuration, its Redis, and
-// what works on it.
-type node struct {
+// model reads where accounts, jobs and batches stand.
+type model struct {
 	config config
 	rdb    redis.UniversalClient
 	ledger *ledger.Ledger
 	client *enqueue.Client
+	missed missing
+}
+
+// node holds a process's dependencies: configuration, Redis client, ledger and queue
+// client.
+type node struct {
+	*model
 	// use is what the process does with the records, so that it is not let in to those
 	// whose format is not for it. The zero value reads.
 	use ledger.Use
@@ -30,7 +36,6 @@ type node struct {
 	waiting func(used, max int64)
 	// patience is how long a Redis that is not ready is waited for.
 	patience time.Duration
-	missed   missing
 }
 
 // open reads the settings and makes a node. It does not talk to Redis.
@@ -71,7 +76,7 @@ func newNode(c config) (_ *node, err error) {
 		return nil, usage("%w", err)
 	}
 	rdb.AddHook(new(redisconn.EvalInstead))
-	n := &node{config: c, rdb: rdb, patience: readyPatience}
+	n := &node{model: &model{config: c, rdb: rdb}, patience: readyPatience}
 	defer func() {
 		if err != nil {
 			n.close()
@@ -131,7 +136,7 @@ func keySource(c config) string {
 }
 
 // noWorker reports that no worker is running. It reports false if it cannot ask.
-func (n *node) noWorker(ctx context.Context) bool {
+func (n *model) noWorker(ctx context.Context) bool {
 	running, err := asynqx.ServerRunning(ctx, n.rdb)
 	return err == nil && !running
 }

@@ -157,7 +157,7 @@ func (w *work) cancelBatch(ctx context.Context, s filter) error {
 		return err
 	}
 	if counts == nil {
-		return &exitError{exitSomeFailed, fmt.Errorf("there is no batch %q%s", s.batch, filter{account: s.account})}
+		return withCode(exitSomeFailed, fmt.Errorf("there is no batch %q%s", s.batch, filter{account: s.account}))
 	}
 	if unsettled(counts) == 0 {
 		fmt.Fprintf(w.stdout, "There is nothing left to withdraw%s: %s.\n", s, counts)
@@ -194,7 +194,7 @@ func (w *work) neverSent(batch string, open bool) {
 
 // batch counts the jobs of a batch in the accounts that are meant, and is nil if
 // there is none. open says that it is not closed in one of them.
-func (n *node) batch(ctx context.Context, s filter) (sum tally, open bool, err error) {
+func (n *model) batch(ctx context.Context, s filter) (sum tally, open bool, err error) {
 	accounts, err := n.accountsOf(ctx, s)
 	if err != nil {
 		return nil, false, err
@@ -350,7 +350,7 @@ func (n *node) operator(p *program) worker.Operator {
 }
 
 // oneJob finds the job of that name. Its error is an [*exitError].
-func (n *node) oneJob(ctx context.Context, name string, orBatch bool) (jobStatus, error) {
+func (n *model) oneJob(ctx context.Context, name string, orBatch bool) (jobStatus, error) {
 	what := "no job"
 	if orBatch {
 		what = "no job or batch"
@@ -362,21 +362,21 @@ func (n *node) oneJob(ctx context.Context, name string, orBatch bool) (jobStatus
 	case len(jobs) == 0 && n.missing(ctx) != nil:
 		return jobStatus{}, n.missing(ctx) // it may be there
 	case len(jobs) == 0:
-		return jobStatus{}, &exitError{exitSomeFailed, fmt.Errorf("there is %s %q; looked in account %s", what, name, strings.Join(n.config.names(), ", "))}
+		return jobStatus{}, withCode(exitSomeFailed, fmt.Errorf("there is %s %q; looked in account %s", what, name, strings.Join(n.config.names(), ", ")))
 	case len(jobs) > 1:
-		return jobStatus{}, &exitError{exitSomeFailed, fmt.Errorf("%q is job %s and also job %s; name it as ACCOUNT/ID", name, jobs[0].Job, jobs[1].Job)}
+		return jobStatus{}, withCode(exitSomeFailed, fmt.Errorf("%q is job %s and also job %s; name it as ACCOUNT/ID", name, jobs[0].Job, jobs[1].Job))
 	}
 	return jobs[0], nil
 }
 
 // refusal tells what is wrong with a job from a Redis that is away.
-func (n *node) refusal(ctx context.Context, err error) error {
+func (n *model) refusal(ctx context.Context, err error) error {
 	_, refused := errors.AsType[*worker.RefusedError](err)
 	for _, about := range []error{tasks.ErrNotFound, tasks.ErrUnreadable, tasks.ErrConflict, tasks.ErrClaimed} {
 		refused = refused || errors.Is(err, about)
 	}
 	if refused {
-		return &exitError{exitSomeFailed, err}
+		return withCode(exitSomeFailed, err)
 	}
 	return n.noAnswer(ctx, err)
 }
@@ -434,7 +434,7 @@ func (w *work) find(ctx context.Context, name string) (tasks.Ref, error) {
 	if batch, err := tasks.ParseBatchRef(name); err == nil && w.list.batches != "" {
 		switch _, err := w.node.ledger.Completion(ctx, batch); {
 		case isNotFound(err):
-			return tasks.Ref{}, &exitError{exitSomeFailed, fmt.Errorf("there is no completed batch %q", name)}
+			return tasks.Ref{}, withCode(exitSomeFailed, fmt.Errorf("there is no completed batch %q", name))
 		case err != nil:
 			return tasks.Ref{}, w.node.refusal(ctx, err)
 		}
@@ -514,7 +514,7 @@ func (w *work) all(ctx context.Context, s filter) error {
 // stopped adds to an error in the middle of the work what holds.
 func (w *work) stopped(err error, done int64) error {
 	if e, ok := errors.AsType[*exitError](err); ok {
-		return &exitError{e.code, fmt.Errorf("%s %s, then: %w; run it again for the rest", thousands(done), w.done, e.err)}
+		return withCode(e.code, fmt.Errorf("%s %s, then: %w; run it again for the rest", thousands(done), w.done, e.err))
 	}
 	return err
 }

@@ -23,7 +23,7 @@ type prospect struct {
 }
 
 // prospect is that of an account for so many of its open jobs.
-func (n *node) prospect(ctx context.Context, account string, jobs int64) (prospect, error) {
+func (n *model) prospect(ctx context.Context, account string, jobs int64) (prospect, error) {
 	facts, err := n.laneFacts(ctx, account)
 	if err != nil {
 		return prospect{}, err

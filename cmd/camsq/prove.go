@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/url"
@@ -84,7 +85,7 @@ The same seed gives the same plan and the same faults; what they hit depends on 
 			if o.oddities, err = parseOddities(o.oddList); err != nil {
 				return err
 			}
-			return p.prove(cmd.Context(), o)
+			return runProof(cmd.Context(), o, p.env, p.stdout, p.stderr)
 		},
 	}
 	f := cmd.Flags()
@@ -142,14 +143,15 @@ func (o proveOptions) patience() time.Duration {
 // proof is one run.
 type proof struct {
 	proveOptions
-	program *program
-	dir     string // its own, for Redis's files and, unless kept, the logs
-	logs    string
-	redis   *proveRedis
-	node    *node
-	witness *witness
-	crew    *crew
-	secret  string
+	env      []string
+	out, log io.Writer
+	dir      string // its own, for Redis's files and, unless kept, the logs
+	logs     string
+	redis    *proveRedis
+	node     *node
+	witness  *witness
+	crew     *crew
+	secret   string
 
 	sayMu sync.Mutex
 	sent  []tasks.Job
@@ -159,8 +161,9 @@ type proof struct {
 	failed bool // something is not as promised: everything is kept
 }
 
-func (p *program) prove(ctx context.Context, o proveOptions) (err error) {
-	f := &proof{proveOptions: o, program: p, secret: callback.NewSecret()}
+// runProof makes a proof and writes its report to out and its progress to log.
+func runProof(ctx context.Context, o proveOptions, env []string, out, log io.Writer) (err error) {
+	f := &proof{proveOptions: o, env: env, out: out, log: log, secret: callback.NewSecret()}
 	if f.dir, err = os.MkdirTemp("", "camsq-prove-"); err != nil {
 		return unreachable("prove: %w", err)
 	}
@@ -222,7 +225,7 @@ func (f *proof) run(ctx context.Context) error {
 			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 			defer cancel()
 			if err := cleanRedis(clean, f.node.rdb, f.account(), pids); err != nil {
-				fmt.Fprintln(f.program.stderr, "camsq:", err)
+				fmt.Fprintln(f.log, "camsq:", err)
 			}
 		}()
 	}
@@ -283,7 +286,7 @@ func (f *proof) command() (func(redis, cloud string) *exec.Cmd, error) {
 		"CAMSQ_RECONCILE_DELAY=" + proveReconcile.String(),
 		"CAMSQ_SETTLE_WINDOW=" + f.patience().String(),
 	}
-	for _, pair := range f.program.env {
+	for _, pair := range f.env {
 		if !strings.HasPrefix(pair, "CAMSQ_") && !strings.HasPrefix(pair, "ALIBABA_CLOUD_") {
 			env = append(env, pair)
 		}
@@ -484,5 +487,5 @@ func (f *proof) say(format string, args ...any) {
 	f.sayMu.Lock()
 	defer f.sayMu.Unlock()
 	d := int(time.Since(f.witness.begun).Seconds())
-	fmt.Fprintf(f.program.stderr, "%02d:%02d  %s\n", d/60, d%60, fmt.Sprintf(format, args...))
+	fmt.Fprintf(f.log, "%02d:%02d  %s\n", d/60, d%60, fmt.Sprintf(format, args...))
 }

@@ -47,7 +47,7 @@ func (f *proof) report(e evidence, b proveBooks) error {
 		f.tell(r.Findings, e)
 	}
 	if f.json {
-		enc := json.NewEncoder(f.program.stdout)
+		enc := json.NewEncoder(f.out)
 		enc.SetIndent("", "  ")
 		if err := enc.Encode(r); err != nil {
 			return err
@@ -62,7 +62,7 @@ func (f *proof) report(e evidence, b proveBooks) error {
 }
 
 func (f *proof) print(r proveReport) {
-	out := f.program.stdout
+	out := f.out
 	rows := [][]string{{"jobs", ""}}
 	row := func(n int, format string, args ...any) {
 		rows = append(rows, []string{"  " + fmt.Sprintf(format, args...), thousands(int64(n))})

@@ -60,9 +60,9 @@ func (n *node) answers(ctx context.Context) error {
 
 // noAnswer is why Redis did not do what it was asked: it is away, it is not ready, it
 // refuses, or the operator has stopped the command.
-func (n *node) noAnswer(ctx context.Context, err error) error {
+func (n *model) noAnswer(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return &exitError{exitSomeFailed, errors.New("stopped")}
+		return withCode(exitSomeFailed, errors.New("stopped"))
 	}
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return e
@@ -70,22 +70,13 @@ func (n *node) noAnswer(ctx context.Context, err error) error {
 	told := fmt.Sprintf("Redis at %s %s", n.config.redisHost(), redisconn.Told(err))
 	switch redisconn.AnswerOf(err) {
 	case redisconn.Refusal:
-		return &exitError{exitUsage, worded{told + "; " + redisconn.Advice(err), err}}
+		return worded(exitUsage, told+"; "+redisconn.Advice(err), err)
 	case redisconn.Passing, redisconn.Strange:
-		return &exitError{exitUnreachable, worded{told, err}}
+		return worded(exitUnreachable, told, err)
 	case redisconn.Silence, redisconn.Fine:
 	}
 	return unreachable("Redis at %s does not answer; start it, or set CAMSQ_REDIS_URL: %w", n.config.redisHost(), err)
 }
-
-// worded is an error that has a text of its own.
-type worded struct {
-	text string
-	err  error
-}
-
-func (b worded) Error() string { return b.text }
-func (b worded) Unwrap() error { return b.err }
 
 // redisExit is the exit code of an error of Redis.
 func redisExit(err error) int {
@@ -97,7 +88,7 @@ func redisExit(err error) int {
 
 // up says whether Redis is there: one account at least can be asked. Readiness and
 // camsq_redis_up both mean this.
-func (n *node) up(ctx context.Context) error {
+func (n *model) up(ctx context.Context) error {
 	_, errs := n.ledger.Lanes(ctx, n.config.names())
 	if errs == nil || slices.Contains(errs, nil) {
 		return nil
@@ -107,7 +98,7 @@ func (n *node) up(ctx context.Context) error {
 
 // partly says whether an error is that of a part of a cluster, beside which the others
 // go on.
-func (n *node) partly(ctx context.Context, err error) bool {
+func (n *model) partly(ctx context.Context, err error) bool {
 	if _, cluster := n.rdb.(*redis.ClusterClient); !cluster || ctx.Err() != nil {
 		return false
 	}
@@ -117,7 +108,7 @@ func (n *node) partly(ctx context.Context, err error) bool {
 
 // accounts are those that are configured, and those besides that have jobs in
 // this Redis: their jobs wait, and the operator must be told so.
-func (n *node) accounts(ctx context.Context) ([]string, error) {
+func (n *model) accounts(ctx context.Context) ([]string, error) {
 	names := n.config.names()
 	known, err := n.client.Accounts(ctx)
 	if n.partly(ctx, err) {
@@ -159,7 +150,7 @@ type missing struct {
 
 // miss notes that an account could not be asked, and says whether the command may go
 // on with the others.
-func (n *node) miss(ctx context.Context, account string, err error) bool {
+func (n *model) miss(ctx context.Context, account string, err error) bool {
 	if !n.partly(ctx, err) {
 		return false
 	}
@@ -173,7 +164,7 @@ func (n *node) miss(ctx context.Context, account string, err error) bool {
 }
 
 // missing is the error that accounts could not be asked, or nil.
-func (n *node) missing(ctx context.Context) error {
+func (n *model) missing(ctx context.Context) error {
 	n.missed.mu.Lock()
 	defer n.missed.mu.Unlock()
 	if len(n.missed.accounts) == 0 {
@@ -182,6 +173,6 @@ func (n *node) missing(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return n.noAnswer(ctx, n.missed.err)
 	}
-	return &exitError{exitUnreachable, worded{fmt.Sprintf("account %s could not be asked: its part of the cluster %s",
-		strings.Join(n.missed.accounts, ", "), redisconn.Told(n.missed.err)), n.missed.err}}
+	return worded(exitUnreachable, fmt.Sprintf("account %s could not be asked: its part of the cluster %s",
+		strings.Join(n.missed.accounts, ", "), redisconn.Told(n.missed.err)), n.missed.err)
 }

@@ -164,7 +164,7 @@ func (p *program) rehearse(ctx context.Context, files []source, o enqueueOptions
 // brokenRehearsal words an error in the middle of a dry run.
 func brokenRehearsal(err error, s source, c config) error {
 	if errors.Is(err, context.Canceled) {
-		return &exitError{exitSomeFailed, fmt.Errorf("stopped in %s; nothing was sent", s.name)}
+		return withCode(exitSomeFailed, fmt.Errorf("stopped in %s; nothing was sent", s.name))
 	}
 	if _, ends := errors.AsType[*enqueue.FileError](err); ends {
 		return usage("%w", fileFault(err))

@@ -105,7 +105,7 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 	_, ends := errors.AsType[*enqueue.FileError](err)
 	switch {
 	case errors.Is(err, context.Canceled):
-		err = &exitError{exitSomeFailed, errors.New("stopped; the results are not complete")}
+		err = withCode(exitSomeFailed, errors.New("stopped; the results are not complete"))
 	case ends:
 		err = usage("%w", fileFault(err))
 	}

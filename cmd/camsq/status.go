@@ -132,7 +132,7 @@ func (p *program) overview(ctx context.Context, n *node, asJSON bool) error {
 	return n.missing(ctx)
 }
 
-func (n *node) accountStatus(ctx context.Context, name string) (accountStatus, error) {
+func (n *model) accountStatus(ctx context.Context, name string) (accountStatus, error) {
 	o, err := n.ledger.Overview(ctx, name)
 	if err != nil {
 		return accountStatus{}, err
@@ -167,7 +167,7 @@ func (n *node) accountStatus(ctx context.Context, name string) (accountStatus, e
 }
 
 // fullest tells of the fullest server of the accounts' if it is too full, or is "".
-func (n *node) fullest(ctx context.Context, all []accountStatus) string {
+func (n *model) fullest(ctx context.Context, all []accountStatus) string {
 	used, most := make([]int64, len(all)), make([]int64, len(all))
 	names := make([]string, len(all))
 	for i, a := range all {
@@ -327,7 +327,7 @@ func (p *program) statusOf(ctx context.Context, n *node, name string, asJSON boo
 }
 
 // nothing is the error that no job and no batch has the name.
-func (n *node) nothing(ctx context.Context, name string) error {
+func (n *model) nothing(ctx context.Context, name string) error {
 	accounts, err := n.accounts(ctx)
 	if err != nil {
 		return n.noAnswer(ctx, err)
@@ -335,7 +335,7 @@ func (n *node) nothing(ctx context.Context, name string) error {
 	if err := n.missing(ctx); err != nil {
 		return err // it may be there
 	}
-	return &exitError{exitSomeFailed, fmt.Errorf("%q is neither a job nor a batch here; looked in account %s", name, strings.Join(accounts, ", "))}
+	return withCode(exitSomeFailed, fmt.Errorf("%q is neither a job nor a batch here; looked in account %s", name, strings.Join(accounts, ", ")))
 }
 
 // waitFor follows the batch of that name to its end, or else the job.
@@ -381,7 +381,7 @@ func (p *program) waitFor(ctx context.Context, n *node, name string, asJSON bool
 // findJobs returns the jobs of that ID in every account, and the one of that
 // account and ID. An ID may hold a slash, so both are asked for. Accounts whose part
 // of a cluster is away are noted; see [node.missing].
-func (n *node) findJobs(ctx context.Context, name string) ([]jobStatus, error) {
+func (n *model) findJobs(ctx context.Context, name string) ([]jobStatus, error) {
 	accounts, err := n.accounts(ctx)
 	if err != nil {
 		return nil, err
@@ -415,7 +415,7 @@ func (n *node) findJobs(ctx context.Context, name string) ([]jobStatus, error) {
 }
 
 // jobStatus is what is told of a job that was looked up.
-func (n *node) jobStatus(ctx context.Context, f ledger.Found) (jobStatus, error) {
+func (n *model) jobStatus(ctx context.Context, f ledger.Found) (jobStatus, error) {
 	if f.Err != nil {
 		ref := f.Record.Ref()
 		return jobStatus{
@@ -444,7 +444,7 @@ func newJobStatus(r tasks.Record, next string) jobStatus {
 }
 
 // next says what a job waits for.
-func (n *node) next(ctx context.Context, r tasks.Record) (string, error) {
+func (n *model) next(ctx context.Context, r tasks.Record) (string, error) {
 	switch r.State {
 	case tasks.StateQueued:
 		before, atLeast, err := n.client.Position(ctx, r)

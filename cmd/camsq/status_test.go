@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -257,5 +258,18 @@ func TestStatusAsJSON(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || code != 0 {
 			t.Errorf("%s: exit %d (-want +got):\n%s", tt.args, code, diff)
 		}
+	}
+}
+
+func TestStatusNamesAnAccountThatIsNotConfigured(t *testing.T) {
+	d := newDesk(t).twoAccounts()
+	d.write("f.csv", "ChannelType,InstanceName,account\nVIBER,a,eu\n")
+	if code, out, errs := d.run("enqueue", "f.csv"); code != exitOK {
+		t.Fatalf("enqueue: exit code %d\n%s%s", code, out, errs)
+	}
+	d.env = slices.DeleteFunc(d.env, func(pair string) bool { return strings.HasPrefix(pair, "CAMSQ_CONFIG=") })
+	code, out, errs := d.run("status")
+	if code != exitOK || !strings.Contains(out, "eu: not configured here") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
 	}
 }

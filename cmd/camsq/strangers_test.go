@@ -13,11 +13,10 @@ import (
 )
 
 // Jobs of an account that nobody has configured wait, and everybody who looks is
-// told: the worker's log, camsq status, and the metrics.
+// told: the worker's log and the metrics.
 func TestJobsOfAnAccountThatIsNotConfiguredAreReported(t *testing.T) {
 	mini := miniredis.RunT(t)
-	key := enqueue.NewDataKey()
-	n, err := newNode(config{RedisURL: "redis://" + mini.Addr(), DataKeys: key, Accounts: []account{{Name: "default", Rate: 5}, {Name: "gone", Rate: 5}}})
+	n, err := newNode(config{RedisURL: "redis://" + mini.Addr(), DataKeys: enqueue.NewDataKey(), Accounts: []account{{Name: "default", Rate: 5}, {Name: "gone", Rate: 5}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,16 +32,8 @@ func TestJobsOfAnAccountThatIsNotConfiguredAreReported(t *testing.T) {
 	if got := log.String(); !strings.Contains(got, "account=gone jobs=1") {
 		t.Errorf("the worker's log says %q", got)
 	}
-	lanes, _, err := backlog{n, new(turnTimes)}.Backlog(t.Context())
+	lanes, _, err := newBacklog(n, nil).Backlog(t.Context())
 	if err != nil || len(lanes) != 2 || lanes[1].Jobs[tasks.StateQueued] != 1 {
 		t.Errorf("the metrics see %+v, %v", lanes, err)
-	}
-	var out, errs bytes.Buffer
-	env := []string{"CAMSQ_REDIS_URL=redis://" + mini.Addr(), "CAMSQ_DATA_KEY=" + key}
-	if code := run(t.Context(), []string{"status"}, env, strings.NewReader(""), &out, &errs); code != exitOK {
-		t.Fatalf("status: exit code %d: %s", code, errs.String())
-	}
-	if !strings.Contains(out.String(), "gone: not configured here") {
-		t.Errorf("status says\n%s", out.String())
 	}
 }

@@ -238,7 +238,7 @@ func TestAWaitTellsThatTheAPIIsAwayAndBack(t *testing.T) {
 			p.Host = "cams.example.com"
 			switch since := time.Since(begin); {
 			case since < 30*time.Second:
-				p.Trip = &tasks.Trip{Away: true, Since: begin, Action: "ListInstance", Code: tasks.CodeUnsent, Message: refusedConnection, ProbeAt: p.Now.Add(10 * time.Second)}
+				p.Trip = &tasks.Trip{Away: true, Since: begin, Action: "ListInstance", Code: tasks.CodeUnsent, Message: "dial tcp 127.0.0.1:18080: connect: connection refused", ProbeAt: p.Now.Add(10 * time.Second)}
 			case since < 70*time.Second:
 				p.Trip = &tasks.Trip{Away: true, Since: begin, Action: "ListInstance", Code: "HTTP.503", Prober: "j7"}
 			}
@@ -275,7 +275,7 @@ func TestTheMetricsAreToldThatTheAPIIsAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer n.close()
-	lanes, _, err := backlog{n, new(turnTimes)}.Backlog(context.Background())
+	lanes, _, err := newBacklog(n, nil).Backlog(context.Background())
 	if err != nil || len(lanes) != 1 {
 		t.Fatalf("%v, %v", lanes, err)
 	}

@@ -108,7 +108,7 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
 	turns := new(turnTimes)
-	m := metrics.New(registry, metrics.Config{Accounts: c.names(), Version: version(), Backlog: backlog{n, turns}})
+	m := metrics.New(registry, metrics.Config{Accounts: c.names(), Version: version(), Backlog: newBacklog(n, turns)})
 	wc := worker.Config{
 		Lanes: lanes, Ledger: n.ledger, Batches: n.ledger, Callbacks: n.client, Breaker: n.ledger,
 		Lookout: lookout{n}, Leases: n.client, Log: o.log,
@@ -386,6 +386,15 @@ type backlog struct {
 	node *node
 	// turns is how long this process's turns take.
 	turns *turnTimes
+}
+
+// newBacklog makes one. Without turn times each account counts as one that has made no
+// call here.
+func newBacklog(n *node, turns *turnTimes) backlog {
+	if turns == nil {
+		turns = new(turnTimes)
+	}
+	return backlog{n, turns}
 }
 
 // Backlog counts what is still to be done, and tells how each account is paced, in
