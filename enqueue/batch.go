@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 
 	"github.com/camsq/camsq/tasks"
 )
@@ -23,7 +22,7 @@ func (c *Client) CloseBatch(ctx context.Context, batch string, accounts ...strin
 	}
 	if len(accounts) == 0 {
 		var err error
-		if accounts, err = c.Accounts(ctx); err != nil {
+		if accounts, err = c.queue.Accounts(ctx); err != nil {
 			return err
 		}
 	}
@@ -36,27 +35,9 @@ func (c *Client) CloseBatch(ctx context.Context, batch string, accounts ...strin
 			continue
 		}
 		// Dies here, or gets no answer: the completion is owed, and the sweeper queues it.
-		if err := c.BatchCallback(ctx, tasks.BatchRef{Account: account, Batch: batch, Completion: n}); err != nil {
+		if err := c.queue.BatchCallback(ctx, tasks.BatchRef{Account: account, Batch: batch, Completion: n}); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// BatchCallback makes sure that a task that tells of a batch's completion is on its way.
-func (c *Client) BatchCallback(ctx context.Context, ref tasks.BatchRef) error {
-	_, err := c.ensure(ctx, tasks.TypeDeliverBatch, callbacks([]string{ref.String()}), false)
-	return err
-}
-
-// RequeueBatches does what [Client.RequeueCallbacks] does, for the completions of
-// batches that an account owes, as [tasks.BatchRef.Key] names them.
-func (c *Client) RequeueBatches(ctx context.Context, account string, pages iter.Seq2[[]string, error]) (int, error) {
-	return c.audit(ctx, tasks.TypeDeliverBatch, pages, func(keys []string) ([]group, error) {
-		refs := make([]string, len(keys))
-		for i, key := range keys {
-			refs[i] = account + "/" + key
-		}
-		return []group{callbacks(refs)}, nil
-	})
 }

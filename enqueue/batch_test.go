@@ -13,7 +13,7 @@ import (
 )
 
 // ended sends jobs of a batch and withdraws them.
-func ended(t *testing.T, client *enqueue.Client, l *ledger.Ledger, batch string, refs ...tasks.Ref) {
+func ended(t *testing.T, client client, l *ledger.Ledger, batch string, refs ...tasks.Ref) {
 	t.Helper()
 	for _, ref := range refs {
 		j := newJob(ref.ID)

@@ -3,20 +3,15 @@ package enqueue
 import (
 	"context"
 	"fmt"
-	"strings"
-	"sync"
 	"time"
 
-	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/queue"
 	"github.com/camsq/camsq/internal/seal"
 	"github.com/camsq/camsq/tasks"
 )
-
-// allQueues is the set of asynq's queue names.
-const allQueues = "asynq:queues"
 
 // Config is what a [Client] needs.
 type Config struct {
@@ -50,25 +45,35 @@ func NewDataKey() string { return seal.NewKey() }
 
 // Client puts jobs into the queue. It is safe for concurrent use.
 type Client struct {
-	rdb     redis.UniversalClient
-	ledger  *ledger.Ledger
-	rules   tasks.Rules
-	asynq   *asynq.Client
-	scripts scripts
-	// inspector reads asynq's own messages.
-	inspector *asynq.Inspector
+	queue  *queue.Client
+	ledger *ledger.Ledger
+	rules  tasks.Rules
 
 	room     float64
 	waiting  func(used, max int64)
 	patience time.Duration
-
-	mu        sync.Mutex
-	checked   bool
-	published map[string]bool
 }
 
 // New returns a client. It does not talk to Redis yet.
 func New(c Config) (*Client, error) {
+	keys, err := seal.ParseKeys(c.DataKeys)
+	if err != nil {
+		return nil, fmt.Errorf("enqueue: Config.DataKeys: %w", err)
+	}
+	l, err := ledger.New(ledger.Config{Redis: c.Redis, Keys: keys})
+	if err != nil {
+		return nil, fmt.Errorf("enqueue: %w", err)
+	}
+	q, err := queue.New(c.Redis, l)
+	if err != nil {
+		return nil, fmt.Errorf("enqueue: %w", err)
+	}
+	return NewOn(q, c)
+}
+
+// NewOn returns a client that shares its queue and ledger with other parts of camsq. It
+// does not read Config.Redis and Config.DataKeys. Other programs use [New].
+func NewOn(q *queue.Client, c Config) (*Client, error) {
 	if c.Room == 0 {
 		c.Room = DefaultRoom
 	}
@@ -81,24 +86,7 @@ func New(c Config) (*Client, error) {
 	if c.Patience < 0 {
 		return nil, fmt.Errorf("enqueue: Config.Patience is %v; it must not be negative", c.Patience)
 	}
-	keys, err := seal.ParseKeys(c.DataKeys)
-	if err != nil {
-		return nil, fmt.Errorf("enqueue: Config.DataKeys: %w", err)
-	}
-	l, err := ledger.New(ledger.Config{Redis: c.Redis, Keys: keys})
-	if err != nil {
-		return nil, fmt.Errorf("enqueue: %w", err)
-	}
-	client := asynq.NewClientFromRedisClient(capture{})
-	s, err := newScripts(client)
-	if err != nil {
-		return nil, err
-	}
-	return &Client{
-		inspector: asynq.NewInspectorFromRedisClient(c.Redis),
-		rdb:       c.Redis, ledger: l, rules: c.Rules, asynq: client, scripts: s,
-		room: c.Room, waiting: c.Waiting, patience: c.Patience, published: map[string]bool{},
-	}, nil
+	return &Client{queue: q, ledger: q.Ledger(), rules: c.Rules, room: c.Room, waiting: c.Waiting, patience: c.Patience}, nil
 }
 
 // Create puts one job into the queue and returns what became of it. The error is
@@ -111,39 +99,4 @@ func (c *Client) Create(ctx context.Context, job tasks.Job) (Result, error) {
 		return Result{Job: job.Normalize()}, err
 	}
 	return one.results[0], one.results[0].Err
-}
-
-// prepare checks once that the records in Redis are of a format for this process and
-// that it shares a data key with the others, and makes each queue known to asynq once. It holds no lock while it waits for Redis,
-// so that each caller's context counts.
-func (c *Client) prepare(ctx context.Context, queues ...string) error {
-	c.mu.Lock()
-	checked := c.checked
-	var unknown []any
-	for _, queue := range queues {
-		if !c.published[queue] {
-			unknown = append(unknown, queue)
-		}
-	}
-	c.mu.Unlock()
-	if !checked {
-		if err := c.ledger.UseFormat(ctx, ledger.Producing); err != nil {
-			return fmt.Errorf("enqueue: %w", err)
-		}
-		if err := c.ledger.UseKeys(ctx); err != nil {
-			return fmt.Errorf("enqueue: %w", err)
-		}
-	}
-	if len(unknown) > 0 {
-		if err := c.rdb.SAdd(ctx, allQueues, unknown...).Err(); err != nil {
-			return fmt.Errorf("enqueue: making the queues %s known: %w", strings.Join(queues, ", "), err)
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.checked = true
-	for _, queue := range queues {
-		c.published[queue] = true
-	}
-	return nil
 }

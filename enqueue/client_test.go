@@ -19,6 +19,7 @@ import (
 
 	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/internal/ledger"
+	queues "github.com/camsq/camsq/internal/queue"
 	"github.com/camsq/camsq/internal/redistest"
 	"github.com/camsq/camsq/internal/seal"
 	"github.com/camsq/camsq/tasks"
@@ -44,13 +45,44 @@ func each(t *testing.T, body func(t *testing.T, c redis.UniversalClient)) {
 	})
 }
 
-func newClient(t testing.TB, c redis.UniversalClient, keys string) *enqueue.Client {
+// client is a producer beside the queue that worker and commands use.
+type client struct {
+	*producer
+	*backend
+}
+
+type (
+	producer = enqueue.Client
+	backend  = queues.Client
+)
+
+func newClient(t testing.TB, c redis.UniversalClient, keys string) client {
 	t.Helper()
-	client, err := enqueue.New(enqueue.Config{Redis: c, DataKeys: keys})
+	return newClientWith(t, enqueue.Config{Redis: c, DataKeys: keys})
+}
+
+func newClientWith(t testing.TB, config enqueue.Config) client {
+	t.Helper()
+	if config.DataKeys == "" {
+		config.DataKeys = dataKey
+	}
+	ring, err := seal.ParseKeys(config.DataKeys)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return client
+	l, err := ledger.New(ledger.Config{Redis: config.Redis, Keys: ring})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := queues.New(config.Redis, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := enqueue.NewOn(q, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client{p, q}
 }
 
 func newLedger(t testing.TB, c redis.UniversalClient) *ledger.Ledger {
@@ -70,7 +102,9 @@ func newJob(id string) tasks.Job {
 	return tasks.Job{ID: id, Account: account, Request: tasks.Request{ChannelType: "VIBER", InstanceName: "name of " + id}}
 }
 
-func create(t testing.TB, client *enqueue.Client, j tasks.Job, want enqueue.Status) enqueue.Result {
+func create(t testing.TB, client interface {
+	Create(context.Context, tasks.Job) (enqueue.Result, error)
+}, j tasks.Job, want enqueue.Status) enqueue.Result {
 	t.Helper()
 	got, err := client.Create(t.Context(), j)
 	if got.Status != want {

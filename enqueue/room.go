@@ -3,15 +3,13 @@ package enqueue
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/queue"
 	"github.com/camsq/camsq/internal/redisconn"
 )
 
@@ -22,27 +20,11 @@ const DefaultRoom = 0.6
 // roomPause is the time between two looks at Redis's memory.
 const roomPause = time.Second
 
-// fullError means that Redis has no room for new jobs. Nothing was written.
-type fullError struct {
-	account   string
-	used, max int64 // bytes; 0 if they are not known
-	err       error // is Redis's own, or nil
-}
-
-func (e *fullError) Unwrap() error { return e.err }
-
-func (e *fullError) Error() string {
-	if e.err != nil {
-		return e.err.Error()
-	}
-	return fmt.Sprintf("enqueue: Redis uses %d bytes of its %d", e.used, e.max)
-}
-
 // awaitRoom returns when the next attempt may find room.
-func (c *Client) awaitRoom(ctx context.Context, full *fullError) error {
-	used, most := full.used, full.max
+func (c *Client) awaitRoom(ctx context.Context, full *queue.OutOfMemoryError) error {
+	used, most := full.Used, full.Max
 	if most == 0 {
-		used, most, _ = c.memory(ctx, full.account)
+		used, most, _ = c.queue.Memory(ctx, full.Account)
 	}
 	for {
 		if c.waiting != nil {
@@ -52,36 +34,10 @@ func (c *Client) awaitRoom(ctx context.Context, full *fullError) error {
 			return err
 		}
 		var err error
-		if used, most, err = c.memory(ctx, full.account); err != nil || float64(used) <= c.room*float64(most) {
+		if used, most, err = c.queue.Memory(ctx, full.Account); err != nil || float64(used) <= c.room*float64(most) {
 			return nil // the attempt will tell what is wrong, if anything is
 		}
 	}
-}
-
-// Memory returns used_memory and maxmemory of the Redis that has the account; 0 and 0
-// if it has no limit, or does not tell.
-func (c *Client) Memory(ctx context.Context, account string) (used, most int64, err error) {
-	return c.memory(ctx, account)
-}
-
-// memory returns used_memory and maxmemory of the account's Redis; 0 and 0 if it has
-// no limit, or does not tell.
-func (c *Client) memory(ctx context.Context, account string) (used, most int64, err error) {
-	at := ledger.BookKeys(account)[:1] // is not read; on a cluster it says which node is asked
-	got, err := c.scripts.room.Run(ctx, c.rdb, at).Int64Slice()
-	if err != nil || len(got) != 2 {
-		return 0, 0, err
-	}
-	return got[0], got[1], nil
-}
-
-// orFull makes a [*fullError] of the error by which Redis refuses to write at
-// maxmemory. One before version 7 says so within the error of the script.
-func orFull(account string, err error) error {
-	if redis.IsOOMError(err) || strings.Contains(err.Error(), "OOM command not allowed") {
-		return &fullError{account: account, err: err}
-	}
-	return err
 }
 
 // passing says whether an error may be gone after a while without anybody's doing:

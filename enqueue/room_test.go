@@ -44,16 +44,6 @@ func usedMemory(t *testing.T, c redis.UniversalClient) (n int64) {
 	return 0
 }
 
-func newClientWith(t *testing.T, config enqueue.Config) *enqueue.Client {
-	t.Helper()
-	config.DataKeys = dataKey
-	client, err := enqueue.New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
 // mustBeWhole makes sure that of the numbered jobs those are there which were told,
 // and nothing of any other.
 func mustBeWhole(t *testing.T, c redis.UniversalClient, told int) {

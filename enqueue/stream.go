@@ -8,6 +8,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/camsq/camsq/internal/queue"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -223,7 +224,7 @@ const retryPause = 500 * time.Millisecond
 // bear waits as long as it takes for an attempt to make sense again. It returns the
 // error if it does not.
 func (s *stream) bear(ctx context.Context, err error) error {
-	if full, ok := errors.AsType[*fullError](err); ok {
+	if full, ok := errors.AsType[*queue.OutOfMemoryError](err); ok {
 		s.failing = time.Time{} // it has answered
 		return s.client.awaitRoom(ctx, full)
 	}

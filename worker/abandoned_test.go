@@ -51,7 +51,7 @@ func watching(back *atomic.Int64) func(*process, *setup) {
 func (w *world) taken(queue string, n int) {
 	w.t.Helper()
 	w.await(fmt.Sprintf("%d tasks of %s taken", n, queue), 2*time.Minute, func() bool {
-		leases, err := w.producer.Leases(w.t.Context(), queue)
+		leases, err := w.queue.Leases(w.t.Context(), queue)
 		return err == nil && len(leases[0]) == n
 	})
 }
@@ -251,7 +251,7 @@ func TestALiveWorkerMovesItsLeasesOnEachSecond(t *testing.T) {
 		last := int64(0)
 		for i := range 12 {
 			time.Sleep(1010 * time.Millisecond)
-			leases, err := w.producer.Leases(t.Context(), queue)
+			leases, err := w.queue.Leases(t.Context(), queue)
 			if err != nil || len(leases[0]) != 1 || leases[0]["shop"] <= last {
 				t.Errorf("second %d: the leases are %v, %v; want one that ends after %d", i, leases, err, last)
 			}
@@ -260,7 +260,7 @@ func TestALiveWorkerMovesItsLeasesOnEachSecond(t *testing.T) {
 		close(letGo)
 		w.awaitEnd(10*time.Second, "shop")
 		time.Sleep(2 * time.Second) // a look comes after the task's end
-		if leases, err := w.producer.Leases(t.Context(), queue); err != nil || len(leases[0]) != 0 {
+		if leases, err := w.queue.Leases(t.Context(), queue); err != nil || len(leases[0]) != 0 {
 			t.Errorf("the leases after the end: %v, %v", leases, err)
 		}
 	})
@@ -346,7 +346,7 @@ func TestAWorkerThatThawsFindsItsTasksWithOthers(t *testing.T) {
 			if log := w.log.String(); strings.Contains(log, "Could not") {
 				t.Error("asynq complains about a task that another worker has")
 			}
-			left, archived, unleased, err := w.producer.Survey(t.Context(), account)
+			left, archived, unleased, err := w.queue.Survey(t.Context(), account)
 			if err != nil || left != 0 || len(archived)+len(unleased) != 0 {
 				t.Errorf("left in the queue: %d tasks, archived %q, without a lease %q, %v", left, archived, unleased, err)
 			}

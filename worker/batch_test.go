@@ -320,7 +320,7 @@ func TestABatchThatGoesOnIsToldAgain(t *testing.T) {
 		w.closeBatch("march", account)
 		w.awaitCompletions(time.Minute, 1)
 
-		o := worker.Operator{Ledger: w.ledger, Queue: w.producer}
+		o := worker.Operator{Ledger: w.ledger, Queue: w.queue}
 		noError(t, o.Retry(t.Context(), tasks.Ref{Account: account, ID: "b"})[0])
 		w.awaitCompletions(time.Minute, 2)
 
@@ -372,7 +372,7 @@ func TestAHeldJobIsDecidedBeforeItsBatchIsTold(t *testing.T) {
 		if n := len(w.completions()); n != 0 {
 			t.Errorf("%d completions while a job is held", n)
 		}
-		o := worker.Operator{Ledger: w.ledger, Queue: w.producer}
+		o := worker.Operator{Ledger: w.ledger, Queue: w.queue}
 		_, err := o.Resolve(t.Context(), tasks.Ref{Account: account, ID: "b"}, worker.Decision{By: tasks.StepResolveFailed})
 		noError(t, err)
 		got := w.awaitCompletions(time.Minute, 1)
@@ -388,7 +388,7 @@ func TestWithdrawingTheLastJobsCompletesTheirBatch(t *testing.T) {
 		w := newWorld(t, camstest.Config{})
 		w.file("march", "a", "b")
 		w.closeBatch("march", account)
-		o := worker.Operator{Ledger: w.ledger, Queue: w.producer}
+		o := worker.Operator{Ledger: w.ledger, Queue: w.queue}
 		for _, err := range o.Cancel(t.Context(), tasks.Ref{Account: account, ID: "a"}, tasks.Ref{Account: account, ID: "b"}) {
 			noError(t, err)
 		}
@@ -413,7 +413,7 @@ func TestADeadCallbackOfABatchIsReplayed(t *testing.T) {
 			return c.Callback.State
 		}
 		w.await("given up", time.Hour, func() bool { return state() == tasks.CallbackDead })
-		o := worker.Operator{Ledger: w.ledger, Queue: w.producer}
+		o := worker.Operator{Ledger: w.ledger, Queue: w.queue}
 		nothing := tasks.BatchRef{Account: account, Batch: "april", Completion: 1}
 		errs := o.ReplayBatches(t.Context(), march, nothing)
 		if errs[0] != nil || !errors.Is(errs[1], tasks.ErrNotFound) {

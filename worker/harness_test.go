@@ -21,6 +21,7 @@ import (
 	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/queue"
 	"github.com/camsq/camsq/internal/ratelimit"
 	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/internal/redistest"
@@ -39,6 +40,7 @@ type world struct {
 	cloud    *camstest.Server
 	keys     string
 	producer *enqueue.Client
+	queue    *queue.Client
 	ledger   *ledger.Ledger
 	inspect  *asynq.Inspector
 	post     *postbox
@@ -52,7 +54,11 @@ func newWorld(t *testing.T, c camstest.Config) *world {
 	w := &world{t: t, cloud: camstest.New(c), keys: enqueue.NewDataKey(), post: newPostbox(), log: new(lockedBuffer)}
 	w.mini, w.rdb = redistest.Mini(t)
 	w.inspect = asynq.NewInspectorFromRedisClient(w.rdb)
-	w.producer, w.ledger = w.books(w.rdb)
+	var err error
+	w.queue, w.ledger = w.books(w.rdb)
+	if w.producer, err = enqueue.NewOn(w.queue, enqueue.Config{}); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		w.cloud.Close()
 		if v := w.cloud.Violations(); len(v) > 0 {
@@ -66,7 +72,7 @@ func newWorld(t *testing.T, c camstest.Config) *world {
 }
 
 // books opens what stands in Redis.
-func (w *world) books(rdb redis.UniversalClient) (*enqueue.Client, *ledger.Ledger) {
+func (w *world) books(rdb redis.UniversalClient) (*queue.Client, *ledger.Ledger) {
 	w.t.Helper()
 	ring, err := seal.ParseKeys(w.keys)
 	if err != nil {
@@ -76,11 +82,11 @@ func (w *world) books(rdb redis.UniversalClient) (*enqueue.Client, *ledger.Ledge
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c, err := enqueue.New(enqueue.Config{Redis: rdb, DataKeys: w.keys})
+	q, err := queue.New(rdb, l)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return c, l
+	return q, l
 }
 
 // enqueue sends jobs whose instances have the jobs' names.
@@ -272,7 +278,7 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 // lookout is the one that the command joins from the same parts.
 type lookout struct {
 	*ledger.Ledger
-	queues *enqueue.Client
+	queues *queue.Client
 	rdb    redis.UniversalClient
 }
 

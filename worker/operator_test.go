@@ -15,6 +15,7 @@ import (
 	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/queue"
 	"github.com/camsq/camsq/internal/redistest"
 	"github.com/camsq/camsq/internal/seal"
 	"github.com/camsq/camsq/tasks"
@@ -27,13 +28,13 @@ type office struct {
 	t      *testing.T
 	rdb    redis.UniversalClient
 	client *enqueue.Client
+	queue  *queue.Client
 	ledger *ledger.Ledger
 }
 
 func newOffice(t *testing.T, rdb redis.UniversalClient) *office {
 	t.Helper()
-	key := seal.NewKey()
-	ring, err := seal.ParseKeys(key)
+	ring, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,10 +42,13 @@ func newOffice(t *testing.T, rdb redis.UniversalClient) *office {
 	if o.ledger, err = ledger.New(ledger.Config{Redis: rdb, Keys: ring}); err != nil {
 		t.Fatal(err)
 	}
-	if o.client, err = enqueue.New(enqueue.Config{Redis: rdb, DataKeys: key}); err != nil {
+	if o.queue, err = queue.New(rdb, o.ledger); err != nil {
 		t.Fatal(err)
 	}
-	o.Operator = worker.Operator{Ledger: o.ledger, Queue: o.client}
+	if o.client, err = enqueue.NewOn(o.queue, enqueue.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	o.Operator = worker.Operator{Ledger: o.ledger, Queue: o.queue}
 	return o
 }
 
@@ -334,7 +338,7 @@ func TestADecisionWhoseTaskIsNotQueuedHoldsAndASweepQueuesIt(t *testing.T) {
 		_, err := o.Resolve(t.Context(), made, worker.Decision{By: tasks.StepResolveCreated, InstanceID: "i-1"})
 		noError(t, err)
 		time.Sleep(2 * time.Minute)
-		noError(t, worker.Sweeper{Books: o.ledger, Tasks: o.client}.Sweep(t.Context(), account, false))
+		noError(t, worker.Sweeper{Books: o.ledger, Tasks: o.queue}.Sweep(t.Context(), account, false))
 		want(t, "jobs", o.pending(tasks.ProvisionQueue(account)), []string{"again"})
 		want(t, "callbacks", o.pending(tasks.QueueCallback), []string{made.String()})
 	})
@@ -376,7 +380,7 @@ func TestARetriedJobNeverMakesASecondInstance(t *testing.T) {
 			for range tt.appear {
 				w.cloud.Add("", cams.Instance{ChannelType: "VIBER", InstanceName: "shop"})
 			}
-			o := worker.Operator{Ledger: w.ledger, Queue: w.producer}
+			o := worker.Operator{Ledger: w.ledger, Queue: w.queue}
 			if err := o.Retry(t.Context(), failed.Ref())[0]; err != nil {
 				t.Fatal(err)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/queue"
 	"github.com/camsq/camsq/internal/redisconn"
 )
 
@@ -22,6 +23,7 @@ type model struct {
 	rdb    redis.UniversalClient
 	ledger *ledger.Ledger
 	client *enqueue.Client
+	queue  *queue.Client
 	missed missing
 }
 
@@ -67,7 +69,7 @@ func (p *program) reachedFor(cmd *cobra.Command, use ledger.Use) (*node, error) 
 }
 
 func newNode(c config) (_ *node, err error) {
-	keys, ring, err := c.dataKeys()
+	_, ring, err := c.dataKeys()
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +87,10 @@ func newNode(c config) (_ *node, err error) {
 	if n.ledger, err = ledger.New(ledger.Config{Redis: rdb, Keys: ring, Keep: c.Keep}); err != nil {
 		return nil, usage("%w", err)
 	}
-	n.client, err = enqueue.New(enqueue.Config{Redis: rdb, DataKeys: keys, Rules: c.rules(), Waiting: func(used, max int64) {
+	if n.queue, err = queue.New(rdb, n.ledger); err != nil {
+		return nil, err
+	}
+	n.client, err = enqueue.NewOn(n.queue, enqueue.Config{Rules: c.rules(), Waiting: func(used, max int64) {
 		if n.waiting != nil {
 			n.waiting(used, max)
 		}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/queue"
 	"github.com/camsq/camsq/tasks"
 	"github.com/camsq/camsq/worker"
 )
@@ -19,7 +19,7 @@ import (
 // The operator's joins.
 var (
 	_ worker.OperatorLedger = (*ledger.Ledger)(nil)
-	_ worker.Queue          = (*enqueue.Client)(nil)
+	_ worker.Queue          = (*queue.Client)(nil)
 )
 
 func (p *program) retryCommand() *cobra.Command {
@@ -336,7 +336,7 @@ func (n *node) replay(p *program) func(context.Context, ...tasks.Ref) []error {
 
 func (n *node) operator(p *program) worker.Operator {
 	return worker.Operator{
-		Ledger: n.ledger, Queue: n.client,
+		Ledger: n.ledger, Queue: n.queue,
 		Receiver: func(name string) string {
 			for _, a := range n.config.Accounts {
 				if a.Name == name {

@@ -110,7 +110,7 @@ func (n *model) partly(ctx context.Context, err error) bool {
 // this Redis: their jobs wait, and the operator must be told so.
 func (n *model) accounts(ctx context.Context) ([]string, error) {
 	names := n.config.names()
-	known, err := n.client.Accounts(ctx)
+	known, err := n.queue.Accounts(ctx)
 	if n.partly(ctx, err) {
 		return names, nil
 	}

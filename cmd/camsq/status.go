@@ -174,7 +174,7 @@ func (n *model) fullest(ctx context.Context, all []accountStatus) string {
 		names[i] = a.Account
 	}
 	_ = eachAccount(ctx, names, func(ctx context.Context, i int) (err error) {
-		used[i], most[i], err = n.client.Memory(ctx, names[i])
+		used[i], most[i], err = n.queue.Memory(ctx, names[i])
 		return err // what does not tell is not full
 	})
 	worst := 0
@@ -447,7 +447,7 @@ func newJobStatus(r tasks.Record, next string) jobStatus {
 func (n *model) next(ctx context.Context, r tasks.Record) (string, error) {
 	switch r.State {
 	case tasks.StateQueued:
-		before, atLeast, err := n.client.Position(ctx, r)
+		before, atLeast, err := n.queue.Position(ctx, r)
 		if err != nil {
 			return "", err
 		}

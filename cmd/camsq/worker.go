@@ -18,9 +18,9 @@ import (
 
 	"github.com/camsq/camsq/callback"
 	"github.com/camsq/camsq/cams"
-	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/queue"
 	"github.com/camsq/camsq/internal/ratelimit"
 	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/metrics"
@@ -34,9 +34,9 @@ var (
 	_ worker.Batches   = (*ledger.Ledger)(nil)
 	_ worker.Books     = (*ledger.Ledger)(nil)
 	_ worker.Doubts    = (*ledger.Ledger)(nil)
-	_ worker.Callbacks = (*enqueue.Client)(nil)
-	_ worker.Leases    = (*enqueue.Client)(nil)
-	_ worker.Tasks     = (*enqueue.Client)(nil)
+	_ worker.Callbacks = (*queue.Client)(nil)
+	_ worker.Leases    = (*queue.Client)(nil)
+	_ worker.Tasks     = (*queue.Client)(nil)
 	_ worker.API       = (*cams.Client)(nil)
 	_ worker.Limiter   = (*ratelimit.Bucket)(nil)
 	_ worker.Breaker   = (*ledger.Ledger)(nil)
@@ -110,8 +110,8 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 	turns := new(turnTimes)
 	m := metrics.New(registry, metrics.Config{Accounts: c.names(), Version: version(), Backlog: newBacklog(n, turns)})
 	wc := worker.Config{
-		Lanes: lanes, Ledger: n.ledger, Batches: n.ledger, Callbacks: n.client, Breaker: n.ledger,
-		Lookout: lookout{n}, Leases: n.client, Log: o.log,
+		Lanes: lanes, Ledger: n.ledger, Batches: n.ledger, Callbacks: n.queue, Breaker: n.ledger,
+		Lookout: lookout{n}, Leases: n.queue, Log: o.log,
 		Schedule: callback.Schedule{}.NextDelay,
 		Hooks: worker.Hooks{
 			Call: m.APICall, Finish: m.Finish, Delivery: m.Delivery, Waited: m.LimiterWait, Look: m.Look, Swept: m.Swept,
@@ -155,22 +155,22 @@ func (n *node) work(ctx context.Context, o workOptions) error {
 	n.warnOfRedis(ctx, o.log)
 	n.warnOfStrangers(ctx, o.log)
 
-	queue, err := redisconn.Open(c.RedisURL, redisconn.Options{ClientName: "camsq-asynq"})
+	rdb, err := redisconn.Open(c.RedisURL, redisconn.Options{ClientName: "camsq-asynq"})
 	if err != nil {
 		return usage("%w", err)
 	}
-	defer queue.Close() // after Run: asynq reads from it until its servers have stopped
+	defer rdb.Close() // after Run: asynq reads from it until its servers have stopped
 
 	var sweeping sync.WaitGroup
 	sweeper := worker.Sweeper{
-		Accounts: c.names(), Books: n.ledger, Tasks: n.client, Log: o.log, Swept: m.Swept, Every: o.sweep,
+		Accounts: c.names(), Books: n.ledger, Tasks: n.queue, Log: o.log, Swept: m.Swept, Every: o.sweep,
 	}
 	sweeping.Go(func() { sweeper.Run(ctx) })
 	reconciler := worker.Reconciler{Accounts: c.names(), Doubts: n.ledger, Turn: w.Turn, Log: o.log}
 	sweeping.Go(func() { reconciler.Run(ctx) })
 	defer sweeping.Wait()
 	context.AfterFunc(ctx, health.stop)
-	return w.Run(ctx, asynqx.NewServers(queue, w, o.log))
+	return w.Run(ctx, asynqx.NewServers(rdb, w, o.log))
 }
 
 // lanes makes a lane of each account. If no account at all has credentials the
@@ -371,7 +371,7 @@ func (l lookout) Look(ctx context.Context, accounts []string) []worker.View {
 	var depthErrs []error
 	var asking sync.WaitGroup
 	// At once: a part of Redis that is frozen costs its time once.
-	asking.Go(func() { depths, depthErrs = l.node.client.Depths(ctx, accounts) })
+	asking.Go(func() { depths, depthErrs = l.node.queue.Depths(ctx, accounts) })
 	lanes, laneErrs := l.node.ledger.Lanes(ctx, accounts)
 	asking.Wait()
 	return worker.Views(lanes, laneErrs, depths, depthErrs)

@@ -22,16 +22,17 @@ const module = "github.com/camsq/camsq/"
 var rooms = map[string][]string{
 	// Floor 2 knows everyone; nobody imports it.
 	"cmd/camsq": {
-		"callback", "cams", "cams/camstest", "enqueue", "examples", "internal/asynqx", "internal/ledger", "internal/process", "internal/ratelimit",
+		"callback", "cams", "cams/camstest", "enqueue", "examples", "internal/asynqx", "internal/ledger", "internal/process", "internal/queue", "internal/ratelimit",
 		"internal/redisconn", "internal/seal", "internal/sheet", "metrics", "tasks", "worker",
 	},
 
 	// Rooms on floor 1 do not know each other, but for enqueue, which other
 	// programs import whole and which therefore takes the ledger.
 	"callback":        {"tasks"},
-	"enqueue":         {"internal/ledger", "internal/redisconn", "internal/seal", "internal/sheet", "tasks"},
+	"enqueue":         {"internal/ledger", "internal/queue", "internal/redisconn", "internal/seal", "internal/sheet", "tasks"},
 	"internal/asynqx": {"internal/redisconn"},
 	"internal/ledger": {"internal/redisconn", "internal/seal", "tasks"},
+	"internal/queue":  {"internal/asynqx", "internal/ledger", "internal/redisconn", "tasks"},
 	"metrics":         {"tasks"},
 	"worker":          {"cams", "tasks"},
 
@@ -58,8 +59,8 @@ var rooms = map[string][]string{
 // owners are the rooms that may name a foreign module, by its import path's
 // beginning. A module that is not here may be named by nobody but tests.
 var owners = map[string][]string{
-	"github.com/hibiken/asynq":            {"enqueue", "internal/asynqx", "internal/bench", "worker"},
-	"github.com/redis/go-redis/v9":        {"cmd/camsq", "enqueue", "internal/asynqx", "internal/bench", "internal/ledger", "internal/process", "internal/ratelimit", "internal/redisconn", "internal/redistest"},
+	"github.com/hibiken/asynq":            {"internal/asynqx", "internal/bench", "worker"},
+	"github.com/redis/go-redis/v9":        {"cmd/camsq", "enqueue", "internal/asynqx", "internal/bench", "internal/ledger", "internal/process", "internal/queue", "internal/ratelimit", "internal/redisconn", "internal/redistest"},
 	"github.com/prometheus/client_golang": {"cmd/camsq", "metrics"},
 	"github.com/cenkalti/backoff/v4":      {"worker"},
 	"github.com/aliyun/credentials-go":    {"cams"},
@@ -163,6 +164,22 @@ func TestOnlyTheCommandTouchesTheProcess(t *testing.T) {
 				if pkg, ok := sel.X.(*ast.Ident); ok && forbidden[pkg.Name+"."+sel.Sel.Name] {
 					t.Errorf("%s: %s.%s belongs into cmd/camsq", s.path, pkg.Name, sel.Sel.Name)
 				}
+			}
+			return true
+		})
+	}
+}
+
+// asynqx alone knows asynq's keys, so that a new version of asynq is checked in one
+// place. worker runs on asynq, and bench measures beside it.
+func TestOnlyAsynqxSpellsAsynqsKeys(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.room == "internal/asynqx" || s.room == "internal/bench" || s.room == "worker" {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING && strings.HasPrefix(text.Value[1:], "asynq:") {
+				t.Errorf("%s spells the key %s: use internal/asynqx", s.path, text.Value)
 			}
 			return true
 		})

@@ -9,7 +9,7 @@ import (
 )
 
 // InsertLua defines the Lua functions standing, newHead, join, insert and book, which write
-// new jobs' records. Package enqueue runs them in one script with asynq's own
+// new jobs' records. Package queue runs them in one script with asynq's own
 // enqueueing, so that records and tasks are written together or not at all.
 var InsertLua = recordLua + insertLua
 

@@ -1,4 +1,4 @@
--- Functions that write new jobs' records. Package enqueue calls them in one script
+-- Functions that write new jobs' records. Package queue calls them in one script
 -- with asynq's own enqueueing.
 
 -- standing looks for a job's record. It returns nil if there is none, and false if

@@ -3,7 +3,7 @@ package main
 // gone are the guards around workers that are gone, and around marks that are not
 // certain.
 func gone() []mutant {
-	const abandoned, giveBack, mark = "worker/abandoned.go", "enqueue/giveback.lua", "worker/mark.go"
+	const abandoned, giveBack, mark = "worker/abandoned.go", "internal/queue/giveback.lua", "worker/mark.go"
 	return []mutant{
 		{
 			name: "nobody looks for workers that are gone", risk: "the jobs that a dead worker had taken wait for two minutes",

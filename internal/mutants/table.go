@@ -369,7 +369,7 @@ func ledger() []mutant {
 		},
 		{
 			name: "the same bytes under another version are the same request", risk: "a job that no worker can read is told as being on its way",
-			file: "enqueue/chunk.go", old: " || known[n-1].state == \"\" {", new: " {",
+			file: "internal/queue/insert.go", old: " && e.State != \"\"\n", new: "\n",
 			pkg: "enqueue", test: "TestWhatCannotBeReadIsNoOtherRequest",
 		},
 		{
@@ -657,7 +657,7 @@ func queue() []mutant {
 		},
 		{
 			name: "a step that is tried again has another name", risk: "what it wrote itself is told as another's",
-			file: "enqueue/chunk.go", old: "	if !ch.checked {\n		c.open(ch)\n	}\n", new: "	if !ch.checked {\n		c.open(ch)\n	}\n	ch.try = ledger.NewTry()\n",
+			file: "enqueue/chunk.go", old: "b.HighWatermark, b.Distinct = highWatermark, !ch.twins\n", new: "b.HighWatermark, b.Distinct, b.Try = highWatermark, !ch.twins, ledger.NewTry()\n",
 			pkg: "enqueue", test: "TestALostConnectionIsWaitedOutAndNothingIsWrittenTwice",
 		},
 		{
@@ -667,22 +667,22 @@ func queue() []mutant {
 		},
 		{
 			name: "an import fills Redis", risk: "at maxmemory no worker can take a job any more",
-			file: "enqueue/create.lua", old: "if used > share * max then", new: "if false then",
+			file: "internal/queue/create.lua", old: "if used > share * max then", new: "if false then",
 			pkg: "enqueue", test: "TestAnImportWaitsWhileRedisIsFullerThanItsRoomAndGoesOn",
 		},
 		{
 			name: "a Redis without memory ends an import", risk: "what could have waited is left to people",
-			file: "enqueue/stream.go", old: "errors.AsType[*fullError](err); ok {", new: "errors.AsType[*fullError](err); ok && full.err == nil {",
+			file: "enqueue/stream.go", old: "errors.AsType[*queue.OutOfMemoryError](err); ok {", new: "errors.AsType[*queue.OutOfMemoryError](err); ok && full.Err == nil {",
 			pkg: "enqueue", test: "TestARedisThatDoesNotTellItsMemoryIsWaitedForOnlyWhenItRefuses",
 		},
 		{
 			name: "a requeue looks into one queue alone", risk: "a job that an older camsq has put back has two tasks",
-			file: "enqueue/requeue.lua", old: "  if queues == 2 then\n", new: "  if queues == 3 then\n",
+			file: "internal/queue/requeue.lua", old: "  if queues == 2 then\n", new: "  if queues == 3 then\n",
 			pkg: "enqueue", test: "TestATaskThatIsOnItsWayInTheOtherQueueGetsNoTwin",
 		},
 		{
 			name: "a producer that may not wake workers is refused", risk: "jobs that could have been queued are not",
-			file: "enqueue/task.lua", old: "redis.pcall('PUBLISH'", new: "redis.call('PUBLISH'",
+			file: "internal/queue/wake.lua", old: "redis.pcall('PUBLISH'", new: "redis.call('PUBLISH'",
 			pkg: "enqueue", test: "TestWhoeverMayNotSpeakEnqueuesAllTheSame",
 		},
 		{

@@ -1,4 +1,4 @@
-package enqueue
+package queue
 
 import (
 	"cmp"
@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -21,12 +21,12 @@ func (c *Client) Leases(ctx context.Context, queues ...string) ([]map[string]int
 	asked := make([]*redis.ZSliceCmd, len(queues))
 	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, queue := range queues {
-			asked[i] = p.ZRangeWithScores(ctx, queueKey(queue, "lease"), 0, -1)
+			asked[i] = p.ZRangeWithScores(ctx, asynqx.Key(queue, "lease"), 0, -1)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("enqueue: reading the leases of %q: %w", queues, err)
+		return nil, fmt.Errorf("queue: reading the leases of %q: %w", queues, err)
 	}
 	out := make([]map[string]int64, len(queues))
 	for i, cmd := range asked {
@@ -47,8 +47,8 @@ func (c *Client) Extend(ctx context.Context, queue string, ids []string, d time.
 	for i, id := range ids {
 		leases[i] = redis.Z{Member: id, Score: ends}
 	}
-	if err := c.rdb.ZAddXX(ctx, queueKey(queue, "lease"), leases...).Err(); err != nil {
-		return fmt.Errorf("enqueue: extending %d leases of %s: %w", len(ids), queue, err)
+	if err := c.rdb.ZAddXX(ctx, asynqx.Key(queue, "lease"), leases...).Err(); err != nil {
+		return fmt.Errorf("queue: extending %d leases of %s: %w", len(ids), queue, err)
 	}
 	return nil
 }
@@ -72,21 +72,18 @@ func (c *Client) GiveBack(ctx context.Context, queue string, leases map[string]i
 	ids := slices.SortedFunc(maps.Keys(leases), func(a, b string) int {
 		return cmp.Or(cmp.Compare(leases[b], leases[a]), cmp.Compare(b, a)) // the last is taken first
 	})
-	ids = slices.DeleteFunc(ids, func(id string) bool {
-		_, err := c.inspector.GetTaskInfo(queue, id)
-		return err != nil && strings.Contains(err.Error(), "could not decode task message") // v0.26.0, inspect.go
-	})
+	ids = slices.DeleteFunc(ids, func(id string) bool { return c.messages.Unreadable(queue, id) })
 	back := 0
 	for ids := range slices.Chunk(ids, givenBackAtOnce) {
-		keys := []string{queueKey(queue, "pending"), queueKey(queue, "active"), queueKey(queue, "lease")}
+		keys := []string{asynqx.Key(queue, "pending"), asynqx.Key(queue, "active"), asynqx.Key(queue, "lease")}
 		args := []any{tasks.WakeChannel, queue}
 		for _, id := range ids {
-			keys = append(keys, taskKey(queue, id))
+			keys = append(keys, asynqx.TaskKey(queue, id))
 			args = append(args, id, leases[id])
 		}
-		n, err := c.scripts.giveBack.Run(ctx, c.rdb, keys, args...).Int()
+		n, err := c.giveBack.Run(ctx, c.rdb, keys, args...).Int()
 		if err != nil {
-			return back, fmt.Errorf("enqueue: putting %d tasks back into %s: %w", len(ids), queue, err)
+			return back, fmt.Errorf("queue: putting %d tasks back into %s: %w", len(ids), queue, err)
 		}
 		back += n
 	}

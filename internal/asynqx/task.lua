@@ -1,10 +1,10 @@
--- Functions on one asynq task. A place is where a task may stand: the keys of a
--- queue (pending, active, lease, scheduled, retry, archived, completed) as lists,
--- and the task's hash in that queue as task.
+-- Functions on one asynq task. A place is a queue that may hold the task: lists are
+-- the queue's keys (pending, active, lease, scheduled, retry, archived, completed),
+-- and task is the key of the task's hash in that queue.
 
--- live says whether asynq still has the task on its way to a worker: its hash
--- can vanish by eviction, its entry in a list by a lost reply, its lease by a
--- failover, and an archived task runs no more.
+-- live reports whether a worker will still get the task in this place. The hash can
+-- vanish by eviction, the entry in a list by a lost reply, the lease by a failover,
+-- and asynq never runs an archived task.
 local function live(place, id)
   local f, lists = redis.call('HMGET', place.task, 'msg', 'state'), place.lists
   if not f[1] then
@@ -21,9 +21,8 @@ local function live(place, id)
   return false
 end
 
--- clear takes away what is left of a dead task. One that has no hash may still
--- stand in a list; that is looked for only if the task is an old one, since it
--- costs a walk along the pending list.
+-- clear deletes the remains of a dead task. A task without a hash may still be in a
+-- list; clear searches the lists only for an old task, since it walks the pending list.
 local function clear(place, id, old)
   if redis.call('DEL', place.task) == 0 and not old then
     return
@@ -34,8 +33,8 @@ local function clear(place, id, old)
 end
 
 -- ensure enqueues the task by asynq's own script (KEYS, ARGV), which puts it into
--- the first of the places, unless it is live in any of them. What is left of it
--- where it is dead is cleared away. Returns whether it enqueued.
+-- the first of the places, unless it is live in one of them. It clears the remains
+-- from the others. Returns whether it enqueued.
 local function ensure(places, KEYS, ARGV, id, old)
   local alive, dead = false, {}
   for _, place in ipairs(places) do
@@ -49,13 +48,7 @@ local function ensure(places, KEYS, ARGV, id, old)
     clear(place, id, old and not alive)
   end
   if not alive then
-    asynq(KEYS, ARGV)
+    enqueue(KEYS, ARGV)
   end
   return not alive
-end
-
--- wake tells whoever listens that a queue has work. A user of Redis who may not
--- say so loses nothing but that: workers look by themselves too.
-local function wake(channel, queue)
-  redis.pcall('PUBLISH', channel, queue)
 end

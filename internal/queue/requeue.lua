@@ -1,7 +1,6 @@
--- Puts back the tasks of one queue that are not on their way to a worker any more.
--- KEYS: the seven lists of the queue, and of the other one in which the tasks may
---   stand if there is one; then for each task asynq's keys, and its hash in the
---   other queue.
+-- Puts back those of one queue's tasks that no worker will get any more.
+-- KEYS: the seven lists of the queue, and of the other queue that may hold the tasks
+--   if there is one; then for each task asynq's keys, and its hash in the other queue.
 -- ARGV: number of tasks, of asynq's keys and arguments for each, of queues, '1' if
 --   the tasks may be old ones, the channel to wake, the queue's name, then for each
 --   task its ID and asynq's arguments.

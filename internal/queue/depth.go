@@ -1,4 +1,4 @@
-package enqueue
+package queue
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
 )
@@ -21,7 +22,7 @@ import (
 func (c *Client) Depths(ctx context.Context, accounts []string) (depths []tasks.Depth, errs []error) {
 	keys := make([]string, len(accounts))
 	for i, account := range accounts {
-		keys[i] = queueKey(tasks.ProvisionQueue(account), "pending")
+		keys[i] = asynqx.Key(tasks.ProvisionQueue(account), "pending")
 	}
 	asked := make([]struct{ normal, high depth }, len(accounts))
 	redisconn.Apart(ctx, c.rdb, keys, func(p redis.Pipeliner, some []int) {
@@ -34,7 +35,7 @@ func (c *Client) Depths(ctx context.Context, accounts []string) (depths []tasks.
 	failed := false
 	for i, a := range asked {
 		if err := cmp.Or(a.normal.err(), a.high.err()); err != nil {
-			each[i], failed = fmt.Errorf("enqueue: looking how deep the queues of account %s are: %w", accounts[i], err), true
+			each[i], failed = fmt.Errorf("queue: looking how deep the queues of account %s are: %w", accounts[i], err), true
 			continue
 		}
 		depths[i] = tasks.Depth{
@@ -56,8 +57,8 @@ type depth struct {
 }
 
 func (d *depth) ask(ctx context.Context, p redis.Pipeliner, queue string) {
-	d.pending, d.active = p.LLen(ctx, queueKey(queue, "pending")), p.LLen(ctx, queueKey(queue, "active"))
-	d.retry, d.scheduled = p.ZRangeWithScores(ctx, queueKey(queue, "retry"), 0, 0), p.ZRangeWithScores(ctx, queueKey(queue, "scheduled"), 0, 0)
+	d.pending, d.active = p.LLen(ctx, asynqx.Key(queue, "pending")), p.LLen(ctx, asynqx.Key(queue, "active"))
+	d.retry, d.scheduled = p.ZRangeWithScores(ctx, asynqx.Key(queue, "retry"), 0, 0), p.ZRangeWithScores(ctx, asynqx.Key(queue, "scheduled"), 0, 0)
 }
 
 func (d *depth) err() error {
@@ -93,15 +94,15 @@ func (c *Client) Position(ctx context.Context, r tasks.Record) (before int64, at
 	var elsewhere []*redis.FloatCmd
 	_, err = c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		// asynq pushes on the left and pops on the right (v0.26.0, internal/rdb/rdb.go).
-		pending := queueKey(queue, "pending")
+		pending := asynqx.Key(queue, "pending")
 		length, at = p.LLen(ctx, pending), p.LPos(ctx, pending, r.ID, redis.LPosArgs{Rank: -1, MaxLen: positionWalk})
 		for _, list := range []string{"lease", "retry", "scheduled", "archived"} {
-			elsewhere = append(elsewhere, p.ZScore(ctx, queueKey(queue, list), r.ID))
+			elsewhere = append(elsewhere, p.ZScore(ctx, asynqx.Key(queue, list), r.ID))
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return 0, false, fmt.Errorf("enqueue: looking where job %s stands in its queue: %w", r.Ref(), err)
+		return 0, false, fmt.Errorf("queue: looking where job %s stands in its queue: %w", r.Ref(), err)
 	}
 	if at.Err() == nil {
 		return length.Val() - 1 - at.Val(), false, nil

@@ -1,27 +1,27 @@
--- Writes new jobs of one account: records and tasks together. See package enqueue.
+-- Writes new jobs of one account: records and tasks together.
 -- KEYS: the seven lists of the account's normal queue and of its high one; the three
 --   keys of book; for each run the counts of its batch; for each job its record and
 --   its task's hash.
 -- ARGV: the channel to wake; the names of the two queues; the share of maxmemory
 --   above which nothing new is written ('0' = none); the name of the try; asynq's
---   time; '1' if no ID comes twice; numbers of moulds and of runs.
---   For each mould: its queue (1, 2), the length of the IDs it is for, and what
---   asynq's message has before the ID, between the two of it, and after it.
---   For each run of jobs that follow each other: how many, their priority and batch.
+--   time; '1' if no ID comes twice; numbers of templates and of runs.
+--   For each message template: its queue (1, 2), the length of its IDs, and asynq's
+--   message before the ID, between the two IDs, and after them.
+--   For each run of successive jobs: how many, their priority and batch.
 --   For each job: its ID and its sealed request.
--- Returns 'ok', and for each job that is not new its number, and '=' if the record
--- that stands there has the same request and '!' if it has another, with that
--- record's priority, a space and its head. Or 'full', used_memory and maxmemory:
--- then nothing was written.
+-- Returns 'ok', and for each job that exists its number, and '=' if the existing
+-- record has the same request and '!' if it has another, with that record's
+-- priority, a space and its head. Or 'full', used_memory and maxmemory: then nothing
+-- was written.
 local channel, share, try, stamp, distinct = ARGV[1], tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7] == '1'
-local moulds, runs = tonumber(ARGV[8]), tonumber(ARGV[9])
+local templates, runs = tonumber(ARGV[8]), tonumber(ARGV[9])
 local queues = {
-  {name = ARGV[2], lists = {unpack(KEYS, 1, 7)}, mould = {}},
-  {name = ARGV[3], lists = {unpack(KEYS, 8, 14)}, mould = {}},
+  {name = ARGV[2], lists = {unpack(KEYS, 1, 7)}, templates = {}},
+  {name = ARGV[3], lists = {unpack(KEYS, 8, 14)}, templates = {}},
 }
 local a, k = 9, 17
-for _ = 1, moulds do
-  queues[tonumber(ARGV[a + 1])].mould[tonumber(ARGV[a + 2])] = {ARGV[a + 3], ARGV[a + 4], ARGV[a + 5]}
+for _ = 1, templates do
+  queues[tonumber(ARGV[a + 1])].templates[tonumber(ARGV[a + 2])] = {ARGV[a + 3], ARGV[a + 4], ARGV[a + 5]}
   a = a + 5
 end
 local runOf = {}
@@ -36,10 +36,10 @@ end
 k = k + runs
 local t = redis.call('TIME')
 local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
--- Mostly nothing stands there of any of them. That is asked once, and not job by job.
+-- Mostly none of the keys exists. One command asks that, and not one for each job.
 fresh = distinct and redis.call('EXISTS', unpack(KEYS, k + 1, k + 2 * #runOf)) == 0
 local head, first = {}, {} -- of new jobs: the heads by number, the numbers by ID
-local due, ids, batches, out = {}, {}, {}, {'ok'} -- due: numbers of the jobs that must have a task
+local due, ids, batches, out = {}, {}, {}, {'ok'} -- due: numbers of the jobs that need a task
 for i, run in ipairs(runOf) do
   local id, sealed = ARGV[a + 2 * i - 1], ARGV[a + 2 * i]
   local found, same, priority
@@ -89,18 +89,18 @@ local taskKeys, taskArgs = {}, {nil, nil, stamp}
 for _, i in ipairs(due) do
   local run, id, task = runOf[i], ARGV[a + 2 * i - 1], KEYS[k + 2 * i]
   local queue = run.queue
-  local mould = queue.mould[#id]
+  local template = queue.templates[#id]
   taskKeys[1], taskKeys[2] = task, queue.lists[1]
-  taskArgs[1], taskArgs[2] = mould[1] .. id .. mould[2] .. id .. mould[3], id
-  if asynq(taskKeys, taskArgs) == 1 then
+  taskArgs[1], taskArgs[2] = template[1] .. id .. template[2] .. id .. template[3], id
+  if enqueue(taskKeys, taskArgs) == 1 then
     queue.grew = true
   else
-    -- Something of a task is there. A new job's stands nowhere else, so only its
-    -- own queue is looked at.
+    -- The task's hash exists. A new job's task is in no other queue, so ensure
+    -- reads its own queue alone.
     queue.grew = ensure({{lists = queue.lists, task = task}}, taskKeys, taskArgs, id, false) or queue.grew
   end
 end
-push()
+pushAll()
 for _, queue in ipairs(queues) do
   if queue.grew then
     wake(channel, queue.name)

@@ -1,5 +1,5 @@
--- memory returns used_memory and maxmemory of the Redis that runs this, in bytes. It
--- returns 0 and 0 if Redis knows no limit, or does not let this user ask.
+-- memory returns used_memory and maxmemory of this Redis, in bytes; 0 and 0 if Redis
+-- has no limit, or does not let this user ask.
 local function memory()
   local text = redis.pcall('INFO', 'memory')
   if type(text) ~= 'string' then

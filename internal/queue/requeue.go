@@ -1,4 +1,4 @@
-package enqueue
+package queue
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -57,6 +58,24 @@ func (c *Client) RequeueCallbacks(ctx context.Context, account string, pages ite
 	})
 }
 
+// BatchCallback makes sure that a task that tells of a batch's completion is on its way.
+func (c *Client) BatchCallback(ctx context.Context, ref tasks.BatchRef) error {
+	_, err := c.ensure(ctx, tasks.TypeDeliverBatch, callbacks([]string{ref.String()}), false)
+	return err
+}
+
+// RequeueBatches does what [Client.RequeueCallbacks] does, for the completions of
+// batches that an account owes, as [tasks.BatchRef.Key] names them.
+func (c *Client) RequeueBatches(ctx context.Context, account string, pages iter.Seq2[[]string, error]) (int, error) {
+	return c.audit(ctx, tasks.TypeDeliverBatch, pages, func(keys []string) ([]group, error) {
+		refs := make([]string, len(keys))
+		for i, key := range keys {
+			refs[i] = account + "/" + key
+		}
+		return []group{callbacks(refs)}, nil
+	})
+}
+
 // group is tasks that belong into one queue.
 type group struct {
 	// queues are those in which the tasks may stand. They belong into the first.
@@ -71,7 +90,7 @@ func callbacks(refs []string) group { return group{queues: []string{tasks.QueueC
 func (c *Client) byPriority(ctx context.Context, account string, ids []string) ([]group, error) {
 	priorities, err := c.ledger.Priorities(ctx, account, ids)
 	if err != nil {
-		return nil, fmt.Errorf("enqueue: %w", err)
+		return nil, fmt.Errorf("queue: %w", err)
 	}
 	normal, high := tasks.ProvisionQueue(account), tasks.HighQueue(account)
 	groups := []group{{queues: []string{high, normal}}, {queues: []string{normal, high}}}
@@ -92,9 +111,9 @@ const leaseGrace = 5 * time.Minute
 
 // Accounts returns the accounts that have, or had, jobs in this Redis, in order.
 func (c *Client) Accounts(ctx context.Context) ([]string, error) {
-	queues, err := c.rdb.SMembers(ctx, allQueues).Result()
+	queues, err := asynqx.Queues(ctx, c.rdb)
 	if err != nil {
-		return nil, fmt.Errorf("enqueue: listing the queues: %w", err)
+		return nil, fmt.Errorf("queue: %w", err)
 	}
 	ending := strings.TrimPrefix(tasks.HighQueue(""), tasks.ProvisionQueue(""))
 	var out []string
@@ -117,12 +136,12 @@ func (c *Client) Survey(ctx context.Context, account string) (live int64, archiv
 	var seen [len(queues)]survey
 	_, err = c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		for i, queue := range queues {
-			seen[i].ask(ctx, p, listKeys(queue))
+			seen[i].ask(ctx, p, asynqx.Lists(queue))
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, nil, nil, fmt.Errorf("enqueue: looking over the queues of account %s: %w", account, err)
+		return 0, nil, nil, fmt.Errorf("queue: looking over the queues of account %s: %w", account, err)
 	}
 	for _, s := range seen {
 		n, nobodys := s.read()
@@ -230,13 +249,13 @@ func (c *Client) taskStates(ctx context.Context, g group) ([][]string, error) {
 	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, id := range g.ids {
 			for _, queue := range g.queues {
-				cmds = append(cmds, p.HGet(ctx, taskKey(queue, id), "state"))
+				cmds = append(cmds, p.HGet(ctx, asynqx.TaskKey(queue, id), "state"))
 			}
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("enqueue: looking at %d tasks of %s: %w", len(g.ids), g.queues[0], err)
+		return nil, fmt.Errorf("queue: looking at %d tasks of %s: %w", len(g.ids), g.queues[0], err)
 	}
 	states := make([][]string, len(g.ids))
 	for i := range states {
@@ -253,9 +272,9 @@ func (c *Client) pending(ctx context.Context, queue string) (map[string]bool, er
 	const page = 10_000
 	seen := map[string]bool{}
 	for start := int64(0); ; start += page {
-		ids, err := c.rdb.LRange(ctx, queueKey(queue, "pending"), start, start+page-1).Result()
+		ids, err := c.rdb.LRange(ctx, asynqx.Key(queue, "pending"), start, start+page-1).Result()
 		if err != nil {
-			return nil, fmt.Errorf("enqueue: reading the pending tasks of %s: %w", queue, err)
+			return nil, fmt.Errorf("queue: reading the pending tasks of %s: %w", queue, err)
 		}
 		for _, id := range ids {
 			seen[id] = true
@@ -284,26 +303,27 @@ func (c *Client) ensure(ctx context.Context, kind string, g group, old bool) (in
 	if old {
 		flag = 1
 	}
+	callKeys, callArgs := c.composer.Size()
 	for ids := range slices.Chunk(g.ids, ensuredAtOnce) {
 		var keys []string
 		for _, q := range g.queues {
-			keys = append(keys, listKeys(q)...)
+			keys = append(keys, asynqx.Lists(q)...)
 		}
-		args := []any{len(ids), c.scripts.keys, c.scripts.args, len(g.queues), flag, tasks.WakeChannel, queue}
+		args := []any{len(ids), callKeys, callArgs, len(g.queues), flag, tasks.WakeChannel, queue}
 		for _, id := range ids {
-			_, task, err := captureTask(c.asynq, queue, kind, id, id)
+			call, err := c.composer.Call(asynqx.Task{Queue: queue, Type: kind, ID: id, Payload: id, Timeout: tasks.TurnTimeout})
 			if err != nil {
-				return back, err
+				return back, fmt.Errorf("queue: %w", err)
 			}
-			keys = append(keys, task.keys...)
+			keys = append(keys, call.Keys...)
 			for _, other := range g.queues[1:] {
-				keys = append(keys, taskKey(other, id))
+				keys = append(keys, asynqx.TaskKey(other, id))
 			}
-			args = append(append(args, task.id), task.args...)
+			args = append(append(args, id), call.Args...)
 		}
-		n, err := c.scripts.requeue.Run(ctx, c.rdb, keys, args...).Int()
+		n, err := c.requeue.Run(ctx, c.rdb, keys, args...).Int()
 		if err != nil {
-			return back, fmt.Errorf("enqueue: putting %d tasks back into %s: %w", len(ids), queue, err)
+			return back, fmt.Errorf("queue: putting %d tasks back into %s: %w", len(ids), queue, err)
 		}
 		back += n
 	}
