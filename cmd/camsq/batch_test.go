@@ -45,6 +45,7 @@ func (d *desk) callbackTasks() []string {
 }
 
 func TestTheEndOfAFileClosesItsBatch(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts()
 	d.write("march.csv", "job_id,account,ChannelType,InstanceName\na,,VIBER,a\nb,eu,VIBER,b\nbad,,SMS,bad\n")
 	if code, out, errs := d.run("enqueue", "march.csv"); code != exitSomeFailed {
@@ -71,6 +72,7 @@ func TestTheEndOfAFileClosesItsBatch(t *testing.T) {
 }
 
 func TestABatchOfSeveralFilesIsClosedAfterTheLast(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts()
 	d.write("one.csv", "job_id,account,ChannelType,InstanceName\na,,VIBER,a\n")
 	d.write("two.csv", "job_id,account,ChannelType,InstanceName\nb,eu,VIBER,b\n")
@@ -94,6 +96,7 @@ func TestABatchOfSeveralFilesIsClosedAfterTheLast(t *testing.T) {
 }
 
 func TestAFileThatIsNotSentWholeClosesNothing(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	in := io.MultiReader(strings.NewReader(many(20_000)), then(func() {
@@ -114,6 +117,7 @@ func TestAFileThatIsNotSentWholeClosesNothing(t *testing.T) {
 }
 
 func TestStatusTellsOfABatchAllThatThereIs(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts().working()
 	d.filed("march", "a", "b", "c", "d", "eu/e", "eu/f")
 	d.reject("default", "a", "InvalidParameter.X", "no")
@@ -173,6 +177,7 @@ func (d *desk) written(name, content string) string {
 }
 
 func TestABatchThatNobodyHasClosedIsShownAsSuch(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).working()
 	d.filed("march", "a")
 	d.begin("default", "a")
@@ -200,6 +205,7 @@ camsq: 1 job of batch march go on (1 calling): a call cannot be taken back; run 
 }
 
 func TestWhatIsToBeExpectedOfOpenJobs(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		bring func(d *desk)
@@ -244,6 +250,7 @@ func (d *desk) create(jobs ...tasks.Job) {
 }
 
 func TestOtherJobsOfTheAccountMakeTheRestAnEstimate(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).working()
 	d.write("f.csv", many(100))
 	d.run("enqueue", "f.csv")
@@ -263,6 +270,7 @@ func TestOtherJobsOfTheAccountMakeTheRestAnEstimate(t *testing.T) {
 }
 
 func TestStatusWaitsForABatch(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		end  func(d *desk)
 		code int
@@ -275,7 +283,7 @@ func TestStatusWaitsForABatch(t *testing.T) {
 			d.filed("march", "a", "b")
 			var out bytes.Buffer
 			errs := &trigger{on: "0 of 2 ended", act: func() { tt.end(d) }}
-			code := run(t.Context(), []string{"status", "--wait", "march"}, d.env, strings.NewReader(""), &out, errs)
+			code := d.runTo(t.Context(), strings.NewReader(""), &out, errs, "status", "--wait", "march")
 			if code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
@@ -292,7 +300,7 @@ func TestStatusWaitsForABatch(t *testing.T) {
 	d.filed("march", "a")
 	ctx, cancel := context.WithCancel(t.Context())
 	var out bytes.Buffer
-	code := run(ctx, []string{"status", "--wait", "march"}, d.env, strings.NewReader(""), &out, &trigger{on: "0 of 1 ended", act: cancel})
+	code := d.runTo(ctx, strings.NewReader(""), &out, &trigger{on: "0 of 1 ended", act: cancel}, "status", "--wait", "march")
 	said(t, "stopped", code, exitSomeFailed, still(out.String()), "No longer followed, after N s: 1 job: 1 queued\nThe jobs go on. To follow them again: camsq status --wait march\n")
 
 	// It has ended already.
@@ -308,17 +316,19 @@ func TestStatusWaitsForABatch(t *testing.T) {
 }
 
 func TestStatusWaitsForAJobToo(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.filed("march", "a")
 	var out bytes.Buffer
 	errs := &trigger{on: "0 of 1 ended", act: func() { d.reject("default", "a", "No", "no") }}
-	code := run(t.Context(), []string{"status", "--wait", "default/a"}, d.env, strings.NewReader(""), &out, errs)
+	code := d.runTo(t.Context(), strings.NewReader(""), &out, errs, "status", "--wait", "default/a")
 	if got := still(out.String()); code != exitSomeFailed || !strings.HasPrefix(got, "Job default/a\n  state       failed\n") {
 		t.Errorf("exit %d:\n%s", code, got)
 	}
 }
 
 func TestDeadCallbacksOfBatchesAreListedAndReplayed(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts()
 	for _, name := range []string{"march", "april"} {
 		d.filed(name, name, "eu/"+name)
@@ -360,6 +370,7 @@ eu/march#1       march  2026-11-23 09:00:00  dns   batch.completed, not taken in
 }
 
 func TestCancellingABatchCompletesItAndThenThereIsNothingLeft(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("march.csv", many(1200))
 	d.run("enqueue", "march.csv")

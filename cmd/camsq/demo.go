@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -64,7 +63,7 @@ or receiver is touched. A few calls and a webhook go wrong on purpose.`,
 			if len(args) > 0 {
 				var err error
 				name = args[0]
-				if raw, err = os.ReadFile(name); err != nil {
+				if raw, err = p.dir.readFile(name); err != nil {
 					return usage("%w", err)
 				}
 			}

@@ -25,6 +25,7 @@ import (
 // desk is a producer's place: an empty folder to work in, a Redis, and settings.
 type desk struct {
 	t      testing.TB
+	dir    string
 	mini   *miniredis.Miniredis
 	rdb    redis.UniversalClient
 	env    []string
@@ -33,14 +34,12 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	t.Chdir(t.TempDir())
-	return deskHere(t)
+	return deskIn(t, t.TempDir())
 }
 
-// deskHere is a desk whose folder is the present one.
-func deskHere(t testing.TB) *desk {
+func deskIn(t testing.TB, dir string) *desk {
 	t.Helper()
-	d := &desk{t: t, mini: miniredis.RunT(t)}
+	d := &desk{t: t, dir: dir, mini: miniredis.RunT(t)}
 	url, key := "redis://"+d.mini.Addr(), enqueue.NewDataKey()
 	d.env = []string{"CAMSQ_REDIS_URL=" + url, "CAMSQ_DATA_KEY=" + key}
 	ring, err := seal.ParseKeys(key)
@@ -64,16 +63,19 @@ func (d *desk) twoAccounts() *desk {
 	return d
 }
 
+// path is where a file of the desk's folder is.
+func (d *desk) path(name string) string { return filepath.Join(d.dir, name) }
+
 func (d *desk) write(name, content string) {
 	d.t.Helper()
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+	if err := os.WriteFile(d.path(name), []byte(content), 0o600); err != nil {
 		d.t.Fatal(err)
 	}
 }
 
 func (d *desk) read(name string) string {
 	d.t.Helper()
-	raw, err := os.ReadFile(name)
+	raw, err := os.ReadFile(d.path(name))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -88,8 +90,14 @@ func (d *desk) run(args ...string) (code int, out, errs string) {
 
 func (d *desk) runWith(ctx context.Context, stdin io.Reader, args ...string) (code int, out, errs string) {
 	var o, e bytes.Buffer
-	code = run(ctx, args, d.env, stdin, &o, &e)
+	code = d.runTo(ctx, stdin, &o, &e, args...)
 	return code, o.String(), e.String()
+}
+
+// runTo is camsq in the desk's folder.
+func (d *desk) runTo(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, args ...string) int {
+	p := program{env: d.env, dir: folder(d.dir), stdin: stdin, stdout: stdout, stderr: stderr}
+	return p.run(ctx, args)
 }
 
 func (d *desk) get(account, id string) tasks.Record {
@@ -187,12 +195,15 @@ func (d *desk) jobs() []string {
 
 // files lists the folder.
 func (d *desk) files() []string {
-	names, err := filepath.Glob("*")
+	entries, err := os.ReadDir(d.dir)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	hidden, _ := filepath.Glob(".*")
-	return append(names, hidden...)
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names
 }
 
 // still takes out of a text what another run would have different.

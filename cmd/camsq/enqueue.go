@@ -110,7 +110,7 @@ func (p *program) enqueue(cmd *cobra.Command, paths []string, o enqueueOptions) 
 		return err
 	}
 	defer spareMemory()()
-	files, err := sources(paths, o.batch, o.reading, c)
+	files, err := p.sources(paths, o.batch, o.reading, c)
 	if err != nil {
 		return err
 	}

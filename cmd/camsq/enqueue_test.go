@@ -34,6 +34,7 @@ func said(t *testing.T, what string, code, wantCode int, got, want string) {
 const threeShops = "ChannelType,InstanceName,job_id\nVIBER,one,a\nVIBER,two,b\nWHATSAPP,three,c\n"
 
 func TestTheSameFileAgainQueuesNothing(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("march.csv", threeShops)
 	code, out, errs := d.run("enqueue", "march.csv")
@@ -67,6 +68,7 @@ Row by row:           camsq results march.csv
 }
 
 func TestTheBatchToFollowIsOneThatIsThere(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", threeShops)
 	d.write("more.csv", threeShops+"VIBER,four,d\n")
@@ -88,6 +90,7 @@ Row by row:           camsq results f.csv
 }
 
 func TestBadRowsAreListedAndTheOthersAreQueued(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("tenants.csv", string(examples.Tenants))
 	code, out, errs := d.run("enqueue", "tenants.csv")
@@ -113,6 +116,7 @@ tenants.csv:24: FacebookBmId: looks like a number that a spreadsheet has rounded
 }
 
 func TestAConflictNamesTheRowOrTheJobThatWasThereBefore(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("old.csv", "ChannelType,InstanceName,job_id\nVIBER,one,a\n")
 	d.run("enqueue", "old.csv")
@@ -145,6 +149,7 @@ newer.csv:3: note: same row as new.csv:3; it is one job
 }
 
 func TestWhatCannotBeTakenIsRefusedInOneLineAndNothingIsQueued(t *testing.T) {
+	t.Parallel()
 	const good = "ChannelType,InstanceName\nVIBER,one\n"
 	for _, tt := range []struct {
 		name, content string
@@ -184,6 +189,7 @@ func TestWhatCannotBeTakenIsRefusedInOneLineAndNothingIsQueued(t *testing.T) {
 }
 
 func TestARowOfAnAccountThatIsNotConfiguredIsABadRow(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts()
 	d.write("f.csv", "ChannelType,InstanceName,account,job_id\nVIBER,one,,a\nVIBER,two,us,b\nVIBER,three,default,c\n")
 	code, _, errs := d.run("enqueue", "--account", "eu", "f.csv")
@@ -195,6 +201,7 @@ func TestARowOfAnAccountThatIsNotConfiguredIsABadRow(t *testing.T) {
 }
 
 func TestRowsOfHighPriorityGoFirst(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", "ChannelType,InstanceName,job_id,priority\nVIBER,one,a,\nVIBER,two,b,HIGH\nVIBER,three,c,normal\n")
 	d.write("g.csv", "ChannelType,InstanceName,job_id,priority\nVIBER,four,d,\nVIBER,five,e,normal\n")
@@ -234,6 +241,7 @@ Row by row:           camsq results f.csv
 }
 
 func TestAFileThatBreaksOffLeavesWhatWasReadAndSaysSo(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("one.csv", "ChannelType,InstanceName\nVIBER,one\n")
 	d.write("two.csv", "ChannelType,InstanceName\nVIBER,two\nVIBER,\"three\nVIBER,four\n")
@@ -249,6 +257,7 @@ func TestAFileThatBreaksOffLeavesWhatWasReadAndSaysSo(t *testing.T) {
 }
 
 func TestStandardInputIsAFileToo(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	in := "\ufeff" + threeShops
 	code, out, errs := d.runWith(t.Context(), iotest.OneByteReader(strings.NewReader(in)), "enqueue", "-", "--batch", "a b")
@@ -263,6 +272,7 @@ func TestStandardInputIsAFileToo(t *testing.T) {
 }
 
 func TestWithoutRedisNothingBegins(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	addr := d.mini.Addr()
 	d.mini.Close()
@@ -301,6 +311,7 @@ type then func()
 func (f then) Read([]byte) (int, error) { f(); return 0, io.EOF }
 
 func TestARedisThatGoesAwayLosesNoRowAndTheFileCanBeSentAgain(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	addr, rows := d.mini.Addr(), many(1200)
 	cut := strings.Index(rows, "VIBER,shop 800,")
@@ -334,6 +345,7 @@ func TestARedisThatGoesAwayLosesNoRowAndTheFileCanBeSentAgain(t *testing.T) {
 }
 
 func TestCtrlCStopsAReadThatWouldLastForEver(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	silent, hold := io.Pipe()
@@ -353,6 +365,7 @@ type readFunc func([]byte) (int, error)
 func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestWaitTellsAtOnceHowFinishedJobsEnded(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", many(6)+"SMS,bad,x\n")
 	d.run("enqueue", "f.csv")
@@ -413,6 +426,7 @@ Callbacks: 1 delivered, 1 still owed, 1 given up
 }
 
 func TestWaitListsTheFirstFailuresAndSaysWhereTheRestIs(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f g.csv", many(30))
 	d.run("enqueue", "f g.csv")
@@ -444,6 +458,7 @@ func (w *trigger) Write(p []byte) (int, error) {
 }
 
 func TestWaitEndsWhenTheLastJobHas(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).working()
 	d.write("f.csv", threeShops)
 	var out bytes.Buffer
@@ -452,7 +467,7 @@ func TestWaitEndsWhenTheLastJobHas(t *testing.T) {
 		d.succeed("default", "b", "i-2")
 		d.succeed("default", "c", "i-3")
 	}}
-	code := run(t.Context(), []string{"enqueue", "--wait", "f.csv"}, d.env, strings.NewReader(""), &out, errs)
+	code := d.runTo(t.Context(), strings.NewReader(""), &out, errs, "enqueue", "--wait", "f.csv")
 	said(t, "output", code, 0, still(errs.String()+out.String()), `0 of 3 ended after N s: 3 queued; N s left at 4.95 a second
 3 of 3 ended after N s: 3 created
 f.csv (ASCII, commas), batch f
@@ -465,12 +480,13 @@ f.csv (ASCII, commas), batch f
 }
 
 func TestCtrlCStopsTheWaitAndNotTheJobs(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", threeShops)
 	ctx, cancel := context.WithCancel(t.Context())
 	var out bytes.Buffer
 	errs := &trigger{on: "0 of 3 ended", act: cancel}
-	code := run(ctx, []string{"enqueue", "--wait", "f.csv"}, d.env, strings.NewReader(""), &out, errs)
+	code := d.runTo(ctx, strings.NewReader(""), &out, errs, "enqueue", "--wait", "f.csv")
 	said(t, "output", code, 1, still(out.String()), `f.csv (ASCII, commas), batch f
   3  rows
   3  queued
@@ -490,6 +506,7 @@ Row by row:           camsq results f.csv
 }
 
 func TestABrokenReaderIsAFaultOfTheFile(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	in := io.MultiReader(strings.NewReader(threeShops), iotest.ErrReader(errors.New("disk is gone")))
 	code, _, errs := d.runWith(t.Context(), in, "enqueue", "-")

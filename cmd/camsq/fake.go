@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -160,10 +159,10 @@ func (o fakeOptions) key(env func(string) string) (key cams.Credentials, users b
 }
 
 // names sets how names are kept and which calls meet what.
-func (o fakeOptions) names(c *camstest.Config) error {
+func (o fakeOptions) names(dir folder, c *camstest.Config) error {
 	form, stored := o.storeNames, o.filterStored
 	if o.rules != "" {
-		text, err := os.ReadFile(o.rules)
+		text, err := dir.readFile(o.rules)
 		if err != nil {
 			return usage("--rules: %w", err)
 		}
@@ -210,7 +209,7 @@ func runFake(ctx context.Context, p *program, c config, o fakeOptions) error {
 		Seed: o.seed, Quota: o.quota, QuotaModel: camstest.QuotaModel(o.quotaModel), Burst: o.burst, NoRetryAfter: o.noRetryAfter,
 		Jitter: o.jitter, Latency: o.latency, Calm: o.calm, FaultRate: o.faultRate, ListLag: o.listLag,
 	}
-	if err := o.names(&server); err != nil {
+	if err := o.names(p.dir, &server); err != nil {
 		return err
 	}
 	if key.SecurityToken != "" {

@@ -30,6 +30,7 @@ VIBER;seven;g;fine
 `
 
 func TestRefusedRowsAreCorrectedInTheirOwnFileAndGivenBack(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", withFaults)
 	code, out, errs := d.run("enqueue", "f.csv")
@@ -58,7 +59,7 @@ Row by row:           camsq results f.csv
 	if diff := cmp.Diff(want, rejected); diff != "" {
 		t.Fatalf("rejected rows (-want +got):\n%s", diff)
 	}
-	if info, err := os.Stat("f.csv.rejected.csv"); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(d.path("f.csv.rejected.csv")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("others may read it: %v, %v", info.Mode(), err)
 	}
 
@@ -79,6 +80,7 @@ Row by row:           camsq results f.csv
 }
 
 func TestCorrectionsAreNotOverwritten(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", withFaults)
 	d.run("enqueue", "--dry-run", "f.csv")
@@ -112,6 +114,7 @@ func TestCorrectionsAreNotOverwritten(t *testing.T) {
 }
 
 func TestManyBadRowsAreCountedByReasonAndListedInPart(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	var in strings.Builder
 	in.WriteString("ChannelType,InstanceName,ContactMail\n")
@@ -147,6 +150,7 @@ Nothing was sent.
 }
 
 func TestAFileWithNamesOfItsOwnIsReadByMapAndSet(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", "Company,CRM,Sales\none,7,ann\n")
 	flags := []string{"--map", "Company=InstanceName", "--map", "CRM=metadata.crm", "--set", "channel_type=viber", "--ignore-unknown"}
@@ -166,6 +170,7 @@ Row by row:           camsq results f.csv --map Company=InstanceName --map CRM=m
 }
 
 func TestFlagsThatCannotBeAreRefusedBeforeAnyFileIsRead(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", threeShops)
 	for _, tt := range []struct {
@@ -198,6 +203,7 @@ func TestFlagsThatCannotBeAreRefusedBeforeAnyFileIsRead(t *testing.T) {
 }
 
 func TestFilesOfEveryFormAreTakenTogether(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
@@ -231,6 +237,7 @@ Row by row:           camsq results march.csv.gz
 
 // A machine cannot tell these encodings apart, so a person must be able to.
 func TestAGuessedEncodingIsShownByASample(t *testing.T) {
+	t.Parallel()
 	gbk := func(text string) string {
 		out, err := simplifiedchinese.GB18030.NewEncoder().String(text)
 		if err != nil {
@@ -267,6 +274,7 @@ func TestAGuessedEncodingIsShownByASample(t *testing.T) {
 }
 
 func TestAnEncodingInDoubtComesWithTheFlag(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", "ChannelType,InstanceName\nVIBER,M\xfcller\n")
 	code, _, errs := d.run("enqueue", "f.csv")
@@ -302,6 +310,7 @@ func TestWhereAJobCameFirstIsKnownAcrossFiles(t *testing.T) {
 }
 
 func TestATemplateIsWrittenAndCanBeFilledIn(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	code, out, errs := d.run("enqueue", "--template")
 	if code != 0 || errs != "" || !strings.HasPrefix(out, "\ufeffChannelType,InstanceName,") || strings.Count(out, "\n") != 2 {
@@ -310,7 +319,7 @@ func TestATemplateIsWrittenAndCanBeFilledIn(t *testing.T) {
 	for _, name := range []string{"t.csv", "t.xlsx"} {
 		code, printed, errs := d.run("enqueue", "--template", "-o", name)
 		said(t, name, code, 0, printed+errs, "")
-		f, err := os.Open(name)
+		f, err := os.Open(d.path(name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -331,6 +340,7 @@ func TestATemplateIsWrittenAndCanBeFilledIn(t *testing.T) {
 }
 
 func TestResultsAreWrittenInTheFormThatTheNameAsksFor(t *testing.T) {
+	t.Parallel()
 	d := mixedDesk(t)
 	code, out, errs := d.run("results", "mixed.csv", "--only", "created,failed", "-o", "out.jsonl")
 	said(t, "JSON lines", code, 0, out+errs, "3 rows of mixed.csv written to out.jsonl.\n")
@@ -398,6 +408,7 @@ func tableOf(t *testing.T, r io.Reader, change func(string) string) (rows [][]st
 }
 
 func TestWhatWasQueuedBeforeABadPlaceIsNamed(t *testing.T) {
+	t.Parallel()
 	const head = "ChannelType,InstanceName\n"
 	rows := many(600)
 	var packed bytes.Buffer
@@ -424,6 +435,7 @@ func TestWhatWasQueuedBeforeABadPlaceIsNamed(t *testing.T) {
 }
 
 func TestTheHintForRefusedRowsHasTheFlagsThatTheyNeed(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("my file.csv", "\ufeffCompany;Type\none;SMS\n")
 	_, out, _ := d.run("enqueue", "my file.csv", "--map", "Company=InstanceName", "--map", "Type=ChannelType", "--delimiter", ";", "--encoding", "utf-8")
@@ -450,6 +462,7 @@ func TestABatchHasTheFilesNameWithoutItsForm(t *testing.T) {
 
 // Rows that look the same are one job, and the report says so: the missing one cannot be seen.
 func TestRowsThatDifferInWhatCannotBeSeenAreReportedAsOne(t *testing.T) {
+	t.Parallel()
 	const rows = "ChannelType,InstanceName,CountryId\n" +
 		"VIBER,acme,\nVIBER,acme\u200b,\nVIBER,\ufeffacme,\nVIBER,ac\u00adme,\nVIBER,\u200eacme,\nVIBER,acme,\n" +
 		"VIBER,Café  Süd,\nVIBER,Cafe\u0301\u00a0Su\u0308d,\nVIBER,Café  Süd,\nVIBER,ACME,\nVIBER,\u3000acme,49\n"

@@ -106,6 +106,7 @@ func TestCommandsAreKeptFromRecordsThatAreNotForThem(t *testing.T) {
 // Jobs that cannot be read are no other requests: the report does not lead to other
 // job IDs, with which there would be second calls.
 func TestAFileWhoseJobsCannotBeReadIsToBeSentAgainAsItIs(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", threeShops)
 	d.run("enqueue", "f.csv")
@@ -139,6 +140,7 @@ Row by row:           camsq results f.csv
 
 // check says of records what a worker would say.
 func TestCheckFindsRecordsThatAreNotForThisVersion(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.mini.HSet("camsq:format", "lowest", "3", "highest", "3")
 	code, out, _ := d.run("check")

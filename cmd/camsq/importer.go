@@ -116,7 +116,7 @@ func (in *importer) take(ctx context.Context, s source) (*imported, error) {
 		return got, err
 	}
 	defer file.Close()
-	bad := &rejectedRows{path: in.rejectedPath(s), input: s.path}
+	bad := &rejectedRows{dir: s.dir, path: in.rejectedPath(s), input: s.path}
 	in.seen.begin(s.name)
 	var mu sync.Mutex // rows may be read while others are being noted
 	var sent []sentRow

@@ -17,6 +17,7 @@ func (d *desk) lane(account string) tasks.Lane {
 }
 
 func TestAPersonPausesLimitsAndResumesAccounts(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts()
 	d.want(exitOK, `
 eu: paused: in 5 s at the latest no worker begins a call any more, those under way end; to go on: camsq resume eu
@@ -60,6 +61,7 @@ eu: the API has refused CreateInstance for N s (NoPermission: You are not author
 }
 
 func TestALaneThatIsNotThereOrNoRateIsRefused(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts()
 	for _, tt := range []struct {
 		args []string

@@ -85,6 +85,7 @@ func (e wordedError) Unwrap() error { return e.err }
 // program is what every command has at hand.
 type program struct {
 	env            []string
+	dir            folder // where relative paths start
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	flags          map[string]*string
@@ -93,19 +94,22 @@ type program struct {
 // run is the whole program but for the process around it. It prints at most one
 // line for an error.
 func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return (&program{env: env, stdin: stdin, stdout: stdout, stderr: stderr}).run(ctx, args)
+}
+
+func (p *program) run(ctx context.Context, args []string) int {
 	setGlobals()
-	p := &program{env: env, stdin: stdin, stdout: stdout, stderr: stderr}
 	root := p.root()
 	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetIn(p.stdin)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
 	}
 	if err != errSomeFailed {
-		fmt.Fprintln(stderr, "camsq:", err)
+		fmt.Fprintln(p.stderr, "camsq:", err)
 	}
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code

@@ -19,5 +19,6 @@ func TestMain(m *testing.M) {
 		stop()
 		os.Exit(code)
 	}
+	setGlobals() // before tests run in parallel
 	os.Exit(m.Run())
 }

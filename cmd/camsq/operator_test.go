@@ -68,6 +68,7 @@ func (d *desk) states(refs ...string) map[string]tasks.State {
 }
 
 func TestFailedCountsBeforeItListsAndFilters(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts()
 	d.filed("march", "a", "b", "eu/c")
 	d.filed("april", "d")
@@ -133,6 +134,7 @@ func (d *desk) listed(args ...string) []string {
 }
 
 func TestHeldShowsBetweenWhatAPersonMustChoose(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.want(exitOK, "There is no held job.\n", "", "held")
 	d.filed("march", "a", "b")
@@ -152,6 +154,7 @@ default/a  march  2026-11-23 09:00:00  camsq.SeveralInstances  several instances
 }
 
 func TestAJobThatCannotBeReadIsListedToo(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.filed("march", "a", "b")
 	d.reject("default", "a", "No", "no")
@@ -167,6 +170,7 @@ func TestAJobThatCannotBeReadIsListedToo(t *testing.T) {
 }
 
 func TestRetryPutsBackWhatIsNamedOrMatches(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts()
 	d.filed("march", "a", "b", "c", "eu/c", "eu/e", "done")
 	for _, ref := range []string{"default/a", "default/b", "default/c", "eu/c", "eu/e"} {
@@ -209,6 +213,7 @@ camsq: job default/done is created; only a failed job can be retried
 }
 
 func TestDeadCallbacksAreListedAndReplayed(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.filed("march", "a", "b", "c")
 	for i, id := range []string{"a", "b", "c"} {
@@ -238,6 +243,7 @@ default/a  march  2026-11-23 09:00:00  timeout  instance.created, not taken in 1
 }
 
 func TestCancelWithdrawsWhatIsQueuedAndTellsOfTheRest(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts()
 	d.filed("march", "a", "b", "eu/c", "called", "lost")
 	d.filed("april", "d", "march", "eu/e")
@@ -290,6 +296,7 @@ func (w *firstWrite) Write(p []byte) (int, error) {
 
 // The jobs are counted before they are withdrawn, and do not stand still meanwhile.
 func TestTheNumbersOfCancelAddUpThoughJobsMove(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		moves func(d *desk)
@@ -304,7 +311,7 @@ func TestTheNumbersOfCancelAddUpThoughJobsMove(t *testing.T) {
 			d := newDesk(t)
 			d.filed("march", "a", "b", "c")
 			out := firstWrite{do: func() { tt.moves(d) }}
-			run(t.Context(), []string{"cancel", "march"}, d.env, strings.NewReader(""), &out, io.Discard)
+			d.runTo(t.Context(), strings.NewReader(""), &out, io.Discard, "cancel", "march")
 			if want := "3 queued jobs of batch march\n  default  -  3\n" + tt.want; out.String() != want {
 				t.Errorf("it says\n%swant\n%s", &out.Buffer, want)
 			}
@@ -313,6 +320,7 @@ func TestTheNumbersOfCancelAddUpThoughJobsMove(t *testing.T) {
 }
 
 func TestResolveRecordsWhatAPersonKnows(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.env = append(d.env, "CAMSQ_CALLBACK_URL=https://example.com/hook")
 	d.filed("march", "a", "b", "c", "d")
@@ -345,6 +353,7 @@ func TestResolveRecordsWhatAPersonKnows(t *testing.T) {
 }
 
 func TestWithoutRedisNoDecisionIsTaken(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.mini.Close()
 	for _, args := range [][]string{{"failed"}, {"retry", "--all"}} {
@@ -366,12 +375,13 @@ func (s *stopper) Write(b []byte) (int, error) {
 }
 
 func TestAPersonMayStopInTheMiddle(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.filed("march", "a")
 	d.reject("default", "a", "No", "no")
 	ctx, cancel := context.WithCancel(t.Context())
 	out, errs := &stopper{stop: cancel}, new(strings.Builder)
-	code := run(ctx, []string{"retry", "--all"}, d.env, strings.NewReader(""), out, errs)
+	code := d.runTo(ctx, strings.NewReader(""), out, errs, "retry", "--all")
 	if want := "camsq: 0 put back into the queue, then: stopped; run it again for the rest\n"; code != exitSomeFailed || errs.String() != want {
 		t.Errorf("exit code %d, stderr %q, want %q", code, errs, want)
 	}
@@ -382,6 +392,7 @@ func TestAPersonMayStopInTheMiddle(t *testing.T) {
 
 // asynq's archive drops what is beyond 10,000. Here nothing is dropped.
 func TestTwelveThousandFailuresAreAllThereAndAllComeBack(t *testing.T) {
+	t.Parallel()
 	const n = 12_000
 	d := newDesk(t)
 	server := redistest.Start(t)

@@ -270,6 +270,7 @@ func TestAnImportKeepsNoMoreJobsThanAreFollowed(t *testing.T) {
 }
 
 func TestVeryManyJobsAreFollowedByTheirBatch(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.filed("march", "a", "b")
 	d.succeed("default", "a", "i-1")

@@ -85,6 +85,7 @@ The same seed gives the same plan and the same faults; what they hit depends on 
 			if o.oddities, err = parseOddities(o.oddList); err != nil {
 				return err
 			}
+			o.keepLogs = p.dir.path(o.keepLogs)
 			return runProof(cmd.Context(), o, p.env, p.stdout, p.stderr)
 		},
 	}

@@ -66,6 +66,7 @@ func nobody(t *testing.T) string {
 }
 
 func TestAnotherPriorityMakesNoConflictInADryRun(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", "ChannelType,InstanceName,priority\nVIBER,one,\nVIBER,one,high\nVIBER,two,soon\n")
 	code, out, errs := d.run("enqueue", "--dry-run", "f.csv")
@@ -78,6 +79,7 @@ func TestAnotherPriorityMakesNoConflictInADryRun(t *testing.T) {
 }
 
 func TestADryRunTellsWhatIsThereAlreadyAndWritesNothing(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts()
 	d.write("f.csv", "ChannelType,InstanceName,job_id,account\nVIBER,a,a,\nVIBER,b,b,\nVIBER,c,c,eu\nVIBER,d,d,\n")
 	d.run("enqueue", "f.csv")
@@ -121,6 +123,7 @@ Nothing was sent.
 }
 
 func TestADryRunThatLosesRedisSaysSo(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	addr, rows := d.mini.Addr(), many(1200)
 	cut := strings.Index(rows, "VIBER,shop 800,")

@@ -18,7 +18,8 @@ const rejectedEnding = ".rejected.csv"
 // rejectedRows is the file of a file's rows that were refused: their own columns,
 // behind one that says why. It is made with the first of them.
 type rejectedRows struct {
-	path      string
+	dir       folder
+	path      string // in dir
 	input     string
 	delimiter rune
 	out       *output
@@ -35,7 +36,7 @@ func (r *rejectedRows) add(header, cells []string, raw, why string) {
 		return
 	}
 	if r.out == nil {
-		if r.out, r.err = openOutput("--rejected", r.path, r.input, nil); r.err != nil {
+		if r.out, r.err = r.dir.create("--rejected", r.path, r.input, nil); r.err != nil {
 			return
 		}
 		r.csv = csv.NewWriter(r.out)
@@ -82,11 +83,11 @@ func (r *rejectedRows) save() (bool, error) {
 		return false, err
 	}
 	if r.out.temp != nil {
-		if same, err := sameContent(r.path, r.out.temp); err != nil {
+		if same, err := sameContent(r.dir, r.path, r.out.temp); err != nil {
 			r.out.discard()
 			return false, err
 		} else if !same {
-			switch err := os.Rename(r.path, r.path+"~"); {
+			switch err := r.dir.rename(r.path, r.path+"~"); {
 			case err == nil:
 				r.kept = r.path + "~"
 			case !errors.Is(err, os.ErrNotExist):
@@ -99,8 +100,8 @@ func (r *rejectedRows) save() (bool, error) {
 }
 
 // sameContent compares a file, which need not be there, with another.
-func sameContent(path string, other *os.File) (bool, error) {
-	f, err := os.Open(path)
+func sameContent(dir folder, path string, other *os.File) (bool, error) {
+	f, err := dir.open(path)
 	if err != nil {
 		return false, nil // then there is nothing to keep, or renaming it tells why
 	}

@@ -80,7 +80,7 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 	}
 	defer spareMemory()()
 	// The batch plays no part in what a row's job is.
-	files, err := sources([]string{path}, "results", o.reading, c)
+	files, err := p.sources([]string{path}, "results", o.reading, c)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 	if err := n.reach(cmd.Context(), p.stderr); err != nil {
 		return err
 	}
-	out, err := openOutput("-o", o.output, path, p.stdout)
+	out, err := p.dir.create("-o", o.output, path, p.stdout)
 	if err != nil {
 		return err
 	}
@@ -362,30 +362,32 @@ func writeError(err error) error {
 type output struct {
 	io.Writer
 	temp *os.File
-	name string
+	dir  folder
+	name string // in dir
 }
 
-// openOutput opens what a flag names. The input may be "".
-func openOutput(flag, name, input string, stdout io.Writer) (*output, error) {
+// create opens what a flag names. The input may be "".
+func (d folder) create(flag, name, input string, stdout io.Writer) (*output, error) {
 	if name == "" || name == "-" {
 		return &output{Writer: stdout}, nil
 	}
-	info, err := os.Stat(name)
+	info, err := d.stat(name)
 	if err == nil && !info.Mode().IsRegular() {
-		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		f, err := os.OpenFile(d.path(name), os.O_WRONLY, 0)
 		if err != nil {
-			return nil, usage("%s: %w", flag, err)
+			return nil, usage("%s: %w", flag, asGiven(err, name))
 		}
 		return &output{Writer: f}, nil
 	}
-	if in, inErr := os.Stat(input); err == nil && inErr == nil && os.SameFile(in, info) {
+	if in, inErr := d.stat(input); err == nil && inErr == nil && os.SameFile(in, info) {
 		return nil, usage("%s %s is the input itself; name another file", flag, name)
 	}
-	temp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*") // mode 0600: it holds what customers gave
+	path := d.path(name)
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600: it holds what customers gave
 	if err != nil {
-		return nil, usage("%s: %w", flag, err)
+		return nil, usage("%s: %w", flag, asGiven(err, name))
 	}
-	return &output{Writer: temp, temp: temp, name: name}, nil
+	return &output{Writer: temp, temp: temp, dir: d, name: name}, nil
 }
 
 func (o *output) save() error {
@@ -396,7 +398,7 @@ func (o *output) save() error {
 		_ = os.Remove(o.temp.Name())
 		return err
 	}
-	return os.Rename(o.temp.Name(), o.name)
+	return os.Rename(o.temp.Name(), o.dir.path(o.name))
 }
 
 func (o *output) discard() {

@@ -46,6 +46,7 @@ func mixedDesk(t *testing.T) *desk {
 }
 
 func TestResultsAreTheRowsInTheirOrderWithTheirOutcomes(t *testing.T) {
+	t.Parallel()
 	d := mixedDesk(t)
 	code, out, errs := d.run("results", "mixed.csv")
 	said(t, "results", code, 0, still(out)+errs, "\ufeff"+`instance_name,ChannelType,job_id,OfficeAddress,metadata.note,job,state,instance_id,code,message,request_id,tries,finished_at,callback
@@ -65,6 +66,7 @@ one,VIBER,a,1 Main St,'=1+1,default/a,created,i-1,OK,,R-a,1,TIME,delivered
 }
 
 func TestOnlyChoosesRowsByState(t *testing.T) {
+	t.Parallel()
 	d := mixedDesk(t)
 	for only, want := range map[string]string{
 		"created":                     "one one",
@@ -93,6 +95,7 @@ func TestOnlyChoosesRowsByState(t *testing.T) {
 }
 
 func TestNoCellBecomesAFormula(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", many(1))
 	d.run("enqueue", "f.csv")
@@ -104,6 +107,7 @@ func TestNoCellBecomesAFormula(t *testing.T) {
 }
 
 func TestResultsOfManyRowsKeepTheirOrder(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts()
 	var in strings.Builder
 	in.WriteString("ChannelType,InstanceName,job_id,account\n")
@@ -128,6 +132,7 @@ func TestResultsOfManyRowsKeepTheirOrder(t *testing.T) {
 }
 
 func TestResultsFindTheJobsOfTheAccountThatTheFileWasSentTo(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts()
 	d.write("f.csv", many(1))
 	_, out, _ := d.run("enqueue", "--account", "eu", "f.csv")
@@ -141,6 +146,7 @@ func TestResultsFindTheJobsOfTheAccountThatTheFileWasSentTo(t *testing.T) {
 }
 
 func TestAResultFileIsThereOnceItIsComplete(t *testing.T) {
+	t.Parallel()
 	d := mixedDesk(t)
 	_, want, _ := d.run("results", "mixed.csv")
 	code, out, errs := d.run("results", "mixed.csv", "-o", "out.csv")
@@ -148,7 +154,7 @@ func TestAResultFileIsThereOnceItIsComplete(t *testing.T) {
 	if got := d.read("out.csv"); got != want {
 		t.Errorf("the file differs from what is printed:\n%s", cmp.Diff(want, got))
 	}
-	if info, err := os.Stat("out.csv"); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(d.path("out.csv")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("others may read it: %v, %v", info.Mode(), err)
 	}
 	before := d.files()
@@ -182,6 +188,7 @@ func sorted(names []string) map[string]bool {
 }
 
 func TestAFileThatBreaksOffStillGetsTheResultsBeforeIt(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", "ChannelType,InstanceName,job_id\nVIBER,one,a\nVIBER,\"two,b\nVIBER,three,c\n")
 	d.run("enqueue", "f.csv")
@@ -193,6 +200,7 @@ func TestAFileThatBreaksOffStillGetsTheResultsBeforeIt(t *testing.T) {
 }
 
 func TestResultsNeedOneFile(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	for _, args := range [][]string{{"results"}, {"results", "a.csv", "b.csv"}} {
 		code, out, errs := d.run(args...)
@@ -201,6 +209,7 @@ func TestResultsNeedOneFile(t *testing.T) {
 }
 
 func TestResultsEndWhenRedisGoesAwayThoughMoreRowsMayCome(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	silent, hold := io.Pipe()
 	defer hold.Close()

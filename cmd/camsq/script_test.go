@@ -1,15 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"flag"
-	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,16 +19,13 @@ var update = flag.Bool("update", false, "write the output of the scripts in test
 // exit code it returns. Each script has a Redis and a folder of its own. After an
 // intended change of the output: go test ./cmd/camsq -run Scripts -update
 func TestScripts(t *testing.T) {
-	dir, err := filepath.Abs("testdata/script")
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
-		Dir:                dir,
+		Dir:                "testdata/script",
 		UpdateScripts:      *update,
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
-			d := &scriptDesk{desk: deskHere(e.T().(testing.TB)), now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}
+			d := &scriptDesk{desk: deskIn(e.T().(testing.TB), e.WorkDir), now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}
 			d.mini.SetTime(d.now)
 			e.Values[deskKey{}] = d
 			return nil
@@ -62,9 +54,6 @@ type scriptDesk struct {
 
 func deskOf(ts *testscript.TestScript) *scriptDesk { return ts.Value(deskKey{}).(*scriptDesk) }
 
-// inFolder guards the working directory of the process.
-var inFolder sync.Mutex
-
 // scriptCamsq runs camsq: camsq [<FILE] ARGUMENT..., where FILE is its standard input.
 func scriptCamsq(ts *testscript.TestScript, neg bool, args []string) {
 	d := deskOf(ts)
@@ -72,16 +61,7 @@ func scriptCamsq(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) > 0 && strings.HasPrefix(args[0], "<") {
 		stdin, args = strings.NewReader(ts.ReadFile(args[0][1:])), args[1:]
 	}
-	inFolder.Lock()
-	defer inFolder.Unlock()
-	before, err := os.Getwd()
-	ts.Check(err)
-	ts.Check(os.Chdir(ts.MkAbs(".")))
-	defer func() { ts.Check(os.Chdir(before)) }()
-	var out, errs bytes.Buffer
-	d.code = run(d.t.Context(), args, d.env, stdin, &out, &errs)
-	fmt.Fprint(ts.Stdout(), out.String())
-	fmt.Fprint(ts.Stderr(), errs.String())
+	d.code = d.runTo(d.t.Context(), stdin, ts.Stdout(), ts.Stderr(), args...)
 	if neg == (d.code == exitOK) {
 		ts.Fatalf("exit code %d", d.code)
 	}

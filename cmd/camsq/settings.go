@@ -165,7 +165,7 @@ func (p *program) load(cmd *cobra.Command) (config, error) {
 		}
 	}
 	path := orElse(flags[configFile], env[configFile])
-	file, err := readFile(path)
+	file, err := readFile(p.dir, path)
 	if err != nil {
 		return config{}, err
 	}
@@ -249,12 +249,12 @@ type fileAccount struct {
 	TokenEnv    string `yaml:"security_token_env"`
 }
 
-func readFile(path string) (fileConfig, error) {
+func readFile(dir folder, path string) (fileConfig, error) {
 	f := fileConfig{Settings: map[string]string{}}
 	if path == "" {
 		return f, nil
 	}
-	raw, err := os.ReadFile(path)
+	raw, err := dir.readFile(path)
 	if err != nil {
 		return f, usage("CAMSQ_CONFIG: %w", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,7 +16,8 @@ import (
 
 // source is one file to be read.
 type source struct {
-	path string // "-" is standard input
+	dir  folder
+	path string // in dir; "-" is standard input
 	name string // in messages
 	// batch is the batch of its rows.
 	batch   string
@@ -29,17 +29,17 @@ const standardInput = "-"
 
 // sources looks at every file before the first is read: a name that is wrong
 // stops the command while nothing has happened.
-func sources(paths []string, batch string, r reading, c config) ([]source, error) {
+func (p *program) sources(paths []string, batch string, r reading, c config) ([]source, error) {
 	options, err := r.options(c)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]source, len(paths))
 	for i, path := range paths {
-		s := source{path: path, name: path, batch: batchOf(path), reading: r, options: options}
+		s := source{dir: p.dir, path: path, name: path, batch: batchOf(path), reading: r, options: options}
 		if path == standardInput {
 			s.name = "stdin"
-		} else if err := checkFile(path); err != nil {
+		} else if err := checkFile(p.dir, path); err != nil {
 			return nil, err
 		}
 		if slices.Contains(paths[:i], path) {
@@ -73,8 +73,8 @@ func batchOf(path string) string {
 	return strings.TrimSuffix(base, filepath.Ext(base))
 }
 
-func checkFile(path string) error {
-	info, err := os.Stat(path)
+func checkFile(dir folder, path string) error {
+	info, err := dir.stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return usage("%s: there is no such file", path)
@@ -114,7 +114,7 @@ func faultOf(field string, j tasks.Job) string {
 func (s source) open(ctx context.Context, stdin io.Reader) (io.ReadCloser, error) {
 	file := io.NopCloser(stdin)
 	if s.path != standardInput {
-		f, err := os.Open(s.path)
+		f, err := s.dir.open(s.path)
 		if err != nil {
 			return nil, usage("%w", err)
 		}

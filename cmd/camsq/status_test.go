@@ -14,6 +14,7 @@ import (
 )
 
 func TestTheOverviewShowsEveryAccountAndWhatNeedsAPerson(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts().working()
 	code, out, errs := d.run("status")
 	said(t, "empty", code, 0, out+errs, `ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
@@ -64,6 +65,7 @@ eu: 1 job to go: N s at 1.98 a second
 }
 
 func TestAJobSaysWhatItWaitsFor(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		bring func(d *desk)
@@ -132,6 +134,7 @@ func TestAJobSaysWhatItWaitsFor(t *testing.T) {
 }
 
 func TestAJobIsShownWithAllThatIsKnownOfIt(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", "ChannelType,InstanceName,job_id,ContactMail,OfficeAddress\nVIBER,shop,orders/7,ana@example.com,1 Main St\n")
 	d.run("enqueue", "f.csv")
@@ -163,6 +166,7 @@ It has ended well; only its callback is still owed.
 }
 
 func TestAHighPriorityIsShown(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", many(30))
 	d.run("enqueue", "f.csv")
@@ -188,6 +192,7 @@ func TestAHighPriorityIsShown(t *testing.T) {
 }
 
 func TestAJobIsFoundInEveryAccountThatHasIt(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts()
 	d.write("f.csv", "ChannelType,InstanceName,job_id,account\nVIBER,one,a,\nVIBER,one,a,eu\n")
 	d.run("enqueue", "f.csv")
@@ -202,6 +207,7 @@ func TestAJobIsFoundInEveryAccountThatHasIt(t *testing.T) {
 }
 
 func TestANameOfNothingIsSaidInOneLine(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts()
 	for _, args := range [][]string{{"status", "nope"}, {"status", "--json", "nope"}} {
 		code, out, errs := d.run(args...)
@@ -212,6 +218,7 @@ func TestANameOfNothingIsSaidInOneLine(t *testing.T) {
 }
 
 func TestADamagedRecordIsShownAsSuch(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", many(1))
 	d.run("enqueue", "f.csv")
@@ -229,6 +236,7 @@ func TestADamagedRecordIsShownAsSuch(t *testing.T) {
 }
 
 func TestStatusAsJSON(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).working()
 	d.write("f.csv", many(3))
 	d.run("enqueue", "f.csv")

@@ -4,7 +4,6 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -18,10 +17,10 @@ func (p *program) template(name string) error {
 	if name != "" && name != "-" && ending != ".csv" && ending != ".xlsx" {
 		return usage("-o %s: the name must end in .csv or .xlsx, which says what is written", name)
 	}
-	if _, err := os.Stat(name); err == nil && name != "" {
+	if _, err := p.dir.stat(name); err == nil && name != "" {
 		return usage("-o %s is there already; name another file", name)
 	}
-	out, err := openOutput("-o", name, "", p.stdout)
+	out, err := p.dir.create("-o", name, "", p.stdout)
 	if err != nil {
 		return err
 	}

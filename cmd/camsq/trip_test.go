@@ -29,6 +29,7 @@ func (d *desk) away(account, code, message string, next time.Duration) {
 // An API that is away is told as that, by every command that tells how things stand,
 // and no time is promised.
 func TestEveryCommandTellsThatTheAPIIsAway(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).twoAccounts().working()
 	d.write("f.csv", "ChannelType,InstanceName,job_id,account\nVIBER,one,j0,eu\nVIBER,two,j1,eu\nVIBER,three,j2,\n")
 	d.run("enqueue", "f.csv")
@@ -123,6 +124,7 @@ func TestHowAnAPIIsAwayIsToldInItsWords(t *testing.T) {
 // The code with which a look before the call is refused, whatever it is, stands in
 // each place where an operator may look.
 func TestARefusedLookIsToldWithItsCode(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).working()
 	d.write("f.csv", many(2))
 	d.run("enqueue", "f.csv")
@@ -151,6 +153,7 @@ func TestARefusedLookIsToldWithItsCode(t *testing.T) {
 }
 
 func TestAnAPIThatIsAwayAsJSON(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t).working()
 	d.write("f.csv", many(1))
 	d.run("enqueue", "f.csv")
@@ -262,6 +265,7 @@ default: goes on at 5 a second
 // An account whose API is away needs one process, to notice when it is back, and the
 // metrics tell it apart from one that the API refuses.
 func TestTheMetricsAreToldThatTheAPIIsAway(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", many(40))
 	d.run("enqueue", "f.csv")
@@ -287,6 +291,7 @@ func TestTheMetricsAreToldThatTheAPIIsAway(t *testing.T) {
 // A job that was given up is told with the API's last code wherever it is told, and not
 // with a word of camsq's own.
 func TestAJobThatWasGivenUpIsToldWithTheAPIsCode(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("f.csv", many(1))
 	d.run("enqueue", "f.csv")
