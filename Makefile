@@ -1,7 +1,7 @@
 # What a contributor runs. `make help` lists it.
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
-ORACLES     = cams/internal/oracle callback/internal/oracle internal/sheet/oracle
+ORACLES     = cams/internal/oracle callback/internal/oracle internal/spreadsheet/oracle
 FUZZTIME    = 10s
 
 .PHONY: help
@@ -25,7 +25,7 @@ lint: ## gofmt, go vet, staticcheck, go mod tidy: nothing may be left to do
 
 .PHONY: oracles
 oracles: ## Compare signer, webhooks and the reading of files with other people's (Go modules of their own, and npm)
-	for d in callback/internal/oracle internal/sheet/oracle; do (cd $$d/node && npm ci --no-audit --no-fund --silent) || exit 1; done
+	for d in callback/internal/oracle internal/spreadsheet/oracle; do (cd $$d/node && npm ci --no-audit --no-fund --silent) || exit 1; done
 	for m in $(ORACLES); do (cd $$m && go vet ./... && go test ./...) || exit 1; done
 
 # Go's fuzzing ends now and then with "context deadline exceeded" when its time is over,

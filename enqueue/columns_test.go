@@ -223,7 +223,7 @@ func TestWhatASpreadsheetHasSpoiledIsRefusedWithWhatToDo(t *testing.T) {
 }
 
 func TestAWorkbookTellsMoreOfWhatASpreadsheetDid(t *testing.T) {
-	f, err := os.Open("../internal/sheet/testdata/libreoffice/customers.xlsx")
+	f, err := os.Open("../internal/spreadsheet/testdata/libreoffice/customers.xlsx")
 	if err != nil {
 		t.Fatal(err)
 	}

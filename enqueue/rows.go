@@ -10,7 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/camsq/camsq/internal/sheet"
+	"github.com/camsq/camsq/internal/spreadsheet"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -106,7 +106,7 @@ type Row struct {
 // what cannot be seen; [Row].Name tells them apart.
 func ReadRows(r io.Reader, opts ReadOptions) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		table, err := sheet.Open(r, sheet.Options{Encoding: opts.Encoding, Delimiter: opts.Delimiter, Sheet: opts.Sheet})
+		table, err := spreadsheet.Open(r, spreadsheet.Options{Encoding: opts.Encoding, Delimiter: opts.Delimiter, Sheet: opts.Sheet})
 		if err != nil {
 			yield(Row{Line: 1}, fileError(opts.File, err))
 			return
@@ -139,9 +139,9 @@ func ReadRows(r io.Reader, opts ReadOptions) iter.Seq2[Row, error] {
 
 // fileError is the reading layer's error with the file's name.
 func fileError(file string, err error) *FileError {
-	e, ok := errors.AsType[*sheet.Error](err)
+	e, ok := errors.AsType[*spreadsheet.Error](err)
 	if !ok {
-		e = &sheet.Error{Line: 1, Reason: "reading the file broke off", Err: err}
+		e = &spreadsheet.Error{Line: 1, Reason: "reading the file broke off", Err: err}
 	}
 	return &FileError{File: file, Line: e.Line, Reason: e.Reason, Encoding: e.Encoding, Err: e.Err}
 }
@@ -149,7 +149,7 @@ func fileError(file string, err error) *FileError {
 // reader makes jobs of a table's rows.
 type reader struct {
 	opts    ReadOptions
-	table   *sheet.Table
+	table   *spreadsheet.Table
 	line    int // of the header
 	header  []string
 	cols    columns
@@ -179,7 +179,7 @@ func (in *reader) begin() (line int, err error) {
 		in.line = 1
 		return fail("the file is empty; its first row must name the columns")
 	}
-	if bad, ok := errors.AsType[*sheet.RowError](err); ok {
+	if bad, ok := errors.AsType[*spreadsheet.RowError](err); ok {
 		return fail("the header " + bad.Reason)
 	}
 	if err != nil {
@@ -228,7 +228,7 @@ func (in *reader) plain(cells []string) []string {
 	}
 	out := make([]string, len(cells)-1)
 	for i, c := range cells[1:] {
-		out[i] = sheet.Unguard(c)
+		out[i] = spreadsheet.Unguard(c)
 	}
 	return out
 }
@@ -239,7 +239,7 @@ func (in *reader) next() (Row, error) {
 		got, err := in.table.Next()
 		in.tell()
 		row := Row{Line: got.Line, Header: in.header, Raw: got.Raw}
-		switch bad, isRow := errors.AsType[*sheet.RowError](err); {
+		switch bad, isRow := errors.AsType[*spreadsheet.RowError](err); {
 		case errors.Is(err, io.EOF):
 			return Row{}, io.EOF
 		case isRow:
@@ -258,7 +258,7 @@ func (in *reader) next() (Row, error) {
 		if in.rejected && !slices.ContainsFunc(row.Cells, func(c string) bool { return strings.TrimSpace(c) != "" }) {
 			continue // only its reason is left
 		}
-		if row.Job, err = in.job(row.Cells, sheet.Row{Line: got.Line, Kinds: kinds}); err == nil {
+		if row.Job, err = in.job(row.Cells, spreadsheet.Row{Line: got.Line, Kinds: kinds}); err == nil {
 			row.Name = in.typedName(row)
 		}
 		return row, err
@@ -277,12 +277,12 @@ func (in *reader) typedName(row Row) string {
 
 // fit gives a workbook's row the width of its header. Cells beyond it stay where
 // they hold something.
-func fit(cells []string, kinds []sheet.Kind, width int) ([]string, []sheet.Kind) {
+func fit(cells []string, kinds []spreadsheet.Kind, width int) ([]string, []spreadsheet.Kind) {
 	for n := len(cells); n > width && strings.TrimSpace(cells[n-1]) == ""; n-- {
 		cells, kinds = cells[:n-1], kinds[:n-1]
 	}
 	for len(cells) < width {
-		cells, kinds = append(cells, ""), append(kinds, sheet.KindText)
+		cells, kinds = append(cells, ""), append(kinds, spreadsheet.KindText)
 	}
 	return cells, kinds
 }
@@ -427,7 +427,7 @@ func delimiterWord(d rune) string {
 }
 
 // job makes the job of a row. Its error is a [*RowError].
-func (in *reader) job(cells []string, row sheet.Row) (tasks.Job, error) {
+func (in *reader) job(cells []string, row spreadsheet.Row) (tasks.Job, error) {
 	if len(cells) != len(in.cols) {
 		reason := fmt.Sprintf("has %s, but the header has %d", fields(len(cells)), len(in.cols))
 		if d := in.table.Format().Delimiter; d != 0 {

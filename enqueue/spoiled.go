@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/camsq/camsq/internal/sheet"
+	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
 const (
@@ -64,23 +64,23 @@ func (z *zeros) lost(value string) bool {
 // spoiled returns what a spreadsheet has done to a value, and what to do about
 // it, or "". It looks at what is certain or costly; other values are left to the
 // rules of their fields.
-func (c column) spoiled(value string, kind sheet.Kind, z *zeros) string {
+func (c column) spoiled(value string, kind spreadsheet.Kind, z *zeros) string {
 	value = strings.TrimSpace(value)
 	metadata := strings.HasPrefix(c.field, metadataPrefix)
 	switch {
 	case c.field == "":
 		return "" // it is ignored, or its value an error anyhow
-	case kind == sheet.KindUncounted:
+	case kind == spreadsheet.KindFormulaWithoutValue:
 		return reasonUncounted
-	case kind == sheet.KindFault, isFault(value):
+	case kind == spreadsheet.KindCellError, isFault(value):
 		return "holds the spreadsheet's error " + clip(value) + "; correct the formula, or type the value"
 	case isLost(value):
 		return reasonLost
-	case sheet.Misread(value) != "":
-		return "looks like UTF-8 that some program has read as " + sheet.Misread(value) + "; get the source once more and open it as UTF-8"
-	case kind == sheet.KindRounded:
+	case spreadsheet.Misread(value) != "":
+		return "looks like UTF-8 that some program has read as " + spreadsheet.Misread(value) + "; get the source once more and open it as UTF-8"
+	case kind == spreadsheet.KindRounded:
 		return reasonPrecision
-	case kind == sheet.KindDate && !metadata:
+	case kind == spreadsheet.KindDate && !metadata:
 		return reasonDate
 	case c.field == "InstanceName" && isDate(value):
 		return reasonDate

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/camsq/camsq/enqueue"
-	"github.com/camsq/camsq/internal/sheet"
+	"github.com/camsq/camsq/internal/spreadsheet"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -211,7 +211,7 @@ func TestFilesOfEveryFormAreTakenTogether(t *testing.T) {
 	_ = z.Close()
 	d.write("march.csv.gz", packed.String())
 	var book bytes.Buffer
-	w, err := sheet.NewBookWriter(&book)
+	w, err := spreadsheet.NewBookWriter(&book)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,7 +361,7 @@ func TestResultsAreWrittenInTheFormThatTheNameAsksFor(t *testing.T) {
 	_, text, _ := d.run("results", "mixed.csv")
 	code, out, errs = d.run("results", "mixed.csv", "-o", "out.xlsx")
 	said(t, "workbook", code, 0, out+errs, "11 rows of mixed.csv written to out.xlsx.\n")
-	if diff := cmp.Diff(tableOf(t, strings.NewReader(text), sheet.Unguard), tableOf(t, strings.NewReader(d.read("out.xlsx")), nil)); diff != "" {
+	if diff := cmp.Diff(tableOf(t, strings.NewReader(text), spreadsheet.Unguard), tableOf(t, strings.NewReader(d.read("out.xlsx")), nil)); diff != "" {
 		t.Errorf("the workbook differs from the text (-text +workbook):\n%s", diff)
 	}
 
@@ -382,7 +382,7 @@ func TestResultsAreWrittenInTheFormThatTheNameAsksFor(t *testing.T) {
 // tableOf reads a table without its empty cells at the end of rows.
 func tableOf(t *testing.T, r io.Reader, change func(string) string) (rows [][]string) {
 	t.Helper()
-	table, err := sheet.Open(r, sheet.Options{})
+	table, err := spreadsheet.Open(r, spreadsheet.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

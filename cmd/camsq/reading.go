@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/camsq/camsq/enqueue"
-	"github.com/camsq/camsq/internal/sheet"
+	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
 // reading is how files are to be read: what is not detected, or not to be. The
@@ -42,13 +42,13 @@ func (r *reading) options(c config) (enqueue.ReadOptions, error) {
 		return o, usage("--account %s: there is no such account; there is %s", r.account, strings.Join(c.names(), ", "))
 	}
 	if r.encoding != "" {
-		if _, ok := sheet.KnownEncoding(r.encoding); !ok {
+		if _, ok := spreadsheet.KnownEncoding(r.encoding); !ok {
 			return o, usage("--encoding %s is not known; it may be utf-8, utf-16le, gb18030, big5, shift_jis, windows-1252 or another name of the WHATWG's list", plain(r.encoding))
 		}
 	}
 	if r.delimiter != "" {
 		var err error
-		if o.Delimiter, err = sheet.ParseDelimiter(r.delimiter); err != nil {
+		if o.Delimiter, err = spreadsheet.ParseDelimiter(r.delimiter); err != nil {
 			return o, usage("--delimiter %q %w", r.delimiter, err)
 		}
 	}

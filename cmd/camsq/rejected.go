@@ -9,7 +9,7 @@ import (
 	"slices"
 
 	"github.com/camsq/camsq/enqueue"
-	"github.com/camsq/camsq/internal/sheet"
+	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
 // rejectedEnding is what the name of a file gets for the file of its bad rows.
@@ -55,7 +55,7 @@ func (r *rejectedRows) add(header, cells []string, raw, why string) {
 func (r *rejectedRows) write(first string, cells []string) {
 	out := slices.Concat([]string{first}, cells)
 	for i, c := range out {
-		out[i] = sheet.Guard(c)
+		out[i] = spreadsheet.Guard(c)
 	}
 	if err := r.csv.Write(out); r.err == nil {
 		r.err = err

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/camsq/camsq/internal/sheet"
+	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
 // rowWriter writes a file's rows, each with what is added to it. It is ended by
@@ -57,7 +57,7 @@ func (w *csvRows) begin(header, added []string) error {
 func (w *csvRows) row(cells, added []string) error {
 	all := slices.Concat(cells, added)
 	for i, c := range all {
-		all[i] = sheet.Guard(c)
+		all[i] = spreadsheet.Guard(c)
 	}
 	return w.csv.Write(all)
 }
@@ -72,11 +72,11 @@ func (w *csvRows) end() error { return w.flush() }
 // bookRows is a workbook, whose cells are texts: none is a formula.
 type bookRows struct {
 	out  io.Writer
-	book *sheet.BookWriter
+	book *spreadsheet.BookWriter
 }
 
 func (w *bookRows) begin(header, added []string) (err error) {
-	if w.book, err = sheet.NewBookWriter(w.out); err != nil {
+	if w.book, err = spreadsheet.NewBookWriter(w.out); err != nil {
 		return err
 	}
 	return w.row(header, added)
@@ -84,7 +84,7 @@ func (w *bookRows) begin(header, added []string) (err error) {
 
 func (w *bookRows) row(cells, added []string) error {
 	err := w.book.Write(slices.Concat(cells, added))
-	if errors.Is(err, sheet.ErrBookFull) {
+	if errors.Is(err, spreadsheet.ErrBookFull) {
 		return errors.New("a workbook has room for 1,048,576 rows of 16,384 columns; name a .csv")
 	}
 	return err

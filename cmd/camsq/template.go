@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/camsq/camsq/enqueue"
-	"github.com/camsq/camsq/internal/sheet"
+	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
 // template writes an empty table: a header and a row that shows what goes where.
@@ -45,7 +45,7 @@ func writeTemplateText(out io.Writer) error {
 }
 
 func writeTemplateBook(out io.Writer) error {
-	w, err := sheet.NewBookWriter(out)
+	w, err := spreadsheet.NewBookWriter(out)
 	if err != nil {
 		return err
 	}

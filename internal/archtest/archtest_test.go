@@ -23,13 +23,13 @@ var rooms = map[string][]string{
 	// Floor 2 knows everyone; nobody imports it.
 	"cmd/camsq": {
 		"callback", "cams", "cams/camstest", "enqueue", "examples", "internal/asynqx", "internal/ledger", "internal/process", "internal/queue", "internal/ratelimit",
-		"internal/redisconn", "internal/seal", "internal/sheet", "metrics", "tasks", "worker",
+		"internal/redisconn", "internal/seal", "internal/spreadsheet", "metrics", "tasks", "worker",
 	},
 
 	// Rooms on floor 1 do not know each other, but for enqueue, which other
 	// programs import whole and which therefore takes the ledger.
 	"callback":        {"tasks"},
-	"enqueue":         {"internal/ledger", "internal/queue", "internal/redisconn", "internal/seal", "internal/sheet", "tasks"},
+	"enqueue":         {"internal/ledger", "internal/queue", "internal/redisconn", "internal/seal", "internal/spreadsheet", "tasks"},
 	"internal/asynqx": {"internal/redisconn"},
 	"internal/ledger": {"internal/redisconn", "internal/seal", "tasks"},
 	"internal/queue":  {"internal/asynqx", "internal/ledger", "internal/redisconn", "tasks"},
@@ -37,14 +37,14 @@ var rooms = map[string][]string{
 	"worker":          {"cams", "tasks"},
 
 	// Floor 0 knows no room at all.
-	"cams":               {},
-	"examples":           {},
-	"internal/ratelimit": {},
-	"internal/process":   {},
-	"internal/redisconn": {},
-	"internal/seal":      {},
-	"internal/sheet":     {},
-	"tasks":              {},
+	"cams":                 {},
+	"examples":             {},
+	"internal/ratelimit":   {},
+	"internal/process":     {},
+	"internal/redisconn":   {},
+	"internal/seal":        {},
+	"internal/spreadsheet": {},
+	"tasks":                {},
 
 	// Only tests and the composition root use these.
 	"cams/camstest":      {"cams"},
@@ -71,14 +71,14 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_model":  {"cmd/camsq"},
 	"github.com/schollz/progressbar/v3":   {"cmd/camsq"},
 	"golang.org/x/term":                   {"cmd/camsq"},
-	"golang.org/x/text":                   {"cams/camstest", "internal/sheet", "tasks"},
-	"github.com/klauspost/compress":       {"internal/sheet"},
+	"golang.org/x/text":                   {"cams/camstest", "internal/spreadsheet", "tasks"},
+	"github.com/klauspost/compress":       {"internal/spreadsheet"},
 	"golang.org/x/time":                   {"internal/bench"},
 	"go.yaml.in/yaml/v3":                  {"cmd/camsq", "deploy/deploytest"},
 }
 
 // modulesOfTheirOwn are folders whose packages are other modules.
-var modulesOfTheirOwn = []string{"cams/internal/oracle", "callback/internal/oracle", "internal/sheet/oracle"}
+var modulesOfTheirOwn = []string{"cams/internal/oracle", "callback/internal/oracle", "internal/spreadsheet/oracle"}
 
 type source struct {
 	room string // the package's folder

@@ -1,4 +1,4 @@
-package sheet
+package spreadsheet
 
 import (
 	"bufio"
@@ -19,29 +19,29 @@ const maxBlank = 1 << 20
 
 // Options are for [Open]. The zero value is good: everything is detected.
 type Options struct {
-	// Encoding is the text's, under a name of [KnownEncoding]. Defaults to what the
-	// file's mark says, or else to what fits: strict UTF-8, then GB18030.
+	// Encoding is the text's, by a name of [KnownEncoding]. Defaults to that of the
+	// file's byte order mark, else to the first that fits: strict UTF-8, then GB18030.
 	Encoding string
-	// Delimiter stands between the cells of text. Defaults to the one of comma,
-	// semicolon, tab and vertical bar that the header has most of.
+	// Delimiter separates the cells of text. Defaults to whichever of comma, semicolon,
+	// tab and vertical bar is most frequent in the header.
 	Delimiter rune
 	// Sheet is the name of a workbook's sheet. Defaults to the first one that is visible.
 	Sheet string
 }
 
-// Format is what a table was found to be, or said to be.
+// Format is the detected or given format of a table.
 type Format struct {
 	// Packing is gzip, zstd or "".
 	Packing string
-	// Encoding is the text's, ASCII as long as nothing else was met; "" for a workbook.
+	// Encoding is the text's: ASCII until another character appears; "" for a workbook.
 	Encoding string
-	// Guessed says that the encoding is only what the text looks like: it passes for
-	// GB18030, and may be another one of two bytes, such as EUC-KR or Shift_JIS.
+	// Guessed means that the encoding is a guess: the text is valid GB18030, and may be
+	// another two-byte encoding, such as EUC-KR or Shift_JIS.
 	Guessed bool
-	// Delimiter is what stands between the cells of text; 0 for a workbook.
+	// Delimiter separates the cells of text; 0 for a workbook.
 	Delimiter rune
-	// Sheet is the workbook's sheet that is read, and Others are the visible ones
-	// that are not; "" and none for text.
+	// Sheet is the workbook's sheet that is read, Others are the visible sheets that
+	// are not; "" and none for text.
 	Sheet  string
 	Others []string
 }
@@ -67,7 +67,7 @@ func (f Format) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// Kind says what a cell of a workbook is; text files know texts alone.
+// Kind is the type of a workbook's cell; a text file has only text.
 type Kind uint8
 
 const (
@@ -79,13 +79,13 @@ const (
 	KindRounded
 	// KindDate is a date or a time, in ISO 8601.
 	KindDate
-	// KindFault is an error of the spreadsheet's, such as #REF!.
-	KindFault
-	// KindUncounted is a formula whose value nobody has worked out.
-	KindUncounted
+	// KindCellError is a spreadsheet error, such as #REF!.
+	KindCellError
+	// KindFormulaWithoutValue is a formula without a cached value.
+	KindFormulaWithoutValue
 )
 
-// Row is one row, its cells as they are written.
+// Row is one row with its cells as written.
 type Row struct {
 	// Line is where the row begins: a line of text, or a workbook's row; from 1.
 	Line  int
@@ -113,19 +113,19 @@ func (r Row) blank() bool {
 	return true
 }
 
-// Error says that a file cannot be read, or not any further.
+// Error means that a file, or the rest of it, cannot be read.
 type Error struct {
 	// Line is where reading stopped, from 1.
 	Line   int
 	Reason string
-	// Encoding says that the encoding could not be told: it must be given.
+	// Encoding means that the encoding cannot be detected, and must be given.
 	Encoding bool
-	// Err is why reading broke off, where it was not for what the file holds.
+	// Err is the error of the underlying reader, or nil.
 	Err error
 }
 
 func (e *Error) Error() string {
-	text := fmt.Sprintf("sheet: line %d: %s", e.Line, e.Reason)
+	text := fmt.Sprintf("spreadsheet: line %d: %s", e.Line, e.Reason)
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
@@ -135,13 +135,13 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// RowError says that one row cannot be split into cells; those after it can.
+// RowError means that one row cannot be split into cells. The rows after it can.
 type RowError struct {
 	Line   int
 	Reason string
 }
 
-func (e *RowError) Error() string { return fmt.Sprintf("sheet: line %d: %s", e.Line, e.Reason) }
+func (e *RowError) Error() string { return fmt.Sprintf("spreadsheet: line %d: %s", e.Line, e.Reason) }
 
 // rows is text or a workbook. Its error is io.EOF, a [*RowError] after which it
 // may be called again, or an [*Error]. Blank rows come too.
@@ -157,10 +157,10 @@ type Table struct {
 	closes []func()
 }
 
-// Open reads up to where the format is known. It takes a file that can be read at
-// any place as such (an *os.File of a regular file, a *bytes.Reader); everything
-// else is read as a stream, and a workbook then waits in a temporary file. The
-// table must be closed; the reader stays the caller's. Its error is an [*Error].
+// Open reads until the format is known. It reads a workbook in place from a reader with
+// random access (an *os.File of a regular file, a *bytes.Reader), and copies it from a
+// stream into a temporary file. The caller closes the table, and the reader. The error
+// is an [*Error].
 func Open(r io.Reader, opts Options) (*Table, error) {
 	t := &Table{}
 	if err := t.open(r, opts); err != nil {
@@ -177,7 +177,7 @@ func (t *Table) open(r io.Reader, opts Options) error {
 		return err
 	}
 	head := peekLine(in)
-	what := recognise(head)
+	what := sniff(head)
 	if what == noText && opts.Encoding != "" {
 		what = plainText // the zeros may belong to characters; if not, they are found later
 	}
@@ -187,7 +187,7 @@ func (t *Table) open(r io.Reader, opts Options) error {
 		}
 		return t.openWorkbook(r, in, opts.Sheet)
 	}
-	if what == compound {
+	if what == ole2 {
 		head, _ = in.Peek(windowSize)
 	}
 	if what == noText && maybeUTF16(head) {
@@ -213,8 +213,8 @@ func (t *Table) openText(in *bufio.Reader, opts Options) error {
 	return err
 }
 
-// Format returns what is known of the file by now: text that begins in ASCII
-// tells its encoding later.
+// Format returns the format as it is known by now: text that begins in ASCII shows
+// its encoding later.
 func (t *Table) Format() Format { return t.format }
 
 // Next returns the next row that is not blank. Its error is io.EOF, a [*RowError]
@@ -252,7 +252,7 @@ func tooBlank(line int) *Error {
 	return &Error{Line: line, Reason: fmt.Sprintf("more than %d blank rows begin here; cut them off", maxBlank)}
 }
 
-// asError makes an [*Error] of what a reader failed with.
+// asError makes an [*Error] of a reader's error.
 func asError(err error, line int) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -260,8 +260,7 @@ func asError(err error, line int) *Error {
 	return &Error{Line: line, Reason: "reading the file broke off", Err: err}
 }
 
-// Close lets go of what the table holds, its temporary files among them. The
-// table cannot be read after it.
+// Close releases the table's resources, its temporary files among them.
 func (t *Table) Close() {
 	for _, c := range t.closes {
 		c()
@@ -269,8 +268,8 @@ func (t *Table) Close() {
 	t.closes, t.done = nil, fs.ErrClosed
 }
 
-// peekLine returns the beginning of what a reader holds: up to 512 bytes, or what
-// came with the first line; it waits for no more than that.
+// peekLine returns the first bytes of a reader: up to 512, or what came with the first
+// line. It waits for no more than that.
 func peekLine(in *bufio.Reader) []byte {
 	const most = 512
 	for n := 1; ; n = in.Buffered() + 1 {

@@ -1,4 +1,4 @@
-package sheet_test
+package spreadsheet_test
 
 import (
 	"bytes"
@@ -9,14 +9,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/camsq/camsq/internal/sheet"
+	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
 // written returns a workbook of rows, read again.
 func written(t testing.TB, rows [][]string) [][]string {
 	t.Helper()
 	var out bytes.Buffer
-	w, err := sheet.NewBookWriter(&out)
+	w, err := spreadsheet.NewBookWriter(&out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func written(t testing.TB, rows [][]string) [][]string {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	table, err := sheet.Open(bytes.NewReader(out.Bytes()), sheet.Options{})
+	table, err := spreadsheet.Open(bytes.NewReader(out.Bytes()), spreadsheet.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,11 +75,11 @@ func TestATextThatNoCellHoldsIsCut(t *testing.T) {
 }
 
 func TestAWorkbookThatIsFullSaysSo(t *testing.T) {
-	w, err := sheet.NewBookWriter(io.Discard)
+	w, err := spreadsheet.NewBookWriter(io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Write(make([]string, 1<<14+1)); !errors.Is(err, sheet.ErrBookFull) {
+	if err := w.Write(make([]string, 1<<14+1)); !errors.Is(err, spreadsheet.ErrBookFull) {
 		t.Errorf("too many columns: %v", err)
 	}
 	for range 1<<20 - 1 {
@@ -87,7 +87,7 @@ func TestAWorkbookThatIsFullSaysSo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := w.Write([]string{"a"}); !errors.Is(err, sheet.ErrBookFull) {
+	if err := w.Write([]string{"a"}); !errors.Is(err, spreadsheet.ErrBookFull) {
 		t.Errorf("too many rows: %v", err)
 	}
 }

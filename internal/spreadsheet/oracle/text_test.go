@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/camsq/camsq/internal/sheet"
+	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
 // plain is how rows are compared: blank ones are left out, lines have one end.
@@ -62,7 +62,7 @@ func TestCSVSpectrumIsReadAsItSays(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &want); err != nil {
 			t.Fatal(err)
 		}
-		rows, _, unsplit, err := read(strings.NewReader(string(raw)), sheet.Options{})
+		rows, _, unsplit, err := read(strings.NewReader(string(raw)), spreadsheet.Options{})
 		if base == "location_coordinates" {
 			// 37°36'37.8"N without quotation marks around it: its row is refused.
 			if unsplit != 1 || err != nil {
@@ -101,7 +101,7 @@ func TestPapaParseAndWeReadTheSame(t *testing.T) {
 	}
 	alike, refused := 0, 0
 	for i, in := range inputs {
-		rows, format, unsplit, err := read(strings.NewReader(in), sheet.Options{})
+		rows, format, unsplit, err := read(strings.NewReader(in), spreadsheet.Options{})
 		if err != nil || unsplit > 0 {
 			if !strings.ContainsAny(in, "\"\x1e\x1f") && in != "" {
 				t.Errorf("case %d, %.200q: refused without a quotation mark or a control character in it: %v", i, in, err)
@@ -146,7 +146,7 @@ func names(t *testing.T) (chinese, western []string) {
 			chinese = append(chinese, cells[1])
 		}
 	}
-	rows, _, _, err := read(strings.NewReader(file(t, "world-countries/dist/countries.csv")), sheet.Options{})
+	rows, _, _, err := read(strings.NewReader(file(t, "world-countries/dist/countries.csv")), spreadsheet.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,12 +188,12 @@ func TestWhatIconvEncodesIsDecoded(t *testing.T) {
 		{"euc-kr", "", "euc-kr", "EUC-KR", "name\n서울\n부산\n"},
 	} {
 		raw := tt.mark + string(n.encode(tt.text, tt.as))
-		rows, format, unsplit, err := read(strings.NewReader(raw), sheet.Options{Encoding: tt.given})
+		rows, format, unsplit, err := read(strings.NewReader(raw), spreadsheet.Options{Encoding: tt.given})
 		if err != nil || unsplit > 0 || format.Encoding != tt.found {
 			t.Errorf("%s was found to be %s, %v", tt.as, format.Encoding, err)
 			continue
 		}
-		want, _, _, err := read(strings.NewReader(tt.text), sheet.Options{})
+		want, _, _, err := read(strings.NewReader(tt.text), spreadsheet.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,7 +225,7 @@ func TestNoNameIsMisread(t *testing.T) {
 				continue // ASCII
 			}
 			asked++
-			rows, _, _, err := read(strings.NewReader("ChannelType,InstanceName\nVIBER,"+raw+"\nVIBER,another\n"), sheet.Options{Delimiter: ','})
+			rows, _, _, err := read(strings.NewReader("ChannelType,InstanceName\nVIBER,"+raw+"\nVIBER,another\n"), spreadsheet.Options{Delimiter: ','})
 			if err != nil {
 				refused++
 				continue
@@ -247,7 +247,7 @@ func TestNoRealNameLooksMisread(t *testing.T) {
 	newNode(t)
 	chinese, western := names(t)
 	for _, name := range append(chinese, western...) {
-		if e := sheet.Misread(name); e != "" {
+		if e := spreadsheet.Misread(name); e != "" {
 			t.Errorf("%q looks as if it had been read as %s", name, e)
 		}
 	}

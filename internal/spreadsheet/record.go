@@ -1,4 +1,4 @@
-package sheet
+package spreadsheet
 
 import (
 	"bytes"
@@ -6,10 +6,10 @@ import (
 	"io"
 )
 
-var errTooLong = errors.New("sheet: row too long")
+var errTooLong = errors.New("spreadsheet: row too long")
 
-// limitReader fails once a byte beyond end is asked for, and then for good: the
-// CSV reader may put a complaint of its own before an error, and read on.
+// limitReader fails on every read beyond end: the CSV reader may report an error of
+// its own first, and read on.
 type limitReader struct {
 	r         io.Reader
 	read, end int64
@@ -28,28 +28,28 @@ func (l *limitReader) Read(p []byte) (n int, err error) {
 	return n, l.err
 }
 
-// keeper keeps what was read since the row began.
-type keeper struct {
+// recorder records the text since the current row began.
+type recorder struct {
 	r    io.Reader
-	from int64 // the offset of the first byte kept
+	from int64 // the offset of the first byte in kept
 	kept []byte
 }
 
-func (k *keeper) Read(p []byte) (int, error) {
+func (k *recorder) Read(p []byte) (int, error) {
 	n, err := k.r.Read(p)
 	k.kept = append(k.kept, p[:n]...)
 	return n, err
 }
 
-// begin forgets what stands before an offset.
-func (k *keeper) begin(offset int64) {
+// discard forgets the text before an offset.
+func (k *recorder) discard(offset int64) {
 	k.kept = k.kept[:copy(k.kept, k.kept[offset-k.from:])]
 	k.from = offset
 }
 
 // until returns the text up to an offset.
-func (k *keeper) until(offset int64) string { return string(k.kept[:offset-k.from]) }
+func (k *recorder) until(offset int64) string { return string(k.kept[:offset-k.from]) }
 
-func (k *keeper) onlyLineEnds() bool {
+func (k *recorder) onlyLineEnds() bool {
 	return len(k.kept) > 0 && bytes.Count(k.kept, []byte("\n")) == len(k.kept)
 }

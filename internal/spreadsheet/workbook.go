@@ -1,4 +1,4 @@
-package sheet
+package spreadsheet
 
 import (
 	"archive/zip"
@@ -16,7 +16,7 @@ import (
 
 // Bounds of a workbook, so that a small file cannot unpack into a large memory.
 const (
-	maxSpool     = 1 << 30  // a workbook that must wait in a temporary file
+	maxTempFile  = 1 << 30  // a workbook that must wait in a temporary file
 	maxDirectory = 2 << 20  // the archive's list of its parts
 	maxPart      = 16 << 20 // a part that is read whole: the list of sheets, the styles
 	maxSheets    = 10_000
@@ -46,7 +46,7 @@ type sheetEntry struct {
 func (t *Table) openWorkbook(r io.Reader, in *bufio.Reader, name string) error {
 	at, size, ok := randomAccess(r)
 	if t.format.Packing != "" || !ok {
-		f, n, err := spool(in)
+		f, n, err := copyToTempFile(in)
 		if err != nil {
 			return err
 		}

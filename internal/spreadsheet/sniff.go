@@ -1,4 +1,4 @@
-package sheet
+package spreadsheet
 
 import (
 	"bytes"
@@ -6,26 +6,26 @@ import (
 	"strings"
 )
 
-// kindOfFile is what a file is by its first bytes.
+// kindOfFile is a file format, as its first bytes show it.
 type kindOfFile string
 
 const (
 	plainText kindOfFile = ""
 	archive   kindOfFile = "zip"
-	compound  kindOfFile = "compound"
+	ole2      kindOfFile = "ole2"
 	noText    kindOfFile = "binary"
 	utf32     kindOfFile = "UTF-32"
 )
 
 const saveAgain = `save it as .xlsx or as "CSV UTF-8"`
 
-// otherMagic are the beginnings of files that [http.DetectContentType] does not tell.
+// otherMagic are the first bytes of formats that [http.DetectContentType] does not know.
 var otherMagic = map[string]kindOfFile{
 	"SQLite format 3": "an SQLite database",
 	"{\\rtf":          "a Rich Text document",
 }
 
-// otherPackings are the beginnings of packed files that are not unpacked here.
+// otherPackings are the first bytes of compressed files that this package cannot unpack.
 var otherPackings = map[string]kindOfFile{
 	"BZh":                "a bzip2 archive",
 	"\xfd7zXZ\x00":       "an xz archive",
@@ -33,7 +33,7 @@ var otherPackings = map[string]kindOfFile{
 	"Rar!\x1a\x07":       "a RAR archive",
 }
 
-// packedOtherwise says which of them a file is, or "".
+// packedOtherwise returns which of otherPackings a file is, or "".
 func packedOtherwise(head []byte) kindOfFile {
 	for magic, what := range otherPackings {
 		if strings.HasPrefix(string(head), magic) {
@@ -43,14 +43,14 @@ func packedOtherwise(head []byte) kindOfFile {
 	return ""
 }
 
-// recognise tells what a file is, by its beginning.
-func recognise(head []byte) kindOfFile {
+// sniff returns the kind of a file by its first bytes.
+func sniff(head []byte) kindOfFile {
 	text := string(head)
 	switch {
 	case strings.HasPrefix(text, "PK\x03\x04"), strings.HasPrefix(text, "PK\x05\x06"):
 		return archive
 	case strings.HasPrefix(text, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
-		return compound
+		return ole2
 	case strings.HasPrefix(text, "\xff\xfe\x00\x00"), strings.HasPrefix(text, "\x00\x00\xfe\xff"):
 		return utf32
 	}
@@ -78,17 +78,17 @@ func firstLine(head []byte) []byte {
 	return line
 }
 
-// maybeUTF16 says whether binary bytes could be UTF-16 whose header is not ASCII.
+// maybeUTF16 reports whether binary bytes could be UTF-16 whose header is not ASCII.
 func maybeUTF16(head []byte) bool {
 	return len(head)%2 == 0 && bytes.Count(head, []byte{0})*16 >= len(head)
 }
 
-// refusal is why a file of this kind cannot be read, or "".
+// refusal returns why this package cannot read a file of this kind, or "".
 func (k kindOfFile) refusal(head []byte) string {
 	switch k {
 	case plainText:
 		return ""
-	case compound:
+	case ole2:
 		// [MS-OFFCRYPTO] 2.3.2: what a workbook with a password keeps its parts in.
 		if strings.Contains(string(head), "E\x00n\x00c\x00r\x00y\x00p\x00t\x00e\x00d\x00P\x00a\x00c\x00k\x00a\x00g\x00e\x00") {
 			return "the workbook has a password; save it without one"

@@ -1,4 +1,4 @@
-package sheet
+package spreadsheet
 
 import (
 	"bufio"
@@ -194,7 +194,7 @@ func (c *cells) cell(e xml.StartElement) (string, Kind, error) {
 				phonetic--
 			case "c":
 				if !valued && formula {
-					return "", KindUncounted, nil
+					return "", KindFormulaWithoutValue, nil
 				}
 				return c.convert(kind, styled)
 			}
@@ -218,7 +218,7 @@ func (c *cells) convert(kind string, styled int) (string, Kind, error) {
 		}
 		return "FALSE", KindText, nil
 	case "e":
-		return string(c.value), KindFault, nil
+		return string(c.value), KindCellError, nil
 	case "d":
 		return string(c.value), KindDate, nil
 	case "str", "inlineStr":

@@ -1,4 +1,4 @@
-module github.com/camsq/camsq/internal/sheet/oracle
+module github.com/camsq/camsq/internal/spreadsheet/oracle
 
 go 1.26.0
 

@@ -1,4 +1,4 @@
-// Package oracle holds no code: its tests check package sheet against tables that
+// Package oracle holds no code: its tests check package spreadsheet against tables that
 // other people made, and against other readers of the same: Papa Parse and
 // iconv-lite for Node.js, and excelize. It is a module of its own, so that what
 // only a test needs never becomes a dependency of camsq.

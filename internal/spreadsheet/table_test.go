@@ -1,4 +1,4 @@
-package sheet_test
+package spreadsheet_test
 
 import (
 	"bytes"
@@ -17,13 +17,13 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/unicode"
 
-	"github.com/camsq/camsq/internal/sheet"
+	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
 // dump returns what a file comes to, one line for each element: "3 a|b" for a
 // row, or the error's text; and the format in the end.
-func dump(r io.Reader, opts sheet.Options) (rows []string, format string) {
-	t, err := sheet.Open(r, opts)
+func dump(r io.Reader, opts spreadsheet.Options) (rows []string, format string) {
+	t, err := spreadsheet.Open(r, opts)
 	if err != nil {
 		return []string{err.Error()}, ""
 	}
@@ -35,7 +35,7 @@ func dump(r io.Reader, opts sheet.Options) (rows []string, format string) {
 		}
 		if err != nil {
 			rows = append(rows, err.Error())
-			if _, ends := errors.AsType[*sheet.Error](err); ends {
+			if _, ends := errors.AsType[*spreadsheet.Error](err); ends {
 				return rows, t.Format().String()
 			}
 			continue
@@ -97,7 +97,7 @@ func TestTextIsReadInTheEncodingItCameIn(t *testing.T) {
 				"byte by byte": iotest.OneByteReader(strings.NewReader(tt.in)),
 				"with the end": iotest.DataErrReader(strings.NewReader(tt.in)),
 			} {
-				rows, format := dump(r, sheet.Options{Encoding: tt.given})
+				rows, format := dump(r, spreadsheet.Options{Encoding: tt.given})
 				if diff := cmp.Diff(want, rows); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", how, diff)
 				}
@@ -123,7 +123,7 @@ func TestUTF16WithoutAMarkIsKnownByItsHeader(t *testing.T) {
 			"UTF-16LE, commas": unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM),
 			"UTF-16BE, commas": unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM),
 		} {
-			rows, got := dump(strings.NewReader(encoded(t, e, "name,type\n"+rest)), sheet.Options{})
+			rows, got := dump(strings.NewReader(encoded(t, e, "name,type\n"+rest)), spreadsheet.Options{})
 			if diff := cmp.Diff(want, rows); diff != "" || got != format {
 				t.Errorf("%s, want %s (-want +got):\n%s", got, format, diff)
 			}
@@ -139,20 +139,20 @@ func TestAnEncodingInDoubtIsNotGuessed(t *testing.T) {
 		name, in string
 		want     []string
 	}{
-		{"Windows-1252", latin, []string{"1 name|city", "sheet: line 2: " + neither}},
-		{"Windows-1252, and letters follow each umlaut", "name\nM\xfcller\nS\xf6hne\n", []string{"1 name", "sheet: line 2: " + neither}},
-		{"Windows-1252 whose letters stand in pairs", "name\nFedera\xe7\xe3o Su\xed\xe7a\n", []string{"1 name", "sheet: line 2: " + neither}},
-		{"Windows-1252 in the header", "n\xe4me,city\n", []string{"sheet: line 1: " + neither}},
-		{"both at once", "name\nМоск\xcc\xee\n", []string{"1 name", "sheet: line 2: the text could be damaged UTF-8 or GB18030; give the encoding, or save it as .xlsx or as \"CSV UTF-8\""}},
+		{"Windows-1252", latin, []string{"1 name|city", "spreadsheet: line 2: " + neither}},
+		{"Windows-1252, and letters follow each umlaut", "name\nM\xfcller\nS\xf6hne\n", []string{"1 name", "spreadsheet: line 2: " + neither}},
+		{"Windows-1252 whose letters stand in pairs", "name\nFedera\xe7\xe3o Su\xed\xe7a\n", []string{"1 name", "spreadsheet: line 2: " + neither}},
+		{"Windows-1252 in the header", "n\xe4me,city\n", []string{"spreadsheet: line 1: " + neither}},
+		{"both at once", "name\nМоск\xcc\xee\n", []string{"1 name", "spreadsheet: line 2: the text could be damaged UTF-8 or GB18030; give the encoding, or save it as .xlsx or as \"CSV UTF-8\""}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			rows, _ := dump(strings.NewReader(tt.in), sheet.Options{})
+			rows, _ := dump(strings.NewReader(tt.in), spreadsheet.Options{})
 			if diff := cmp.Diff(tt.want, rows); diff != "" {
 				t.Errorf("rows (-want +got):\n%s", diff)
 			}
 		})
 	}
-	rows, format := dump(strings.NewReader(latin), sheet.Options{Encoding: "windows-1252"})
+	rows, format := dump(strings.NewReader(latin), spreadsheet.Options{Encoding: "windows-1252"})
 	if diff := cmp.Diff([]string{"1 name|city", "2 Müller & Söhne|Köln", "3 Café Zoë|Besançon"}, rows); diff != "" || format != "windows-1252, commas" {
 		t.Errorf("given by name, %s (-want +got):\n%s", format, diff)
 	}
@@ -165,7 +165,7 @@ func TestADamagedCharacterIsItsRowsFaultWhereTheRestIsCertain(t *testing.T) {
 		{"a mark", "\ufeffname\nM\xfcller\n", "2 M\xfcller"},
 		{"UTF-16", "\xff\xfe" + encoded(t, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), "name\nx") + "\x00\xd8\n\x00", "2 x\ufffd"},
 	} {
-		rows, _ := dump(strings.NewReader(tt.in), sheet.Options{})
+		rows, _ := dump(strings.NewReader(tt.in), spreadsheet.Options{})
 		if len(rows) == 0 || rows[len(rows)-1] != tt.want {
 			t.Errorf("%s: %q", tt.name, rows)
 		}
@@ -177,7 +177,7 @@ var asciiRows = strings.Repeat("VIBER,one\n", 1<<20/10+1000)
 
 func TestTheEncodingIsDecidedWhereItFirstMatters(t *testing.T) {
 	in := "name,type\n" + asciiRows + encoded(t, simplifiedchinese.GB18030, "上海渠道,联通\n")
-	rows, format := dump(strings.NewReader(in), sheet.Options{})
+	rows, format := dump(strings.NewReader(in), spreadsheet.Options{})
 	last := fmt.Sprintf("%d 上海渠道|联通", strings.Count(in, "\n"))
 	if rows[len(rows)-1] != last || format != "GB18030, commas" {
 		t.Errorf("%s, %q, want %q", format, rows[len(rows)-1], last)
@@ -192,8 +192,8 @@ func TestTextThatContradictsWhatWasDecidedEndsTheFile(t *testing.T) {
 		{"UTF-8 after GB18030", "a,b\n" + gb + asciiRows + "é,\xff\n", "not GB18030, as it was before"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			rows, _ := dump(strings.NewReader(tt.in), sheet.Options{})
-			want := fmt.Sprintf("sheet: line %d: from here on the text is %s; what came before may have been misread: give the encoding, or save it as .xlsx or as \"CSV UTF-8\"",
+			rows, _ := dump(strings.NewReader(tt.in), spreadsheet.Options{})
+			want := fmt.Sprintf("spreadsheet: line %d: from here on the text is %s; what came before may have been misread: give the encoding, or save it as .xlsx or as \"CSV UTF-8\"",
 				strings.Count(tt.in, "\n"), tt.want)
 			if got := rows[len(rows)-1]; got != want || len(rows) != strings.Count(tt.in, "\n") {
 				t.Errorf("%d rows, and\n%s\nwant\n%s", len(rows), got, want)
@@ -224,7 +224,7 @@ func TestTheDelimiterIsTheHeadersOutsideOfQuotes(t *testing.T) {
 		{"a,b#c\n1#2\n", '#', []string{"1 a,b|c", "2 1|2"}, "ASCII, separated by '#'"},
 		{"a；b\n1；2\n", '；', []string{"1 a|b", "2 1|2"}, "UTF-8, separated by '；'"},
 	} {
-		rows, format := dump(iotest.HalfReader(strings.NewReader(tt.in)), sheet.Options{Delimiter: tt.given})
+		rows, format := dump(iotest.HalfReader(strings.NewReader(tt.in)), spreadsheet.Options{Delimiter: tt.given})
 		if diff := cmp.Diff(tt.want, rows); diff != "" || format != tt.format {
 			t.Errorf("%q is %s (-want +got):\n%s", tt.in, format, diff)
 		}
@@ -236,7 +236,7 @@ func TestADelimiterCanBeNamed(t *testing.T) {
 		",": ',', ";": ';', "\t": '\t', "|": '|', "；": '；', "comma": ',', "Semicolon": ';', "TAB": '\t', `\t`: '\t', "pipe": '|',
 		"": 0, ";;": 0, `"`: 0, "\n": 0, "\xff": 0,
 	} {
-		if got, err := sheet.ParseDelimiter(name); got != want || (err == nil) != (want != 0) {
+		if got, err := spreadsheet.ParseDelimiter(name); got != want || (err == nil) != (want != 0) {
 			t.Errorf("%q is %q, %v; want %q", name, got, err, want)
 		}
 	}
@@ -250,42 +250,42 @@ func TestABadFileIsRefusedInOneLineThatNamesThePlace(t *testing.T) {
 	cut := func(packed string) string { return packed[:len(packed)/2] }
 	for _, tt := range []struct {
 		name, in string
-		opts     sheet.Options
+		opts     spreadsheet.Options
 		want     string
 	}{
-		{"a picture", "\x89PNG\x0d\x0a\x1a\x0a\x00\x00", sheet.Options{}, "1: the file is a file of type image/png" + again},
-		{"a PDF", "%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", sheet.Options{}, "1: the file is a file of type application/pdf" + again},
-		{"a web page that is called .xls", "\n<html><table><tr><td>ChannelType", sheet.Options{}, "1: the file is a web page, whatever its name" + again},
-		{"random bytes", "\x03\x8f\x11\xa0k\x1c", sheet.Options{}, "1: the file is binary, not a table" + again},
-		{"a program", "\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00", sheet.Options{}, "1: the file is binary, not a table" + again},
-		{"numbers of two bytes", "\x01\x00\x02\x00\x03\x00\x04\x00", sheet.Options{}, "1: the file is binary, not a table; if it is UTF-16 text, give the encoding utf-16le, or save it as .xlsx or as \"CSV UTF-8\""},
-		{"UTF-16 whose header is not ASCII", encoded(t, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), "名称,类型\n"), sheet.Options{}, "1: the file is binary, not a table; if it is UTF-16 text, give the encoding utf-16le, or save it as .xlsx or as \"CSV UTF-8\""},
-		{"UTF-32", "\xff\xfe\x00\x00a\x00\x00\x00", sheet.Options{}, "1: the text is UTF-32" + again},
-		{"bzip2", "BZh91AY&SY", sheet.Options{}, "1: the file is a bzip2 archive" + unpack},
-		{"xz", "\xfd7zXZ\x00\x00\x04", sheet.Options{}, "1: the file is an xz archive" + unpack},
-		{"7-Zip", "7z\xbc\xaf\x27\x1c\x00\x04", sheet.Options{}, "1: the file is a 7-Zip archive" + unpack},
-		{"RAR", "Rar!\x1a\x07\x01\x00", sheet.Options{}, "1: the file is a RAR archive" + unpack},
-		{"packed twice", gzipped(gzipped(rows)), sheet.Options{}, "1: the file is packed more than once; unpack it first"},
-		{"a NUL byte later", rows + "3,\x004\n", sheet.Options{}, "3: the file holds a NUL byte here: it is binary, or damaged"},
-		{"NUL bytes at the end", rows + strings.Repeat("\x00", 4096), sheet.Options{}, "3: the file holds a NUL byte here: it is binary, or damaged"},
-		{"gzip without an end", gzipped(rows)[:12], sheet.Options{}, "1: the gzip file is cut off here; get it once more, whole"},
-		{"zstd without an end", cut(zstded(t, rows)), sheet.Options{}, "1: the zstd file is cut off here; get it once more, whole"},
-		{"gzip that is damaged", gzipped(rows)[:20] + "\xff\xff\xff\xff" + gzipped(rows)[24:], sheet.Options{}, "3: the gzip file is damaged here; get it once more"},
-		{"another mark than is given", "\xff\xfea\x00", sheet.Options{Encoding: "utf-8"}, "1: the file begins with the mark of UTF-16LE, but UTF-8 is given"},
-		{"an encoding that nobody knows", rows, sheet.Options{Encoding: "ebcdic"}, `1: the encoding "ebcdic" is not known; it may be utf-8, utf-16le, gb18030, big5, shift_jis, windows-1252 or another name of the WHATWG's list`},
-		{"a sheet of text", rows, sheet.Options{Sheet: "One"}, "1: the file is text and has no sheets to choose from"},
-		{"a delimiter that is none", rows, sheet.Options{Delimiter: '"'}, `1: '"' cannot stand between cells`},
-		{"blank lines without end", rows + strings.Repeat("\n", 10_000_000), sheet.Options{}, "3: more than 1048576 blank rows begin here; cut them off"},
-		{"blank rows without end", rows + strings.Repeat(" ,\n", 1<<20+1), sheet.Options{}, "3: more than 1048576 blank rows begin here; cut them off"},
+		{"a picture", "\x89PNG\x0d\x0a\x1a\x0a\x00\x00", spreadsheet.Options{}, "1: the file is a file of type image/png" + again},
+		{"a PDF", "%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", spreadsheet.Options{}, "1: the file is a file of type application/pdf" + again},
+		{"a web page that is called .xls", "\n<html><table><tr><td>ChannelType", spreadsheet.Options{}, "1: the file is a web page, whatever its name" + again},
+		{"random bytes", "\x03\x8f\x11\xa0k\x1c", spreadsheet.Options{}, "1: the file is binary, not a table" + again},
+		{"a program", "\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00", spreadsheet.Options{}, "1: the file is binary, not a table" + again},
+		{"numbers of two bytes", "\x01\x00\x02\x00\x03\x00\x04\x00", spreadsheet.Options{}, "1: the file is binary, not a table; if it is UTF-16 text, give the encoding utf-16le, or save it as .xlsx or as \"CSV UTF-8\""},
+		{"UTF-16 whose header is not ASCII", encoded(t, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), "名称,类型\n"), spreadsheet.Options{}, "1: the file is binary, not a table; if it is UTF-16 text, give the encoding utf-16le, or save it as .xlsx or as \"CSV UTF-8\""},
+		{"UTF-32", "\xff\xfe\x00\x00a\x00\x00\x00", spreadsheet.Options{}, "1: the text is UTF-32" + again},
+		{"bzip2", "BZh91AY&SY", spreadsheet.Options{}, "1: the file is a bzip2 archive" + unpack},
+		{"xz", "\xfd7zXZ\x00\x00\x04", spreadsheet.Options{}, "1: the file is an xz archive" + unpack},
+		{"7-Zip", "7z\xbc\xaf\x27\x1c\x00\x04", spreadsheet.Options{}, "1: the file is a 7-Zip archive" + unpack},
+		{"RAR", "Rar!\x1a\x07\x01\x00", spreadsheet.Options{}, "1: the file is a RAR archive" + unpack},
+		{"packed twice", gzipped(gzipped(rows)), spreadsheet.Options{}, "1: the file is packed more than once; unpack it first"},
+		{"a NUL byte later", rows + "3,\x004\n", spreadsheet.Options{}, "3: the file holds a NUL byte here: it is binary, or damaged"},
+		{"NUL bytes at the end", rows + strings.Repeat("\x00", 4096), spreadsheet.Options{}, "3: the file holds a NUL byte here: it is binary, or damaged"},
+		{"gzip without an end", gzipped(rows)[:12], spreadsheet.Options{}, "1: the gzip file is cut off here; get it once more, whole"},
+		{"zstd without an end", cut(zstded(t, rows)), spreadsheet.Options{}, "1: the zstd file is cut off here; get it once more, whole"},
+		{"gzip that is damaged", gzipped(rows)[:20] + "\xff\xff\xff\xff" + gzipped(rows)[24:], spreadsheet.Options{}, "3: the gzip file is damaged here; get it once more"},
+		{"another mark than is given", "\xff\xfea\x00", spreadsheet.Options{Encoding: "utf-8"}, "1: the file begins with the mark of UTF-16LE, but UTF-8 is given"},
+		{"an encoding that nobody knows", rows, spreadsheet.Options{Encoding: "ebcdic"}, `1: the encoding "ebcdic" is not known; it may be utf-8, utf-16le, gb18030, big5, shift_jis, windows-1252 or another name of the WHATWG's list`},
+		{"a sheet of text", rows, spreadsheet.Options{Sheet: "One"}, "1: the file is text and has no sheets to choose from"},
+		{"a delimiter that is none", rows, spreadsheet.Options{Delimiter: '"'}, `1: '"' cannot stand between cells`},
+		{"blank lines without end", rows + strings.Repeat("\n", 10_000_000), spreadsheet.Options{}, "3: more than 1048576 blank rows begin here; cut them off"},
+		{"blank rows without end", rows + strings.Repeat(" ,\n", 1<<20+1), spreadsheet.Options{}, "3: more than 1048576 blank rows begin here; cut them off"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rows, _ := dump(strings.NewReader(tt.in), tt.opts)
-			if got := rows[len(rows)-1]; got != "sheet: line "+tt.want {
+			if got := rows[len(rows)-1]; got != "spreadsheet: line "+tt.want {
 				t.Errorf("got\n%s\nwant\nsheet: line %s", got, tt.want)
 			}
 		})
 	}
-	rowsGot, _ := dump(strings.NewReader(cut(gzipped(long+"1,2\n"+strings.Repeat("x", 1000)))), sheet.Options{})
+	rowsGot, _ := dump(strings.NewReader(cut(gzipped(long+"1,2\n"+strings.Repeat("x", 1000)))), spreadsheet.Options{})
 	if got := rowsGot[len(rowsGot)-1]; !strings.HasSuffix(got, ": the gzip file is cut off here; get it once more, whole") || len(rowsGot) < 2 {
 		t.Errorf("%d rows, and then %s", len(rowsGot), got)
 	}
@@ -293,7 +293,7 @@ func TestABadFileIsRefusedInOneLineThatNamesThePlace(t *testing.T) {
 
 func TestAsManyBlankRowsAsASpreadsheetHasAreSkipped(t *testing.T) {
 	in := "a,b\n" + strings.Repeat(",\n", 1<<20-1) + "1,2\n" + strings.Repeat("\n", 1<<20-100)
-	rows, _ := dump(strings.NewReader(in), sheet.Options{})
+	rows, _ := dump(strings.NewReader(in), spreadsheet.Options{})
 	if diff := cmp.Diff([]string{"1 a|b", "1048577 1|2"}, rows); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
@@ -301,7 +301,7 @@ func TestAsManyBlankRowsAsASpreadsheetHasAreSkipped(t *testing.T) {
 
 func TestARowThatCannotBeSplitIsGivenAsItStands(t *testing.T) {
 	in := "a,b\n1,2\nx\"y,3\n\"open,4\n5,6\n\"7\",\"8\"\n9,10\n"
-	table, err := sheet.Open(strings.NewReader(in), sheet.Options{})
+	table, err := spreadsheet.Open(strings.NewReader(in), spreadsheet.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,8 +326,8 @@ func TestGuardAndUnguardAreEachOthersInverse(t *testing.T) {
 		"": "", "a=b": "a=b", "=1": "'=1", "+1": "'+1", "-1": "'-1", "@a": "'@a", "\tx": "'\tx", "\rx": "'\rx", "\nx": "'\nx",
 		"'=1": "''=1", "''=1": "'''=1", "'": "'", "'t Hoen": "'t Hoen", "渠道": "渠道", "＝1": "'＝1",
 	} {
-		if got := sheet.Guard(cell); got != want || sheet.Unguard(got) != cell {
-			t.Errorf("Guard(%q) = %q, want %q; and back %q", cell, got, want, sheet.Unguard(got))
+		if got := spreadsheet.Guard(cell); got != want || spreadsheet.Unguard(got) != cell {
+			t.Errorf("Guard(%q) = %q, want %q; and back %q", cell, got, want, spreadsheet.Unguard(got))
 		}
 	}
 }
@@ -337,9 +337,9 @@ func FuzzGuard(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, cell string) {
-		guarded := sheet.Guard(cell)
-		if sheet.Unguard(guarded) != cell {
-			t.Fatalf("%q comes back as %q", cell, sheet.Unguard(guarded))
+		guarded := spreadsheet.Guard(cell)
+		if spreadsheet.Unguard(guarded) != cell {
+			t.Fatalf("%q comes back as %q", cell, spreadsheet.Unguard(guarded))
 		}
 		if guarded != "" && strings.ContainsRune("=+-@\t\r\n", rune(guarded[0])) {
 			t.Fatalf("%q is still a formula", guarded)
@@ -349,7 +349,7 @@ func FuzzGuard(f *testing.F) {
 
 func TestKnownEncodingsHaveOneName(t *testing.T) {
 	for name, want := range map[string]string{"utf8": "UTF-8", "GB2312": "GBK", "latin1": "windows-1252", "sjis": "SHIFT_JIS", "utf-16": "UTF-16LE", "utf-7": "", "": "", "replacement": ""} {
-		if got, ok := sheet.KnownEncoding(name); got != want || ok != (want != "") {
+		if got, ok := spreadsheet.KnownEncoding(name); got != want || ok != (want != "") {
 			t.Errorf("%q is %q, %v; want %q", name, got, ok, want)
 		}
 	}
@@ -377,7 +377,7 @@ func TestNoByteIsLostOrChangedOnTheWay(t *testing.T) {
 		for how, r := range map[string]io.Reader{
 			"at once": strings.NewReader(tt.text), "in halves": iotest.HalfReader(strings.NewReader(tt.text)), "in odd pieces": pieces{strings.NewReader(tt.text)},
 		} {
-			table, err := sheet.Open(r, sheet.Options{})
+			table, err := spreadsheet.Open(r, spreadsheet.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -409,7 +409,7 @@ func TestTextThatWasMisreadBeforeIsRecognised(t *testing.T) {
 		"CafÃ©": "windows-1252", "MÃ¼ller & SÃ¶hne": "windows-1252", "Itâ€™s": "windows-1252", "æ¸\u00a0é\u0081“": "windows-1252",
 		"娓犻亾": "GB18030", "涓浗": "",
 	} {
-		if got := sheet.Misread(text); got != want {
+		if got := spreadsheet.Misread(text); got != want {
 			t.Errorf("%q was misread as %q, want %q", text, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package sheet
+package spreadsheet
 
 import (
 	"fmt"
@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// tempFile is a file that nobody else sees: it has no name any more, where the
-// system allows that, so that it goes away even if the process is killed.
+// tempFile is a private file. Where the system allows it the file has no name any
+// more, so that it disappears even if the process is killed.
 type tempFile struct{ *os.File }
 
 func newTempFile() (tempFile, error) {
@@ -24,14 +24,14 @@ func (f tempFile) close() {
 	_ = os.Remove(f.Name())
 }
 
-// spool puts a stream into a temporary file.
-func spool(r io.Reader) (tempFile, int64, error) {
+// copyToTempFile copies a stream into a temporary file, and returns its size.
+func copyToTempFile(r io.Reader) (tempFile, int64, error) {
 	f, err := newTempFile()
 	if err != nil {
 		return tempFile{}, 0, err
 	}
-	n, err := io.Copy(f, io.LimitReader(r, maxSpool+1))
-	if err == nil && n > maxSpool {
+	n, err := io.Copy(f, io.LimitReader(r, maxTempFile+1))
+	if err == nil && n > maxTempFile {
 		err = reason("the workbook is larger than 1 GiB; save it as CSV UTF-8")
 	}
 	if err != nil {

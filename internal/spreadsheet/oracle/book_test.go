@@ -13,7 +13,7 @@ import (
 
 	"github.com/xuri/excelize/v2"
 
-	"github.com/camsq/camsq/internal/sheet"
+	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
 func TestExcelizeReadsWhatWeWrite(t *testing.T) {
@@ -21,7 +21,7 @@ func TestExcelizeReadsWhatWeWrite(t *testing.T) {
 		{"InstanceName", "note"}, {"=1+1", "0049"}, {"渠道 😀", "a\nb\tc"}, {"<&>\"'", "  spaces "}, {"1234567890123456", "2026-03-04"}, {"", "x"}, {"_x0041_", "\x01"},
 	}
 	var out bytes.Buffer
-	w, err := sheet.NewBookWriter(&out)
+	w, err := spreadsheet.NewBookWriter(&out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,19 +59,19 @@ func TestExcelizeReadsWhatWeWrite(t *testing.T) {
 var values = []struct {
 	value any
 	want  string
-	kind  sheet.Kind
+	kind  spreadsheet.Kind
 }{
-	{"text", "text", sheet.KindText},
-	{"1234567890123456", "1234567890123456", sheet.KindText},
-	{"=no formula", "=no formula", sheet.KindText},
-	{123, "123", sheet.KindNumber},
-	{int64(393992929000001), "393992929000001", sheet.KindNumber},
-	{int64(1234567890123450), "1234567890123450", sheet.KindRounded},
-	{0.1 + 0.2, "0.3", sheet.KindNumber},
-	{-7.5, "-7.5", sheet.KindNumber},
-	{true, "TRUE", sheet.KindText},
-	{time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC), "2026-03-04", sheet.KindDate},
-	{time.Date(2026, 3, 4, 15, 30, 1, 0, time.UTC), "2026-03-04 15:30:01", sheet.KindDate},
+	{"text", "text", spreadsheet.KindText},
+	{"1234567890123456", "1234567890123456", spreadsheet.KindText},
+	{"=no formula", "=no formula", spreadsheet.KindText},
+	{123, "123", spreadsheet.KindNumber},
+	{int64(393992929000001), "393992929000001", spreadsheet.KindNumber},
+	{int64(1234567890123450), "1234567890123450", spreadsheet.KindRounded},
+	{0.1 + 0.2, "0.3", spreadsheet.KindNumber},
+	{-7.5, "-7.5", spreadsheet.KindNumber},
+	{true, "TRUE", spreadsheet.KindText},
+	{time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC), "2026-03-04", spreadsheet.KindDate},
+	{time.Date(2026, 3, 4, 15, 30, 1, 0, time.UTC), "2026-03-04 15:30:01", spreadsheet.KindDate},
 }
 
 func TestWeReadWhatExcelizeWrites(t *testing.T) {
@@ -90,7 +90,7 @@ func TestWeReadWhatExcelizeWrites(t *testing.T) {
 	}
 	for i, v := range values {
 		var cell any = v.value
-		if v.kind == sheet.KindDate {
+		if v.kind == spreadsheet.KindDate {
 			cell = excelize.Cell{StyleID: date, Value: v.value}
 		}
 		if err := stream.SetRow(fmt.Sprintf("A%d", i+1), []any{cell}); err != nil {
@@ -108,7 +108,7 @@ func TestWeReadWhatExcelizeWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"Sheet1", "Plain"} {
-		table, err := sheet.Open(bytes.NewReader(raw.Bytes()), sheet.Options{Sheet: name})
+		table, err := spreadsheet.Open(bytes.NewReader(raw.Bytes()), spreadsheet.Options{Sheet: name})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +140,7 @@ func checkLocked(t *testing.T, f *os.File) {
 	if _, err := f.Seek(0, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sheet.Open(f, sheet.Options{}); err == nil || !strings.HasSuffix(err.Error(), ": the workbook has a password; save it without one") {
+	if _, err := spreadsheet.Open(f, spreadsheet.Options{}); err == nil || !strings.HasSuffix(err.Error(), ": the workbook has a password; save it without one") {
 		t.Errorf("%s, which is encrypted: %v", filepath.Base(f.Name()), err)
 	}
 }
@@ -160,7 +160,7 @@ func TestExcelizeAndWeReadTheSame(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		table, err := sheet.Open(f, sheet.Options{})
+		table, err := spreadsheet.Open(f, spreadsheet.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,15 +181,15 @@ func TestExcelizeAndWeReadTheSame(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want, err := book.GetCellValue(table.Format().Sheet, at, excelize.Options{RawCellValue: row.Kind(i) != sheet.KindText})
+				want, err := book.GetCellValue(table.Format().Sheet, at, excelize.Options{RawCellValue: row.Kind(i) != spreadsheet.KindText})
 				if err != nil {
 					t.Fatal(err)
 				}
 				// Dates and faults are words of our own; numbers may be padded.
-				if k := row.Kind(i); k == sheet.KindDate || k == sheet.KindRounded || k == sheet.KindNumber && strings.TrimLeft(text, "0") == want {
+				if k := row.Kind(i); k == spreadsheet.KindDate || k == spreadsheet.KindRounded || k == spreadsheet.KindNumber && strings.TrimLeft(text, "0") == want {
 					continue
 				}
-				if a, errA := strconv.ParseFloat(want, 64); errA == nil && row.Kind(i) == sheet.KindNumber {
+				if a, errA := strconv.ParseFloat(want, 64); errA == nil && row.Kind(i) == spreadsheet.KindNumber {
 					if b, _ := strconv.ParseFloat(text, 64); math.Abs(a-b) <= math.Abs(a)*1e-14 {
 						continue // of 17 digits, a spreadsheet shows 15
 					}

@@ -1,4 +1,4 @@
-package sheet
+package spreadsheet
 
 import (
 	"bufio"
@@ -14,7 +14,7 @@ type text struct {
 	in    *bufio.Reader
 	lines *lineReader
 	limit *limitReader
-	kept  *keeper
+	kept  *recorder
 	csv   *csv.Reader
 	// skipped is how many lines were read before the csv reader began, and last the
 	// line on which the last row ended.
@@ -39,7 +39,7 @@ func (t *text) begin(delimiter rune) (rune, error) {
 		return 0, &Error{Line: 1, Reason: fmt.Sprintf("%q cannot stand between cells", delimiter)}
 	}
 	t.limit = &limitReader{r: t.in}
-	t.kept = &keeper{r: t.limit}
+	t.kept = &recorder{r: t.limit}
 	t.csv = csv.NewReader(t.kept)
 	t.csv.Comma = delimiter
 	t.csv.FieldsPerRecord = -1 // the caller counts, and knows what to say
@@ -51,7 +51,7 @@ func (t *text) begin(delimiter rune) (rune, error) {
 // called again, or an [*Error].
 func (t *text) next() (Row, error) {
 	begin := t.csv.InputOffset()
-	t.kept.begin(begin)
+	t.kept.discard(begin)
 	t.limit.end = begin + maxRecord
 	record, err := t.csv.Read()
 	if err == nil {

@@ -1,4 +1,4 @@
-package sheet
+package spreadsheet
 
 import (
 	"archive/zip"
@@ -13,7 +13,7 @@ import (
 )
 
 // ErrBookFull is returned for a row that a workbook has no room for.
-var ErrBookFull = errors.New("sheet: a workbook's sheet has 1,048,576 rows and 16,384 columns at most")
+var ErrBookFull = errors.New("spreadsheet: a workbook's sheet has 1,048,576 rows and 16,384 columns at most")
 
 // bookParts are the parts of a workbook beside its one sheet (ECMA-376, SpreadsheetML).
 // Every cell is formatted as text ("@", number 49), so that no spreadsheet makes a

@@ -1,4 +1,4 @@
-package sheet_test
+package spreadsheet_test
 
 import (
 	"bytes"
@@ -10,13 +10,13 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/camsq/camsq/internal/sheet"
+	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
 // check reads a table to its end and holds it to what every table promises.
-func check(t *testing.T, r io.Reader, opts sheet.Options) {
+func check(t *testing.T, r io.Reader, opts spreadsheet.Options) {
 	t.Helper()
-	table, err := sheet.Open(r, opts)
+	table, err := spreadsheet.Open(r, opts)
 	if err != nil {
 		checkText(t, err)
 		return
@@ -27,7 +27,7 @@ func check(t *testing.T, r io.Reader, opts sheet.Options) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		_, ends := errors.AsType[*sheet.Error](err)
+		_, ends := errors.AsType[*spreadsheet.Error](err)
 		if err != nil {
 			checkText(t, err)
 		}
@@ -87,8 +87,8 @@ func FuzzOpen(f *testing.F) {
 		f.Add([]byte(text), "gbk", "")
 	}
 	f.Fuzz(func(t *testing.T, in []byte, encoding, delimiter string) {
-		opts := sheet.Options{Encoding: encoding}
-		opts.Delimiter, _ = sheet.ParseDelimiter(delimiter)
+		opts := spreadsheet.Options{Encoding: encoding}
+		opts.Delimiter, _ = spreadsheet.ParseDelimiter(delimiter)
 		check(t, bytes.NewReader(in), opts)
 		check(t, io.MultiReader(bytes.NewReader(in)), opts)
 	})
@@ -108,6 +108,6 @@ func FuzzCells(f *testing.F) {
 		check(t, book(t, map[string]string{
 			"xl/worksheets/sheet1.xml": "<worksheet><sheetData>" + rows + "</sheetData></worksheet>",
 			"xl/sharedStrings.xml":     texts, "xl/styles.xml": styles,
-		}), sheet.Options{})
+		}), spreadsheet.Options{})
 	})
 }

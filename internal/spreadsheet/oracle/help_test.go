@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/camsq/camsq/internal/sheet"
+	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
 const packages = "node/node_modules"
@@ -34,7 +34,7 @@ func newNode(t *testing.T) *node {
 		missing("node is not on PATH")
 	}
 	if _, err := os.Stat(filepath.Join(packages, "papaparse")); err != nil {
-		missing(`the Node.js packages are missing: run "npm ci" in internal/sheet/oracle/node`)
+		missing(`the Node.js packages are missing: run "npm ci" in internal/spreadsheet/oracle/node`)
 	}
 	cmd := exec.CommandContext(t.Context(), bin, "oracle.mjs")
 	cmd.Dir, cmd.Stderr = "node", os.Stderr
@@ -81,15 +81,15 @@ func (n *node) encode(text, as string) []byte {
 
 // read returns the rows of a table, and the error that ended it. Rows that cannot
 // be split are counted.
-func read(r io.Reader, opts sheet.Options) (rows [][]string, format sheet.Format, unsplit int, err error) {
-	table, err := sheet.Open(r, opts)
+func read(r io.Reader, opts spreadsheet.Options) (rows [][]string, format spreadsheet.Format, unsplit int, err error) {
+	table, err := spreadsheet.Open(r, opts)
 	if err != nil {
-		return nil, sheet.Format{}, 0, err
+		return nil, spreadsheet.Format{}, 0, err
 	}
 	defer table.Close()
 	for {
 		row, err := table.Next()
-		switch _, one := errors.AsType[*sheet.RowError](err); {
+		switch _, one := errors.AsType[*spreadsheet.RowError](err); {
 		case errors.Is(err, io.EOF):
 			return rows, table.Format(), unsplit, nil
 		case one:

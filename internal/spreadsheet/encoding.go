@@ -1,4 +1,4 @@
-package sheet
+package spreadsheet
 
 import (
 	"bufio"
@@ -40,11 +40,11 @@ func KnownEncoding(name string) (string, bool) {
 func lookUp(name string) (encoding.Encoding, string, error) {
 	e, err := htmlindex.Get(name)
 	if err != nil {
-		return nil, "", fmt.Errorf("sheet: encoding %q is not known", name)
+		return nil, "", fmt.Errorf("spreadsheet: encoding %q is not known", name)
 	}
 	known, err := htmlindex.Name(e)
 	if err != nil || known == "replacement" || known == "x-user-defined" {
-		return nil, "", fmt.Errorf("sheet: encoding %q is not known", name)
+		return nil, "", fmt.Errorf("spreadsheet: encoding %q is not known", name)
 	}
 	switch known {
 	case "utf-16le":

@@ -1,4 +1,4 @@
-package sheet_test
+package spreadsheet_test
 
 import (
 	"archive/zip"
@@ -14,15 +14,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/camsq/camsq/internal/sheet"
+	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
 const saved = "testdata/libreoffice"
 
 // kinded is dump, with the kind of each cell that is no text: "~" before a number,
 // "%" a rounded one, "@" a date, "!" a fault, "?" a formula without a value.
-func kinded(r io.Reader, opts sheet.Options) []string {
-	t, err := sheet.Open(r, opts)
+func kinded(r io.Reader, opts spreadsheet.Options) []string {
+	t, err := spreadsheet.Open(r, opts)
 	if err != nil {
 		return []string{err.Error()}
 	}
@@ -82,13 +82,13 @@ func TestWhatLibreOfficeSavesAsTextIsRead(t *testing.T) {
 		"gb18030-comma.csv.gz":      {all, "GB18030, commas, gzip", ""},
 		"windows1252-semicolon.csv": {western, "windows-1252, semicolons", "windows-1252"},
 	} {
-		rows, format := dump(opened(t, name), sheet.Options{Encoding: want.encode})
+		rows, format := dump(opened(t, name), spreadsheet.Options{Encoding: want.encode})
 		if diff := cmp.Diff(want.rows, rows); diff != "" || format != want.format {
 			t.Errorf("%s is %s (-want +got):\n%s", name, format, diff)
 		}
 	}
-	rows, _ := dump(opened(t, "windows1252-semicolon.csv"), sheet.Options{})
-	if got := rows[len(rows)-1]; !strings.HasPrefix(got, "sheet: line 8: the text is neither UTF-8 nor GB18030") {
+	rows, _ := dump(opened(t, "windows1252-semicolon.csv"), spreadsheet.Options{})
+	if got := rows[len(rows)-1]; !strings.HasPrefix(got, "spreadsheet: line 8: the text is neither UTF-8 nor GB18030") {
 		t.Errorf("Windows-1252 without its name: %s", got)
 	}
 }
@@ -111,19 +111,19 @@ func TestAWorkbookOfLibreOfficesIsReadWithTheKindsOfItsCells(t *testing.T) {
 		"a stream":        io.MultiReader(bytes.NewReader(raw)),
 		"a packed stream": strings.NewReader(gzipped(string(raw))),
 	} {
-		if diff := cmp.Diff(want, kinded(r, sheet.Options{})); diff != "" {
+		if diff := cmp.Diff(want, kinded(r, spreadsheet.Options{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", how, diff)
 		}
 	}
-	_, format := dump(bytes.NewReader(raw), sheet.Options{})
+	_, format := dump(bytes.NewReader(raw), spreadsheet.Options{})
 	if format != `workbook, sheet "客户 2026", not read: "Notes"` {
 		t.Errorf("the format is %s", format)
 	}
 	for name, want := range map[string]string{
 		"notes": "2 from the second sheet|viber",
-		"Other": `sheet: line 1: the workbook has no sheet "Other"; it has "客户 2026", "Notes"`,
+		"Other": `spreadsheet: line 1: the workbook has no sheet "Other"; it has "客户 2026", "Notes"`,
 	} {
-		rows := kinded(bytes.NewReader(raw), sheet.Options{Sheet: name})
+		rows := kinded(bytes.NewReader(raw), spreadsheet.Options{Sheet: name})
 		if got := rows[len(rows)-1]; got != want {
 			t.Errorf("sheet %s: %s, want %s", name, got, want)
 		}
@@ -184,7 +184,7 @@ func TestEveryKindOfCellBecomesItsText(t *testing.T) {
 		{"a style that is not there", `<c s="99"><v>46085</v></c><c s="x"><v>1</v></c>`, "~46085|~1"},
 		{"other names for the elements", `<x:c t="inlineStr"><x:is><x:t>a</x:t></x:is></x:c>`, "a"},
 	} {
-		got := kinded(rowsOf(t, `<row r="1">`+tt.in+`</row>`), sheet.Options{})
+		got := kinded(rowsOf(t, `<row r="1">`+tt.in+`</row>`), spreadsheet.Options{})
 		if diff := cmp.Diff([]string{"1 " + tt.want}, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
@@ -197,7 +197,7 @@ func TestTheFirstVisibleSheetIsRead(t *testing.T) {
 		"xl/_rels/workbook.xml.rels": `<Relationships><Relationship Id="a" Type="http://x/worksheet" Target="a.xml"/><Relationship Id="c" Type="http://x/chartsheet" Target="c.xml"/><Relationship Id="d" Type="http://x/worksheet" Target="d.xml"/></Relationships>`,
 		"xl/d.xml":                   `<sheetData><row><c><v>7</v></c></row></sheetData>`,
 	})
-	rows, format := dump(r, sheet.Options{})
+	rows, format := dump(r, spreadsheet.Options{})
 	if diff := cmp.Diff([]string{"1 7"}, rows); diff != "" || format != `workbook, sheet "Yes"` {
 		t.Errorf("%s (-want +got):\n%s", format, diff)
 	}
@@ -207,7 +207,7 @@ func TestDaysAreCountedFrom1904WhereTheWorkbookSaysSo(t *testing.T) {
 	got := kinded(book(t, map[string]string{
 		"xl/workbook.xml":          `<workbook xmlns:r="r"><workbookPr date1904="1"/><sheets><sheet name="One" r:id="a"/></sheets></workbook>`,
 		"xl/worksheets/sheet1.xml": `<sheetData><row><c s="1"><v>44623</v></c></row></sheetData>`,
-	}), sheet.Options{})
+	}), spreadsheet.Options{})
 	if diff := cmp.Diff([]string{"1 @2026-03-04"}, got); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
@@ -256,8 +256,8 @@ func TestABadWorkbookIsRefusedInOneLine(t *testing.T) {
 		{"a list of parts without end", archiveOf(t, manyNames()...), "1: the workbook's archive has far too many parts"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			rows := kinded(tt.in, sheet.Options{})
-			if got := rows[len(rows)-1]; got != "sheet: line "+tt.want {
+			rows := kinded(tt.in, spreadsheet.Options{})
+			if got := rows[len(rows)-1]; got != "spreadsheet: line "+tt.want {
 				t.Errorf("got\n%s\nwant\nsheet: line %s", got, tt.want)
 			}
 		})
@@ -316,7 +316,7 @@ func TestAWorkbookThatUnpacksWithoutEndIsNotReadToTheEnd(t *testing.T) {
 		_ = z.Close()
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		rows := kinded(bytes.NewReader(b.Bytes()), sheet.Options{})
+		rows := kinded(bytes.NewReader(b.Bytes()), spreadsheet.Options{})
 		runtime.ReadMemStats(&after)
 		if got := rows[len(rows)-1]; !strings.HasSuffix(got, ": the workbook unpacks into more than 200 times its size, as only a trap does; it is not read any further") {
 			t.Errorf("%s: %s", part, got)
@@ -337,9 +337,9 @@ func TestMoreTextsThanMemoryHoldsComeFromTheirFile(t *testing.T) {
 	for i := range n {
 		fmt.Fprintf(&rows, `<row><c t="s"><v>%d</v></c><c t="s"><v>%d</v></c></row>`, i, (n-1-i)*7919%n)
 	}
-	table, err := sheet.Open(book(t, map[string]string{
+	table, err := spreadsheet.Open(book(t, map[string]string{
 		"xl/sharedStrings.xml": "<sst>" + texts.String() + "</sst>", "xl/worksheets/sheet1.xml": "<sheetData>" + rows.String() + "</sheetData>",
-	}), sheet.Options{})
+	}), spreadsheet.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
