@@ -34,8 +34,8 @@ type batchStatus struct {
 	// Lane is how the account is paced, and what holds it back, if jobs are open.
 	Lane *laneStatus `json:"lane,omitempty"`
 
-	now      time.Time
-	prospect prospect
+	now      time.Time `json:"-"`
+	prospect prospect  `json:"-"`
 }
 
 // restStatus is how long open jobs need at the pace in force: at least, and at most

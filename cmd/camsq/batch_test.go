@@ -264,7 +264,7 @@ func TestOtherJobsOfTheAccountMakeTheRestAnEstimate(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil || len(got.Batches) != 1 {
 		t.Fatal(err, out)
 	}
-	if diff := cmp.Diff(&restStatus{0, 20}, got.Batches[0].Rest); diff != "" {
+	if diff := cmp.Diff(&restStatus{LeastSeconds: 0, MostSeconds: 20}, got.Batches[0].Rest); diff != "" {
 		t.Errorf("rest (-want +got):\n%s", diff)
 	}
 }

@@ -87,7 +87,7 @@ type accountStatus struct {
 	OldestSeconds map[tasks.State]int64 `json:"oldest_seconds"`
 	Callbacks     callbackCounts        `json:"callbacks"`
 	Batches       []batchStatus         `json:"batches"`
-	facts         laneFacts
+	facts         laneFacts             `json:"-"`
 }
 
 type callbackCounts struct {
@@ -277,7 +277,7 @@ type jobStatus struct {
 	RequestID    string         `json:"request_id"`
 	Callback     callbackStatus `json:"callback"`
 	Next         string         `json:"next"`
-	now          time.Time
+	now          time.Time      `json:"-"`
 }
 
 type callbackStatus struct {
