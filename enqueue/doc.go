@@ -1,5 +1,5 @@
-// Package enqueue is the way in: a Go backend puts CreateInstance jobs into the
-// queue with a [Client], and a file's rows become jobs with [ReadRows].
+// Package enqueue is the library for producers: a Go backend puts CreateInstance jobs
+// into the queue with a [Client]. Package rowfile below it reads jobs from files.
 //
 // It promises that a job's record and its asynq task are written in one atomic
 // step, so an accepted job is never half there; that the same job sent again is

@@ -137,28 +137,3 @@ func ExampleClient_CreateAll() {
 	// north known
 	// {Queued:2 Known:1 Conflict:0 Unreadable:0 Invalid:1 Ended:0}
 }
-
-func ExampleReadRows() {
-	// The file may be an *os.File, of any encoding, or a workbook. What its columns are
-	// called, and what it lacks, is said here.
-	file := strings.NewReader("Company;Country\nNorth Shop;49\n2026-03-04;49\nSouth Shop;+31\n")
-	rows := enqueue.ReadRows(file, enqueue.ReadOptions{
-		File:  "customers.csv",
-		Map:   map[string]string{"Company": "InstanceName", "Country": "CountryId"},
-		Set:   map[string]string{"ChannelType": "VIBER"},
-		Found: func(f enqueue.Found) { fmt.Println(f.Format) },
-	})
-	for row, err := range rows {
-		if err != nil {
-			fmt.Println(err)
-			continue
-		}
-		fmt.Println(row.Line, row.Job.Request.InstanceName, row.Job.Request.CountryID)
-	}
-
-	// Output:
-	// ASCII, semicolons
-	// 2 North Shop 49
-	// customers.csv:3: Company: is a date, as a spreadsheet makes of names such as Mar-04; format the column as text and type it again
-	// customers.csv:4: Country: must be 1 to 6 digits, without a plus sign
-}

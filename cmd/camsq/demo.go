@@ -24,6 +24,7 @@ import (
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/examples"
 	"github.com/camsq/camsq/internal/seal"
 	"github.com/camsq/camsq/tasks"
@@ -172,8 +173,8 @@ func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n",
 // read takes the file's rows into memory, up to demoMost jobs.
 func (d *demo) read(raw []byte) error {
 	jobs := 0
-	for row, err := range enqueue.ReadRows(bytes.NewReader(raw), enqueue.ReadOptions{File: d.file, Batch: "demo"}) {
-		if fatal, ok := errors.AsType[*enqueue.FileError](err); ok {
+	for row, err := range rowfile.Read(bytes.NewReader(raw), rowfile.Options{File: d.file, Batch: "demo"}) {
+		if fatal, ok := errors.AsType[*rowfile.FileError](err); ok {
 			return usage("%w", fatal)
 		}
 		// Whoever the file names is not to hear of a demo.

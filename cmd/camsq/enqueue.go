@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
@@ -188,7 +188,7 @@ func broken(err error, n *node, got *imported, before bool, after []source) erro
 		}
 		holds += "; not read: " + strings.Join(names, ", ")
 	}
-	if _, ends := errors.AsType[*enqueue.FileError](err); ends && !errors.Is(err, context.Canceled) {
+	if _, ends := errors.AsType[*rowfile.FileError](err); ends && !errors.Is(err, context.Canceled) {
 		return usage("%w; %s", fileFault(err), holds)
 	}
 	if e, ok := errors.AsType[*exitError](err); ok {

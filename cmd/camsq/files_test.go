@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/text/encoding/simplifiedchinese"
 
-	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/internal/spreadsheet"
 	"github.com/camsq/camsq/tasks"
 )
@@ -324,7 +324,7 @@ func TestATemplateIsWrittenAndCanBeFilledIn(t *testing.T) {
 			t.Fatal(err)
 		}
 		var lines []string
-		for row, err := range enqueue.ReadRows(f, enqueue.ReadOptions{}) {
+		for row, err := range rowfile.Read(f, rowfile.Options{}) {
 			lines = append(lines, strings.Join(row.Header, ","), err.Error())
 		}
 		_ = f.Close()

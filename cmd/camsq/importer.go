@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -77,7 +78,7 @@ func newImporter(stdin io.Reader, stderr io.Writer, create createAll) *importer 
 // imported is what became of one file's rows.
 type imported struct {
 	source
-	found                               enqueue.Found
+	found                               rowfile.FileInfo
 	rows, queued, twice, conflicts, bad int64
 	// unreadable counts the rows whose job is there and cannot be read. They are not
 	// bad: none is to be corrected, so none goes into the file of bad rows.
@@ -105,7 +106,7 @@ type sentRow struct {
 	raw, name     string
 }
 
-// take reads one file. Its error is a [*enqueue.FileError], an [*exitError], or
+// take reads one file. Its error is a [*rowfile.FileError], an [*exitError], or
 // what the client returned; what was imported until then holds.
 func (in *importer) take(ctx context.Context, s source) (*imported, error) {
 	got := &imported{
@@ -121,14 +122,14 @@ func (in *importer) take(ctx context.Context, s source) (*imported, error) {
 	var mu sync.Mutex // rows may be read while others are being noted
 	var sent []sentRow
 	var broken error
-	found := func(f enqueue.Found) {
+	found := func(f rowfile.FileInfo) {
 		mu.Lock()
 		defer mu.Unlock()
 		got.found, bad.delimiter = f, f.Delimiter
 	}
 	jobs := func(yield func(tasks.Job, error) bool) {
 		for row, err := range s.rows(file, found) {
-			if _, ends := errors.AsType[*enqueue.FileError](err); ends {
+			if _, ends := errors.AsType[*rowfile.FileError](err); ends {
 				broken = err
 				return
 			}
@@ -196,7 +197,7 @@ const sampleLength = 40
 
 // sample shows the first text that a guessed encoding has made: only a person can
 // tell that it is another one.
-func (in *importer) sample(got *imported, row enqueue.Row) {
+func (in *importer) sample(got *imported, row rowfile.Row) {
 	if got.found.Guessed == "" || got.sampled {
 		return
 	}
@@ -292,8 +293,8 @@ func (in *importer) conflict(at place, name string, r enqueue.Result) string {
 
 // whyRefused is a row's error without the file's name, which is the reader's own.
 func whyRefused(err error) string {
-	if bad, ok := errors.AsType[*enqueue.RowError](err); ok {
-		return (&enqueue.RowError{Line: bad.Line, Problems: bad.Problems}).Error()
+	if bad, ok := errors.AsType[*rowfile.RowError](err); ok {
+		return (&rowfile.RowError{Line: bad.Line, Problems: bad.Problems}).Error()
 	}
 	return err.Error()
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/deploy/deploytest"
 	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/internal/redistest"
 )
 
@@ -287,7 +288,7 @@ func tenantNames(t *testing.T) []string {
 	defer f.Close()
 	var names []string
 	seen := map[string]bool{}
-	for row, err := range enqueue.ReadRows(f, enqueue.ReadOptions{File: "tenants.csv"}) {
+	for row, err := range rowfile.Read(f, rowfile.Options{File: "tenants.csv"}) {
 		if err == nil && !seen[row.Job.ID] {
 			seen[row.Job.ID] = true
 			names = append(names, row.Job.Request.InstanceName)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
@@ -33,8 +33,8 @@ func (r *reading) addFlags(f *pflag.FlagSet) {
 
 // options are the flags as the library takes them. What is wrong with them is
 // said before a file is opened.
-func (r *reading) options(c config) (enqueue.ReadOptions, error) {
-	o := enqueue.ReadOptions{
+func (r *reading) options(c config) (rowfile.Options, error) {
+	o := rowfile.Options{
 		Account: r.account, Rules: c.rules(), Encoding: r.encoding, Sheet: r.sheet,
 		IgnoreUnknown: r.ignoreUnknown, Map: map[string]string{}, Set: map[string]string{},
 	}
@@ -58,7 +58,7 @@ func (r *reading) options(c config) (enqueue.ReadOptions, error) {
 			return o, usage("--map %q: write the column's name in the file, =, and its name here: \"Company=InstanceName\"", m)
 		}
 		from, to := strings.TrimSpace(m[:i]), strings.TrimSpace(m[i+1:])
-		if _, err := enqueue.KnownColumn(to); err != nil {
+		if _, err := rowfile.KnownColumn(to); err != nil {
 			return o, usage("--map: %w", err)
 		}
 		if _, twice := o.Map[from]; twice {
@@ -71,7 +71,7 @@ func (r *reading) options(c config) (enqueue.ReadOptions, error) {
 		if !ok {
 			return o, usage("--set %q: write the column's name, =, and its value: ChannelType=VIBER", s)
 		}
-		field, err := enqueue.KnownColumn(name)
+		field, err := rowfile.KnownColumn(name)
 		if err != nil {
 			return o, usage("--set: %w", err)
 		}
@@ -84,7 +84,7 @@ func (r *reading) options(c config) (enqueue.ReadOptions, error) {
 }
 
 // checkSet finds values that would make every row a bad one.
-func checkSet(o enqueue.ReadOptions) error {
+func checkSet(o rowfile.Options) error {
 	if len(o.Set) == 0 {
 		return nil
 	}
@@ -100,8 +100,8 @@ func checkSet(o enqueue.ReadOptions) error {
 			header, row = header+","+required, row+",VIBER"
 		}
 	}
-	for _, err := range enqueue.ReadRows(strings.NewReader(header+"\n"+row+"\n"), enqueue.ReadOptions{Rules: o.Rules, Account: o.Account}) {
-		bad, ok := errors.AsType[*enqueue.RowError](err)
+	for _, err := range rowfile.Read(strings.NewReader(header+"\n"+row+"\n"), rowfile.Options{Rules: o.Rules, Account: o.Account}) {
+		bad, ok := errors.AsType[*rowfile.RowError](err)
 		if !ok {
 			continue
 		}
@@ -144,7 +144,7 @@ func (r *reading) args() string {
 
 // fileFault is an error of a file's, with the flag that may help.
 func fileFault(err error) error {
-	file, ok := errors.AsType[*enqueue.FileError](err)
+	file, ok := errors.AsType[*rowfile.FileError](err)
 	switch {
 	case ok && file.Unknown != "":
 		return fmt.Errorf("%w (or give it a known name: --map %s; or leave out what is not known: --ignore-unknown)", err, word(file.Unknown+"=NAME"))

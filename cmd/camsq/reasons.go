@@ -9,7 +9,7 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
 )
 
 // reasons counts bad rows by what is wrong with them.
@@ -28,9 +28,9 @@ var quotedValue = regexp.MustCompile(`"[^"]*"`)
 // count takes note of a bad row. A row with several faults counts for each. Reasons
 // that differ in the value they repeat are one.
 func (r reasons) count(at place, err error) {
-	bad, ok := errors.AsType[*enqueue.RowError](err)
+	bad, ok := errors.AsType[*rowfile.RowError](err)
 	if !ok {
-		bad = &enqueue.RowError{Problems: []enqueue.Problem{{Reason: err.Error()}}}
+		bad = &rowfile.RowError{Problems: []rowfile.Problem{{Reason: err.Error()}}}
 	}
 	for _, p := range bad.Problems {
 		key := quotedValue.ReplaceAllString(p.Reason, "…")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
@@ -166,7 +167,7 @@ func brokenRehearsal(err error, s source, c config) error {
 	if errors.Is(err, context.Canceled) {
 		return withCode(exitSomeFailed, fmt.Errorf("stopped in %s; nothing was sent", s.name))
 	}
-	if _, ends := errors.AsType[*enqueue.FileError](err); ends {
+	if _, ends := errors.AsType[*rowfile.FileError](err); ends {
 		return usage("%w", fileFault(err))
 	}
 	if _, told := errors.AsType[*exitError](err); told {

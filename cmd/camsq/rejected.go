@@ -8,7 +8,7 @@ import (
 	"os"
 	"slices"
 
-	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
@@ -29,7 +29,7 @@ type rejectedRows struct {
 	kept string
 }
 
-// add writes a row. Its cells are guarded, as [enqueue.RejectedColumn] tells its
+// add writes a row. Its cells are guarded, as [rowfile.RejectedColumn] tells its
 // reader: the file is meant to be opened in a spreadsheet.
 func (r *rejectedRows) add(header, cells []string, raw, why string) {
 	if r.err != nil {
@@ -44,7 +44,7 @@ func (r *rejectedRows) add(header, cells []string, raw, why string) {
 		if _, r.err = io.WriteString(r.out, "\ufeff"); r.err != nil {
 			return
 		}
-		r.write(enqueue.RejectedColumn, header)
+		r.write(rowfile.RejectedColumn, header)
 	}
 	if cells == nil {
 		cells = []string{raw} // it cannot be split: whoever mends it sees it as it is

@@ -15,7 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
@@ -102,7 +102,7 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 		return err
 	}
 	err = w.file(cmd.Context(), files[0], p.stdin)
-	_, ends := errors.AsType[*enqueue.FileError](err)
+	_, ends := errors.AsType[*rowfile.FileError](err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		err = withCode(exitSomeFailed, errors.New("stopped; the results are not complete"))
@@ -165,7 +165,7 @@ type resultsWriter struct {
 	ledger records
 	out    rowWriter
 	wanted map[tasks.State]bool
-	found  enqueue.Found
+	found  rowfile.FileInfo
 	began  bool
 	rows   int64 // that were written
 }
@@ -173,7 +173,7 @@ type resultsWriter struct {
 // resultPage is some rows in order, whose outcomes are looked up beside the
 // reading of those after them.
 type resultPage struct {
-	rows     []enqueue.Row
+	rows     []rowfile.Row
 	outcomes []outcome
 	err      error
 	done     chan struct{}
@@ -183,7 +183,7 @@ type resultPage struct {
 const pagesAhead = 4
 
 // file goes through a file: one goroutine reads it, some look its jobs up, and the
-// rows are written here, in their order. Its error may be the [*enqueue.FileError]
+// rows are written here, in their order. Its error may be the [*rowfile.FileError]
 // that ended the file.
 func (w *resultsWriter) file(ctx context.Context, s source, stdin io.Reader) error {
 	ctx, stop := context.WithCancel(ctx) // which ends the reading too
@@ -239,7 +239,7 @@ func (w *resultsWriter) read(ctx context.Context, s source, in io.Reader, pages 
 		return true
 	}
 	for row, err := range s.rows(in, w.once) {
-		if _, ends := errors.AsType[*enqueue.FileError](err); ends {
+		if _, ends := errors.AsType[*rowfile.FileError](err); ends {
 			send()
 			return cmp.Or(ctx.Err(), err)
 		}
@@ -255,7 +255,7 @@ func (w *resultsWriter) read(ctx context.Context, s source, in io.Reader, pages 
 
 // once keeps what the file was found to be when its header was read: later the rows
 // are being written, and nobody may change it.
-func (w *resultsWriter) once(f enqueue.Found) {
+func (w *resultsWriter) once(f rowfile.FileInfo) {
 	if w.found.Format == "" {
 		w.found = f
 	}
@@ -264,8 +264,8 @@ func (w *resultsWriter) once(f enqueue.Found) {
 // rejection is the outcome of a row that is no job.
 func rejection(err error) outcome {
 	o := outcome{state: rowRejected}
-	if bad, ok := errors.AsType[*enqueue.RowError](err); ok {
-		o.message = (&enqueue.RowError{Line: bad.Line, Problems: bad.Problems}).Error()
+	if bad, ok := errors.AsType[*rowfile.RowError](err); ok {
+		o.message = (&rowfile.RowError{Line: bad.Line, Problems: bad.Problems}).Error()
 	}
 	return o
 }
@@ -332,7 +332,7 @@ func outcomeOf(job tasks.Job, f ledger.Found) outcome {
 	return o
 }
 
-func (w *resultsWriter) row(r enqueue.Row, o outcome) error {
+func (w *resultsWriter) row(r rowfile.Row, o outcome) error {
 	if !w.began {
 		w.began = true
 		if err := w.out.begin(r.Header, outcomeColumns()); err != nil {

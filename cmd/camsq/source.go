@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -22,7 +22,7 @@ type source struct {
 	// batch is the batch of its rows.
 	batch   string
 	reading reading
-	options enqueue.ReadOptions
+	options rowfile.Options
 }
 
 const standardInput = "-"
@@ -135,8 +135,8 @@ func (s source) open(ctx context.Context, stdin io.Reader) (io.ReadCloser, error
 }
 
 // rows reads the file. found is told what it is; it may be nil.
-func (s source) rows(r io.Reader, found func(enqueue.Found)) iter.Seq2[enqueue.Row, error] {
+func (s source) rows(r io.Reader, found func(rowfile.FileInfo)) iter.Seq2[rowfile.Row, error] {
 	o := s.options
-	o.Found = found
-	return enqueue.ReadRows(r, o)
+	o.OnFormat = found
+	return rowfile.Read(r, o)
 }

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
@@ -39,7 +39,7 @@ func writeTemplateText(out io.Writer) error {
 	if _, err := io.WriteString(out, "\ufeff"); err != nil {
 		return err
 	}
-	header, example := enqueue.Template()
+	header, example := rowfile.Template()
 	w := csv.NewWriter(out)
 	return w.WriteAll([][]string{header, example})
 }
@@ -49,6 +49,6 @@ func writeTemplateBook(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	header, example := enqueue.Template()
+	header, example := rowfile.Template()
 	return errors.Join(w.Write(header), w.Write(example), w.Close())
 }

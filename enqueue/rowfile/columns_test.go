@@ -1,4 +1,4 @@
-package enqueue_test
+package rowfile_test
 
 import (
 	"bytes"
@@ -9,13 +9,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/tasks"
 )
 
 // jobs returns the jobs of a file, and the errors of the others.
-func jobs(r io.Reader, opts enqueue.ReadOptions) (jobs []tasks.Job, errs []string) {
-	for row, err := range enqueue.ReadRows(r, opts) {
+func jobs(r io.Reader, opts rowfile.Options) (jobs []tasks.Job, errs []string) {
+	for row, err := range rowfile.Read(r, opts) {
 		if err != nil {
 			errs = append(errs, err.Error())
 			continue
@@ -29,39 +29,39 @@ func TestColumnsCanBeGivenAnotherName(t *testing.T) {
 	const in = "Company ,Channel,CRM No,E-Mail\none,viber,7,a@example.com\n"
 	for _, tt := range []struct {
 		name string
-		opts enqueue.ReadOptions
+		opts rowfile.Options
 		want any
 	}{
 		{
-			"each by its name in the file", enqueue.ReadOptions{Map: map[string]string{"company": "instance_name", "Channel": "ChannelType", "CRM No": "metadata.crm", "E-Mail": "ContactMail"}},
+			"each by its name in the file", rowfile.Options{Map: map[string]string{"company": "instance_name", "Channel": "ChannelType", "CRM No": "metadata.crm", "E-Mail": "ContactMail"}},
 			tasks.Job{Request: tasks.Request{ChannelType: "VIBER", InstanceName: "one", ContactMail: "a@example.com"}, Metadata: map[string]string{"crm": "7"}},
 		},
 		{
-			"and the others are left out", enqueue.ReadOptions{Map: map[string]string{"Company": "InstanceName", "Channel": "ChannelType"}, IgnoreUnknown: true},
+			"and the others are left out", rowfile.Options{Map: map[string]string{"Company": "InstanceName", "Channel": "ChannelType"}, IgnoreUnknown: true},
 			tasks.Job{Request: tasks.Request{ChannelType: "VIBER", InstanceName: "one"}},
 		},
 		{
-			"a name that is not in the file", enqueue.ReadOptions{Map: map[string]string{"Company": "InstanceName", "Firma": "InstanceName"}},
+			"a name that is not in the file", rowfile.Options{Map: map[string]string{"Company": "InstanceName", "Firma": "InstanceName"}},
 			`line 1: the file has no column "Firma", which is to be InstanceName`,
 		},
 		{
-			"a slip in such a name", enqueue.ReadOptions{Map: map[string]string{"Compny": "InstanceName"}},
+			"a slip in such a name", rowfile.Options{Map: map[string]string{"Compny": "InstanceName"}},
 			`line 1: the file has no column "Compny", which is to be InstanceName; did you mean "Company"?`,
 		},
 		{
-			"a part of such a name", enqueue.ReadOptions{Map: map[string]string{"Company": "InstanceName", "Sales Channel": "ChannelType"}},
+			"a part of such a name", rowfile.Options{Map: map[string]string{"Company": "InstanceName", "Sales Channel": "ChannelType"}},
 			`line 1: the file has no column "Sales Channel", which is to be ChannelType; did you mean "Channel"?`,
 		},
 		{
-			"a name that nobody knows", enqueue.ReadOptions{Map: map[string]string{"Company": "InstanzName"}},
+			"a name that nobody knows", rowfile.Options{Map: map[string]string{"Company": "InstanzName"}},
 			`line 1: column 1 "InstanzName" is not known; did you mean InstanceName?`,
 		},
 		{
-			"two columns with one name", enqueue.ReadOptions{Map: map[string]string{"Company": "InstanceName", "Channel": "InstanceName"}},
+			"two columns with one name", rowfile.Options{Map: map[string]string{"Company": "InstanceName", "Channel": "InstanceName"}},
 			`line 1: column 2 "Channel" is the same as column 1; remove one`,
 		},
 		{
-			"unknown columns", enqueue.ReadOptions{Map: map[string]string{"Company": "InstanceName", "Channel": "ChannelType"}},
+			"unknown columns", rowfile.Options{Map: map[string]string{"Company": "InstanceName", "Channel": "ChannelType"}},
 			`line 1: column 3 "CRM No" is not known; remove it, or name it metadata.KEY to get it back with the result`,
 		},
 	} {
@@ -82,7 +82,7 @@ func TestColumnsCanBeGivenAnotherName(t *testing.T) {
 
 func TestWhatAFileLacksCanBeSet(t *testing.T) {
 	const in = "InstanceName,CountryId\none,\ntwo,49\n"
-	got, errs := jobs(strings.NewReader(in), enqueue.ReadOptions{Set: map[string]string{"channel_type": "viber", "CountryId": "86", "metadata.source": "fair"}})
+	got, errs := jobs(strings.NewReader(in), rowfile.Options{Set: map[string]string{"channel_type": "viber", "CountryId": "86", "metadata.source": "fair"}})
 	want := []tasks.Job{
 		{Request: tasks.Request{ChannelType: "VIBER", InstanceName: "one", CountryID: "86"}, Metadata: map[string]string{"source": "fair"}},
 		{Request: tasks.Request{ChannelType: "VIBER", InstanceName: "two", CountryID: "49"}, Metadata: map[string]string{"source": "fair"}},
@@ -93,7 +93,7 @@ func TestWhatAFileLacksCanBeSet(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || errs != nil {
 		t.Errorf("%q, jobs (-want +got):\n%s", errs, diff)
 	}
-	_, errs = jobs(strings.NewReader(in), enqueue.ReadOptions{Set: map[string]string{"Channel": "VIBER"}})
+	_, errs = jobs(strings.NewReader(in), rowfile.Options{Set: map[string]string{"Channel": "VIBER"}})
 	if diff := cmp.Diff([]string{`line 1: the column "Channel" that is set is not known; is it ChannelType? If not, remove it, or name it metadata.KEY to get it back with the result`}, errs); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)
 	}
@@ -111,7 +111,7 @@ func TestAnUnknownColumnComesWithTheNameThatWasMeant(t *testing.T) {
 		"Country":       `column "Country" is not known; did you mean CountryId?`,
 		"Notes":         `column "Notes" is not known; remove it, or name it metadata.KEY to get it back with the result`,
 	} {
-		got, err := enqueue.KnownColumn(name)
+		got, err := rowfile.KnownColumn(name)
 		if err != nil {
 			got = err.Error()
 		}
@@ -122,15 +122,15 @@ func TestAnUnknownColumnComesWithTheNameThatWasMeant(t *testing.T) {
 }
 
 func TestUnknownColumnsAreLeftOutOnRequestAndTold(t *testing.T) {
-	var found []enqueue.Found
-	opts := enqueue.ReadOptions{IgnoreUnknown: true, Found: func(f enqueue.Found) { found = append(found, f) }}
+	var found []rowfile.FileInfo
+	opts := rowfile.Options{IgnoreUnknown: true, OnFormat: func(f rowfile.FileInfo) { found = append(found, f) }}
 	got, errs := jobs(strings.NewReader("Salesperson;InstanceName;;ChannelType;ContactMial\n#REF!;one;x;VIBER;müller\n"), opts)
 	want := []tasks.Job{tasks.Job{Request: tasks.Request{ChannelType: "VIBER", InstanceName: "one"}}.Normalize()}
 	if diff := cmp.Diff(want, got); diff != "" || errs != nil {
 		t.Errorf("%q, jobs (-want +got):\n%s", errs, diff)
 	}
 	ignored := []string{"Salesperson", "ContactMial"}
-	if diff := cmp.Diff([]enqueue.Found{{Format: "ASCII, semicolons", Delimiter: ';', Ignored: ignored}, {Format: "UTF-8, semicolons", Delimiter: ';', Ignored: ignored}}, found); diff != "" {
+	if diff := cmp.Diff([]rowfile.FileInfo{{Format: "ASCII, semicolons", Delimiter: ';', Ignored: ignored}, {Format: "UTF-8, semicolons", Delimiter: ';', Ignored: ignored}}, found); diff != "" {
 		t.Errorf("found (-want +got):\n%s", diff)
 	}
 }
@@ -209,7 +209,7 @@ func TestWhatASpreadsheetHasSpoiledIsRefusedWithWhatToDo(t *testing.T) {
 			for i, v := range tt.values {
 				in.WriteString("VIBER\tn" + strings.Repeat("x", i) + "\t" + v + "\n")
 			}
-			_, errs := jobs(strings.NewReader(in.String()), enqueue.ReadOptions{})
+			_, errs := jobs(strings.NewReader(in.String()), rowfile.Options{})
 			var want []string
 			if tt.want != "" {
 				line := string(rune('1' + len(tt.values)))
@@ -223,13 +223,13 @@ func TestWhatASpreadsheetHasSpoiledIsRefusedWithWhatToDo(t *testing.T) {
 }
 
 func TestAWorkbookTellsMoreOfWhatASpreadsheetDid(t *testing.T) {
-	f, err := os.Open("../internal/spreadsheet/testdata/libreoffice/customers.xlsx")
+	f, err := os.Open("../../internal/spreadsheet/testdata/libreoffice/customers.xlsx")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
 	var got []string
-	for row, err := range enqueue.ReadRows(f, enqueue.ReadOptions{File: "customers.xlsx"}) {
+	for row, err := range rowfile.Read(f, rowfile.Options{File: "customers.xlsx"}) {
 		if err != nil {
 			got = append(got, err.Error())
 			continue
@@ -253,15 +253,15 @@ func TestAFileOfRejectedRowsIsReadAsItWasBefore(t *testing.T) {
 	const original = "ChannelType,InstanceName,metadata.note\nVIBER,'t Hoen,=1+1\nVIBER,-x,'=2\nVIBER,plain,'\n"
 	const rejected = "\ufeffcamsq_rejected,ChannelType,InstanceName,metadata.note\n" +
 		"line 2: bad,VIBER,'t Hoen,'=1+1\nline 3: bad,VIBER,'-x,''=2\nline 4: bad,VIBER,plain,'\nline 9: deleted but for its reason,,,\n"
-	want, errs := jobs(strings.NewReader(original), enqueue.ReadOptions{})
+	want, errs := jobs(strings.NewReader(original), rowfile.Options{})
 	if errs != nil {
 		t.Fatal(errs)
 	}
-	got, errs := jobs(strings.NewReader(rejected), enqueue.ReadOptions{})
+	got, errs := jobs(strings.NewReader(rejected), rowfile.Options{})
 	if diff := cmp.Diff(want, got); diff != "" || errs != nil {
 		t.Errorf("%q, jobs (-want +got):\n%s", errs, diff)
 	}
-	for row := range enqueue.ReadRows(strings.NewReader(rejected), enqueue.ReadOptions{}) {
+	for row := range rowfile.Read(strings.NewReader(rejected), rowfile.Options{}) {
 		if diff := cmp.Diff([]string{"ChannelType", "InstanceName", "metadata.note"}, row.Header); diff != "" {
 			t.Errorf("header (-want +got):\n%s", diff)
 		}
@@ -272,14 +272,14 @@ func TestAFileOfRejectedRowsIsReadAsItWasBefore(t *testing.T) {
 }
 
 func TestTheTemplateHasEveryColumnAndItsExampleIsNoJob(t *testing.T) {
-	header, example := enqueue.Template()
+	header, example := rowfile.Template()
 	in := strings.Join(header, "\t") + "\n" + strings.Join(example, "\t") + "\n"
-	_, errs := jobs(strings.NewReader(in), enqueue.ReadOptions{})
+	_, errs := jobs(strings.NewReader(in), rowfile.Options{})
 	if diff := cmp.Diff([]string{"line 2: is the example row of the template; remove it"}, errs); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)
 	}
 	in = strings.Replace(in, "Example Shop", "A Shop", 1)
-	got, errs := jobs(bytes.NewReader([]byte(in)), enqueue.ReadOptions{})
+	got, errs := jobs(bytes.NewReader([]byte(in)), rowfile.Options{})
 	if errs != nil || len(got) != 1 || got[0].Metadata["crm_id"] != "C-0001" {
 		t.Errorf("the example, once it is changed: %q, %v", errs, got)
 	}

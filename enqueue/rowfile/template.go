@@ -1,4 +1,4 @@
-package enqueue
+package rowfile
 
 import "github.com/camsq/camsq/tasks"
 
@@ -19,9 +19,8 @@ var examples = map[string]string{
 	"metadata.crm_id":     "C-0001",
 }
 
-// Template returns a header with every column that a file may have, and a row that
-// shows what they hold; [ReadRows] refuses that row where it was left in.
-// metadata.crm_id stands for any metadata.KEY.
+// Template returns a header with every column that a file may have, and an example row,
+// which [Read] rejects. metadata.crm_id stands for any metadata.KEY.
 func Template() (header, example []string) {
 	for _, c := range knownColumns() {
 		header = append(header, c.field)
@@ -33,8 +32,7 @@ func Template() (header, example []string) {
 	return header, example
 }
 
-// isExample recognises the example row where it was left in: nobody wants that
-// instance.
+// isExample reports whether a row is the template's example.
 func isExample(job tasks.Job) bool {
 	return job.ID == examples["job_id"] && job.Request.InstanceName == examples["InstanceName"]
 }

@@ -1,4 +1,4 @@
-package enqueue
+package rowfile
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// column is one column of a file: its name as it is written, and where a job
-// keeps its values. A column without a name has no place.
+// column is a column of a file: its name as written, and the job's field that its
+// values set. A column without a name sets none.
 type column struct {
 	name  string
 	field string // as in tasks.FieldError
@@ -20,13 +20,12 @@ type columns []column
 
 const metadataPrefix = "metadata."
 
-// maxTypo is how many letters a name may be off to be taken for a slip, and a third
-// of its letters at most.
+// maxTypo is the largest edit distance of a typo. It is also at most a third of the
+// name's letters.
 const maxTypo = 3
 
-// KnownColumn returns the name under which a column's values are kept, for a name as
-// a file may have it: InstanceName for instance_name. The error says what is wrong
-// with the name, and which one may have been meant.
+// KnownColumn returns the field of a column by its name in a file: InstanceName for
+// instance_name. The error has the reason, and suggests a name.
 func KnownColumn(name string) (string, error) {
 	c, reason := knownColumns().find(trimName(name))
 	if reason != "" {
@@ -78,8 +77,8 @@ func (known columns) find(name string) (column, string) {
 	return column{}, "is not known; " + rest
 }
 
-// nearest returns the known column whose name is most like the given one, and
-// how far it is from it; 0 is the same, and more than maxTypo is nothing like it.
+// nearest returns the known column with the closest name, and its edit distance: 0 is
+// the same name, above maxTypo is another one.
 func (known columns) nearest(name string) (column, int) {
 	name = fold(trimName(name))
 	var best column
@@ -93,7 +92,7 @@ func (known columns) nearest(name string) (column, int) {
 	return best, least
 }
 
-// minAlike is how many letters in a row two names must share to be named together.
+// minAlike is how many successive letters two similar names share.
 const minAlike = 4
 
 // alike returns the known column that shares the longest run of letters with a name.
@@ -109,7 +108,7 @@ func (known columns) alike(name string) (column, bool) {
 	return best, most >= minAlike
 }
 
-// sharedRun is how long the longest text is that stands in both.
+// sharedRun returns the length of the longest common substring.
 func sharedRun(a, b string) int {
 	most := 0
 	for i := range len(a) {
@@ -120,7 +119,7 @@ func sharedRun(a, b string) int {
 	return most
 }
 
-// nameOf returns the name that the file has for a field.
+// nameOf returns the file's name for a field.
 func (cols columns) nameOf(field string) string {
 	if i := slices.IndexFunc(cols, func(c column) bool { return c.field == field }); i >= 0 {
 		return cols[i].name
@@ -128,7 +127,7 @@ func (cols columns) nameOf(field string) string {
 	return field
 }
 
-// fold is how names are compared: without regard to case and underscores.
+// fold normalises a name for comparison: case and underscores do not matter.
 func fold(name string) string {
 	return strings.ReplaceAll(strings.ToLower(name), "_", "")
 }

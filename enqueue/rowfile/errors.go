@@ -1,21 +1,23 @@
-package enqueue
+package rowfile
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
-// Problem is one thing that is wrong with a row.
+// Problem is one fault of a row.
 type Problem struct {
-	// Column is the column's name as the file's header writes it, or "" where the
-	// row as a whole is meant.
+	// Column is the column's name as written in the header, or "" for the row as a whole.
 	Column string
 	// Reason is one clause that says what to do. It repeats no personal value.
 	Reason string
 }
 
-// RowError says that one row of a file is no job, and everything that is wrong
-// with it. The rows after it are read all the same.
+// RowError means that a row is not a valid job. It has all faults of the row. [Read]
+// goes on with the next row.
 type RowError struct {
 	// File is the file's name for messages. It may be empty.
 	File string
@@ -36,21 +38,21 @@ func (e *RowError) Error() string {
 	return place(e.File, e.Line) + strings.Join(all, "; ")
 }
 
-// FileError says that a file cannot be read, or not any further.
+// FileError means that a file, or the rest of it, cannot be read.
 type FileError struct {
 	// File is the file's name for messages. It may be empty.
 	File string
 	// Line is where reading stopped, counted from 1.
 	Line   int
 	Reason string
-	// Unknown is the column of the header that is not known, where that is the reason.
+	// Unknown is the header's unknown column, if that is the reason.
 	Unknown string
-	// Mapped is the entry of [ReadOptions].Map, as FROM=TO, whose column the file does not
-	// have, where that is the reason.
+	// Mapped is the entry of [Options].Map, as FROM=TO, whose column the file lacks, if
+	// that is the reason.
 	Mapped string
-	// Encoding says that the encoding could not be told: it must be given.
+	// Encoding means that the encoding cannot be detected, and must be given.
 	Encoding bool
-	// Err is why reading broke off, where it was not for what the file holds.
+	// Err is the error of the underlying reader, or nil.
 	Err error
 }
 
@@ -63,7 +65,7 @@ func (e *FileError) Error() string {
 	return text
 }
 
-// Unwrap returns what the reader failed with, if it did.
+// Unwrap returns Err.
 func (e *FileError) Unwrap() error { return e.Err }
 
 func place(file string, line int) string {
@@ -71,4 +73,13 @@ func place(file string, line int) string {
 		return fmt.Sprintf("line %d: ", line)
 	}
 	return fmt.Sprintf("%s:%d: ", file, line)
+}
+
+// fileError adds the file's name to an error of package spreadsheet.
+func fileError(file string, err error) *FileError {
+	e, ok := errors.AsType[*spreadsheet.Error](err)
+	if !ok {
+		e = &spreadsheet.Error{Line: 1, Reason: "reading the file broke off", Err: err}
+	}
+	return &FileError{File: file, Line: e.Line, Reason: e.Reason, Encoding: e.Encoding, Err: e.Err}
 }

@@ -1,4 +1,4 @@
-package enqueue
+package rowfile
 
 import (
 	"regexp"
@@ -9,22 +9,22 @@ import (
 )
 
 const (
-	reasonRounded   = "looks like a number that a spreadsheet has rounded; format the column as text"
-	reasonPrecision = "is a number of more than 15 digits, which a spreadsheet rounds; format the column as text and enter it again"
-	reasonDate      = "is a date, as a spreadsheet makes of names such as Mar-04; format the column as text and type it again"
-	reasonLost      = "is question marks only, as a program writes for characters that its encoding lacks; save the source as UTF-8"
-	reasonUncounted = "is a formula without a value; open the file in a spreadsheet and save it, or type the value"
-	reasonZeros     = "begins with no zero and is shorter than those above, which do; a spreadsheet may have dropped zeros: format the column as text and enter it again"
+	reasonRounded       = "looks like a number that a spreadsheet has rounded; format the column as text"
+	reasonPrecision     = "is a number of more than 15 digits, which a spreadsheet rounds; format the column as text and enter it again"
+	reasonDate          = "is a date, as a spreadsheet makes of names such as Mar-04; format the column as text and type it again"
+	reasonQuestionMarks = "is question marks only, as a program writes for characters that its encoding lacks; save the source as UTF-8"
+	reasonNoValue       = "is a formula without a value; open the file in a spreadsheet and save it, or type the value"
+	reasonZeros         = "begins with no zero and is shorter than those above, which do; a spreadsheet may have dropped zeros: format the column as text and enter it again"
 )
 
 var (
 	roundedRule = regexp.MustCompile(`^-?[0-9]+([.,][0-9]+)?[eE]\+[0-9]+$`)
-	// faultRule is what spreadsheets write instead of a value, in English, German,
-	// French and Spanish, and LibreOffice's; ### is a column that was too narrow.
-	faultRule = regexp.MustCompile(`^(#(REF!|N/A|NAME\?|VALUE!|DIV/0!|NULL!|NUM!|SPILL!|CALC!|GETTING_DATA|FIELD!|BLOCKED!|CONNECT!|BUSY!|` +
+	// cellErrorRule matches the errors that spreadsheet programs write in place of a
+	// value, in English, German, French and Spanish, and LibreOffice's; ### is a column
+	// that was too narrow.
+	cellErrorRule = regexp.MustCompile(`^(#(REF!|N/A|NAME\?|VALUE!|DIV/0!|NULL!|NUM!|SPILL!|CALC!|GETTING_DATA|FIELD!|BLOCKED!|CONNECT!|BUSY!|` +
 		`BEZUG!|NV|WERT!|ZAHL!|NOM\?|VALEUR!|NOMBRE!|¡REF!|¿NOMBRE\?|¡VALOR!|¡DIV/0!|¡NUM!|#{2,})|Err:[0-9]{3})$`)
-	// dateRule is what spreadsheets make by themselves of what looks like a date to
-	// them: 2026-03-04, 3/4/2026, 04.03.26, Mar-04, 4-Mar, 04-Mar-26, 4. Mrz, 3月4日.
+	// dateRule matches what spreadsheet programs convert date-like text into: 2026-03-04, 3/4/2026, 04.03.26, Mar-04, 4-Mar, 04-Mar-26, 4. Mrz, 3月4日.
 	dateRule = regexp.MustCompile(`(?i)^(` +
 		`[12][0-9]{3}([-/.])[0-9]{1,2}[-/.][0-9]{1,2}( [0-9]{1,2}:[0-9]{2}(:[0-9]{2})?)?` +
 		`|[0-9]{1,2}[-/.][0-9]{1,2}[-/.]([0-9]{2}|[12][0-9]{3})( [0-9]{1,2}:[0-9]{2}(:[0-9]{2})?)?` +
@@ -35,7 +35,7 @@ var (
 
 const months = `(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|Mrz|Mär|Mai|Okt|Dez)`
 
-// identifiers are the fields in which a digit more or less is another thing.
+// identifiers are the fields in which every digit counts.
 var identifiers = []string{"CountryId", "FacebookBmId", "job_id"}
 
 // zeros is what the values of a column say about zeros in front: how many digits
@@ -61,21 +61,21 @@ func (z *zeros) lost(value string) bool {
 	return false
 }
 
-// spoiled returns what a spreadsheet has done to a value, and what to do about
-// it, or "". It looks at what is certain or costly; other values are left to the
-// rules of their fields.
-func (c column) spoiled(value string, kind spreadsheet.Kind, z *zeros) string {
+// spreadsheetDamage returns how a spreadsheet program has damaged a value, and what to
+// do about it, or "". It reports only what is certain or costly; the fields' own rules
+// judge the other values.
+func (c column) spreadsheetDamage(value string, kind spreadsheet.Kind, z *zeros) string {
 	value = strings.TrimSpace(value)
 	metadata := strings.HasPrefix(c.field, metadataPrefix)
 	switch {
 	case c.field == "":
-		return "" // it is ignored, or its value an error anyhow
+		return "" // the column is ignored, or any value in it is an error
 	case kind == spreadsheet.KindFormulaWithoutValue:
-		return reasonUncounted
-	case kind == spreadsheet.KindCellError, isFault(value):
+		return reasonNoValue
+	case kind == spreadsheet.KindCellError, isCellError(value):
 		return "holds the spreadsheet's error " + clip(value) + "; correct the formula, or type the value"
-	case isLost(value):
-		return reasonLost
+	case isQuestionMarks(value):
+		return reasonQuestionMarks
 	case spreadsheet.Misread(value) != "":
 		return "looks like UTF-8 that some program has read as " + spreadsheet.Misread(value) + "; get the source once more and open it as UTF-8"
 	case kind == spreadsheet.KindRounded:
@@ -92,16 +92,16 @@ func (c column) spoiled(value string, kind spreadsheet.Kind, z *zeros) string {
 	return ""
 }
 
-func isFault(value string) bool {
-	return value != "" && (value[0] == '#' || value[0] == 'E') && faultRule.MatchString(value)
+func isCellError(value string) bool {
+	return value != "" && (value[0] == '#' || value[0] == 'E') && cellErrorRule.MatchString(value)
 }
 
-// isLost is a name of which no character has come through.
-func isLost(value string) bool {
+// isQuestionMarks reports whether an encoding has lost all characters of a value.
+func isQuestionMarks(value string) bool {
 	return strings.HasPrefix(value, "??") && strings.Trim(value, "? .,-") == ""
 }
 
-// isDate leaves the name of a month alone: nothing says that it was a date.
+// isDate reports whether a value looks like a date. The bare name of a month does not.
 func isDate(value string) bool {
 	return strings.ContainsAny(value, "0123456789") && strings.ContainsAny(value, "-/.月") && dateRule.MatchString(value)
 }

@@ -1,4 +1,4 @@
-package enqueue_test
+package rowfile_test
 
 import (
 	"bytes"
@@ -13,15 +13,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/tasks"
 )
 
 // read returns what a file comes to, one line for each element: "3 name" for a
 // row, or the error's text.
-func read(r io.Reader, opts enqueue.ReadOptions) []string {
+func read(r io.Reader, opts rowfile.Options) []string {
 	got := []string{}
-	for row, err := range enqueue.ReadRows(r, opts) {
+	for row, err := range rowfile.Read(r, opts) {
 		if err != nil {
 			got = append(got, err.Error())
 			continue
@@ -101,7 +101,7 @@ func TestEachRowIsAJobOrAnErrorAtItsLine(t *testing.T) {
 				"at once":      strings.NewReader(tt.in),
 				"byte by byte": iotest.OneByteReader(strings.NewReader(tt.in)),
 			} {
-				if diff := cmp.Diff(tt.want, read(r, enqueue.ReadOptions{File: "t.csv"})); diff != "" {
+				if diff := cmp.Diff(tt.want, read(r, rowfile.Options{File: "t.csv"})); diff != "" {
 					t.Errorf("read %s (-want +got):\n%s", name, diff)
 				}
 			}
@@ -136,11 +136,11 @@ func TestAFileThatCannotBeUnderstoodIsRefusedInOneLine(t *testing.T) {
 		{"a stray quote in the header", "Channel\"Type,InstanceName\n", `t.csv:1: the header has a stray quotation mark, or one that is not closed, at byte 8; write a mark inside a quoted field twice ("")`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff([]string{tt.want}, read(strings.NewReader(tt.in), enqueue.ReadOptions{File: "t.csv"})); diff != "" {
+			if diff := cmp.Diff([]string{tt.want}, read(strings.NewReader(tt.in), rowfile.Options{File: "t.csv"})); diff != "" {
 				t.Errorf("read (-want +got):\n%s", diff)
 			}
-			for _, err := range enqueue.ReadRows(strings.NewReader(tt.in), enqueue.ReadOptions{}) {
-				if _, ok := errors.AsType[*enqueue.FileError](err); !ok {
+			for _, err := range rowfile.Read(strings.NewReader(tt.in), rowfile.Options{}) {
+				if _, ok := errors.AsType[*rowfile.FileError](err); !ok {
 					t.Errorf("the error is a %T", err)
 				}
 			}
@@ -160,7 +160,7 @@ func TestColumnsAreFoundHoweverTheyAreWritten(t *testing.T) {
 		},
 		Metadata: map[string]string{"crm_ID": " 42 "},
 	}
-	for row, err := range enqueue.ReadRows(strings.NewReader(in), enqueue.ReadOptions{Account: "other", Batch: "march"}) {
+	for row, err := range rowfile.Read(strings.NewReader(in), rowfile.Options{Account: "other", Batch: "march"}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,7 +177,7 @@ func TestARowWithoutAnAccountGetsTheFilesOrTheDefault(t *testing.T) {
 		want  []string
 	}{{"", []string{"default", "acme"}}, {"eu", []string{"eu", "acme"}}} {
 		var got []string
-		for row, err := range enqueue.ReadRows(strings.NewReader(in), enqueue.ReadOptions{Account: tt.given}) {
+		for row, err := range rowfile.Read(strings.NewReader(in), rowfile.Options{Account: tt.given}) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -197,7 +197,7 @@ func TestARowWithoutAPriorityGetsTheFilesAndOneWithItKeepsIt(t *testing.T) {
 		" High\n": {"high", "", "high", "high"},
 	} {
 		var got []tasks.Priority
-		for row, err := range enqueue.ReadRows(strings.NewReader(in), enqueue.ReadOptions{Priority: given}) {
+		for row, err := range rowfile.Read(strings.NewReader(in), rowfile.Options{Priority: given}) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -210,7 +210,7 @@ func TestARowWithoutAPriorityGetsTheFilesAndOneWithItKeepsIt(t *testing.T) {
 	const bad = "ChannelType,InstanceName,Priority\nVIBER,one,urgent\nVIBER,two,1\n"
 	const reason = "must be high or normal; leave it out for normal"
 	want := []string{"t.csv:2: Priority: " + reason, "t.csv:3: Priority: " + reason}
-	if diff := cmp.Diff(want, read(strings.NewReader(bad), enqueue.ReadOptions{File: "t.csv"})); diff != "" {
+	if diff := cmp.Diff(want, read(strings.NewReader(bad), rowfile.Options{File: "t.csv"})); diff != "" {
 		t.Errorf("read (-want +got):\n%s", diff)
 	}
 }
@@ -218,7 +218,7 @@ func TestARowWithoutAPriorityGetsTheFilesAndOneWithItKeepsIt(t *testing.T) {
 func TestEveryRowKeepsItsCellsAsTheyAreWritten(t *testing.T) {
 	const in = "\ufeffinstance_name, ChannelType ,\n one ,viber,\n,SMS,\nVIBER\n\"two\nlines\",VIBER,,x\nVIBER,a\"b,\nlast,viber,\n"
 	header := []string{"instance_name", " ChannelType ", ""}
-	want := []enqueue.Row{
+	want := []rowfile.Row{
 		{Line: 2, Header: header, Cells: []string{" one ", "viber", ""}, Name: " one "},
 		{Line: 3, Header: header, Cells: []string{"", "SMS", ""}},
 		{Line: 4, Header: header, Cells: []string{"VIBER"}},
@@ -226,8 +226,8 @@ func TestEveryRowKeepsItsCellsAsTheyAreWritten(t *testing.T) {
 		{Line: 7, Header: header, Raw: `VIBER,a"b,`},
 		{Line: 8, Header: header, Cells: []string{"last", "viber", ""}, Name: "last"},
 	}
-	var got []enqueue.Row
-	for row := range enqueue.ReadRows(strings.NewReader(in), enqueue.ReadOptions{}) {
+	var got []rowfile.Row
+	for row := range rowfile.Read(strings.NewReader(in), rowfile.Options{}) {
 		row.Job = tasks.Job{}
 		got = append(got, row)
 	}
@@ -239,7 +239,7 @@ func TestEveryRowKeepsItsCellsAsTheyAreWritten(t *testing.T) {
 func TestTheRulesReachEveryRow(t *testing.T) {
 	const in = "ChannelType,InstanceName\nSMS,one\nVIBER,two\n"
 	want := []string{"2 one", `line 3: ChannelType: "VIBER" is not one of SMS`}
-	got := read(strings.NewReader(in), enqueue.ReadOptions{Rules: tasks.Rules{ChannelTypes: []string{"SMS"}}})
+	got := read(strings.NewReader(in), rowfile.Options{Rules: tasks.Rules{ChannelTypes: []string{"SMS"}}})
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("read (-want +got):\n%s", diff)
 	}
@@ -247,12 +247,12 @@ func TestTheRulesReachEveryRow(t *testing.T) {
 
 func TestARowErrorRepeatsNoPersonalValueAndHoldsNoJob(t *testing.T) {
 	const in = "ChannelType,InstanceName,ContactMail,OfficeAddress\nVIBER,one,s3cret,\"s3cret\tstreet\"\n"
-	for row, err := range enqueue.ReadRows(strings.NewReader(in), enqueue.ReadOptions{}) {
-		rowErr, ok := errors.AsType[*enqueue.RowError](err)
+	for row, err := range rowfile.Read(strings.NewReader(in), rowfile.Options{}) {
+		rowErr, ok := errors.AsType[*rowfile.RowError](err)
 		if !ok {
 			t.Fatalf("the error is a %T: %v", err, err)
 		}
-		want := []enqueue.Problem{
+		want := []rowfile.Problem{
 			{Column: "OfficeAddress", Reason: "holds a control character; remove it"},
 			{Column: "ContactMail", Reason: "is not a mail address"},
 		}
@@ -300,7 +300,7 @@ func TestARowWithoutEndIsRefusedBeforeItFillsTheMemory(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := &endless{first: tt.first, rest: tt.rest}
-			if diff := cmp.Diff(tt.want, read(in, enqueue.ReadOptions{File: "t.csv"})); diff != "" {
+			if diff := cmp.Diff(tt.want, read(in, rowfile.Options{File: "t.csv"})); diff != "" {
 				t.Errorf("read (-want +got):\n%s", diff)
 			}
 			if most := 4 << 20; in.taken > most {
@@ -314,7 +314,7 @@ func TestARowMayFillWhatIsAllowed(t *testing.T) {
 	const row = "VIBER,one,"
 	in := "ChannelType,InstanceName,InstanceDescription\n" + row + strings.Repeat("x", 1<<20-len(row)-1) + "\nVIBER,two,\n"
 	want := []string{"t.csv:2: InstanceDescription: must be at most 512 characters long; request: takes more than 8000 bytes when encoded; shorten the longest parameters", "3 two"}
-	if diff := cmp.Diff(want, read(strings.NewReader(in), enqueue.ReadOptions{File: "t.csv"})); diff != "" {
+	if diff := cmp.Diff(want, read(strings.NewReader(in), rowfile.Options{File: "t.csv"})); diff != "" {
 		t.Errorf("read (-want +got):\n%s", diff)
 	}
 }
@@ -331,11 +331,11 @@ func TestAReaderThatBreaksOffEndsTheFile(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := func() io.Reader { return io.MultiReader(strings.NewReader(tt.in), iotest.ErrReader(broken)) }
-			if diff := cmp.Diff(tt.want, read(r(), enqueue.ReadOptions{})); diff != "" {
+			if diff := cmp.Diff(tt.want, read(r(), rowfile.Options{})); diff != "" {
 				t.Errorf("read (-want +got):\n%s", diff)
 			}
 			var last error
-			for _, err := range enqueue.ReadRows(r(), enqueue.ReadOptions{}) {
+			for _, err := range rowfile.Read(r(), rowfile.Options{}) {
 				last = err
 			}
 			if !errors.Is(last, broken) {
@@ -348,7 +348,7 @@ func TestAReaderThatBreaksOffEndsTheFile(t *testing.T) {
 func TestReadingStopsWhenTheCallerDoes(t *testing.T) {
 	in := &endless{first: "ChannelType,InstanceName\n", rest: "VIBER,one\n"}
 	rows := 0
-	for range enqueue.ReadRows(in, enqueue.ReadOptions{}) {
+	for range rowfile.Read(in, rowfile.Options{}) {
 		if rows++; rows == 3 {
 			break
 		}
@@ -359,7 +359,7 @@ func TestReadingStopsWhenTheCallerDoes(t *testing.T) {
 }
 
 func TestTheExampleFileHasThreeBadRowsAndOneTwin(t *testing.T) {
-	file, err := os.Open("../examples/tenants.csv")
+	file, err := os.Open("../../examples/tenants.csv")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,7 +367,7 @@ func TestTheExampleFileHasThreeBadRowsAndOneTwin(t *testing.T) {
 	var bad []string
 	ids := map[string][]int{}
 	jobs, twins := 0, 0
-	for row, err := range enqueue.ReadRows(file, enqueue.ReadOptions{File: "tenants.csv"}) {
+	for row, err := range rowfile.Read(file, rowfile.Options{File: "tenants.csv"}) {
 		if err != nil {
 			bad = append(bad, err.Error())
 			continue
@@ -391,7 +391,7 @@ func TestTheExampleFileHasThreeBadRowsAndOneTwin(t *testing.T) {
 	}
 }
 
-func FuzzReadRows(f *testing.F) {
+func FuzzRead(f *testing.F) {
 	const header = "ChannelType,InstanceName,ContactMail,FacebookBmId,metadata.crm_id\n"
 	const ranked = "InstanceName,priority,ChannelType\n"
 	for _, seed := range []string{
@@ -408,12 +408,12 @@ func FuzzReadRows(f *testing.F) {
 		lines, last, elements := bytes.Count(in, []byte("\n"))+bytes.Count(in, []byte("\r"))+1, 0, 0
 		packed := bytes.HasPrefix(in, []byte("PK")) || bytes.HasPrefix(in, []byte("\x1f\x8b")) || bytes.HasPrefix(in, []byte("\x28\xb5"))
 		ended := false
-		for row, err := range enqueue.ReadRows(bytes.NewReader(in), enqueue.ReadOptions{File: "f.csv"}) {
+		for row, err := range rowfile.Read(bytes.NewReader(in), rowfile.Options{File: "f.csv"}) {
 			elements++
 			if ended {
 				t.Fatal("an element follows the error that ends the file")
 			}
-			_, ended = errors.AsType[*enqueue.FileError](err)
+			_, ended = errors.AsType[*rowfile.FileError](err)
 			// The header's own line comes again with "a header but no rows".
 			if row.Line < last || !ended && row.Line == last || row.Line > lines && !packed {
 				t.Fatalf("line %d comes after line %d of %d", row.Line, last, lines)
@@ -436,7 +436,7 @@ func FuzzReadRows(f *testing.F) {
 	})
 }
 
-func checkError(t *testing.T, row enqueue.Row, err error) {
+func checkError(t *testing.T, row rowfile.Row, err error) {
 	t.Helper()
 	if diff := cmp.Diff(tasks.Job{}, row.Job); diff != "" {
 		t.Fatalf("a row with an error holds a job:\n%s", diff)
@@ -445,12 +445,12 @@ func checkError(t *testing.T, row enqueue.Row, err error) {
 	if strings.ContainsAny(text, "\r\n\x00") || !utf8.ValidString(text) || len(text) > 5000 {
 		t.Fatalf("the error is not one readable line: %q", text)
 	}
-	if row, ok := errors.AsType[*enqueue.RowError](err); ok && len(row.Problems) == 0 {
+	if row, ok := errors.AsType[*rowfile.RowError](err); ok && len(row.Problems) == 0 {
 		t.Fatal("a row error without a problem")
 	}
 }
 
-func BenchmarkReadRows(b *testing.B) {
+func BenchmarkRead(b *testing.B) {
 	var in bytes.Buffer
 	in.WriteString("ChannelType,InstanceName,OfficeAddress,ContactMail,CountryId,FacebookBmId,metadata.crm_id\n")
 	const perFile = 20_000
@@ -461,7 +461,7 @@ func BenchmarkReadRows(b *testing.B) {
 	b.SetBytes(int64(in.Len()))
 	b.ReportAllocs()
 	for b.Loop() {
-		for _, err := range enqueue.ReadRows(bytes.NewReader(in.Bytes()), enqueue.ReadOptions{}) {
+		for _, err := range rowfile.Read(bytes.NewReader(in.Bytes()), rowfile.Options{}) {
 			if err != nil {
 				b.Fatal(err)
 			}
