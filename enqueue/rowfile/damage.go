@@ -2,7 +2,6 @@ package rowfile
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/camsq/camsq/internal/spreadsheet"
@@ -14,7 +13,6 @@ const (
 	reasonDate          = "is a date, as a spreadsheet makes of names such as Mar-04; format the column as text and type it again"
 	reasonQuestionMarks = "is question marks only, as a program writes for characters that its encoding lacks; save the source as UTF-8"
 	reasonNoValue       = "is a formula without a value; open the file in a spreadsheet and save it, or type the value"
-	reasonZeros         = "begins with no zero and is shorter than those above, which do; a spreadsheet may have dropped zeros: format the column as text and enter it again"
 )
 
 var (
@@ -35,36 +33,10 @@ var (
 
 const months = `(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|Mrz|Mär|Mai|Okt|Dez)`
 
-// identifiers are the fields in which every digit counts.
-var identifiers = []string{"CountryId", "FacebookBmId", "job_id"}
-
-// zeros is what the values of a column say about zeros in front: how many digits
-// the shortest had, once one began with a zero.
-type zeros struct {
-	least  int
-	zeroed bool
-}
-
-// lost says whether a number seems to have lost its zeros; otherwise it takes note of it.
-func (z *zeros) lost(value string) bool {
-	if value == "" || strings.Trim(value, "0123456789") != "" {
-		return false
-	}
-	begins := strings.HasPrefix(value, "0") && len(value) > 1
-	if z.zeroed && !begins && len(value) < z.least {
-		return true
-	}
-	if z.least == 0 || len(value) < z.least {
-		z.least = len(value)
-	}
-	z.zeroed = z.zeroed || begins
-	return false
-}
-
 // spreadsheetDamage returns how a spreadsheet program has damaged a value, and what to
 // do about it, or "". It reports only what is certain or costly; the fields' own rules
 // judge the other values.
-func (c column) spreadsheetDamage(value string, kind spreadsheet.Kind, z *zeros) string {
+func (c column) spreadsheetDamage(value string, kind spreadsheet.Kind) string {
 	value = strings.TrimSpace(value)
 	metadata := strings.HasPrefix(c.field, metadataPrefix)
 	switch {
@@ -86,8 +58,6 @@ func (c column) spreadsheetDamage(value string, kind spreadsheet.Kind, z *zeros)
 		return reasonDate
 	case metadata && strings.Contains(value, "+") && roundedRule.MatchString(value):
 		return reasonRounded
-	case slices.Contains(identifiers, c.field) && z.lost(value):
-		return reasonZeros
 	}
 	return ""
 }

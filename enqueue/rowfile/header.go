@@ -55,7 +55,7 @@ func (in *reader) readHeader() (line int, err error) {
 		problem.File, problem.Line = in.opts.File, in.line
 		return in.line, problem
 	}
-	in.cols, in.zeros = cols, make([]zeros, len(cols))
+	in.cols = cols
 	in.reportFormat()
 	return in.line, nil
 }

@@ -22,7 +22,6 @@ type reader struct {
 	ignored []string
 	// rejected means that the file is one of rejected rows, with reasons and guards.
 	rejected bool
-	zeros    []zeros // by column
 	reported bool
 	encoding string // as reported
 }
@@ -126,7 +125,7 @@ func (in *reader) job(cells []string, row spreadsheet.Row) (tasks.Job, error) {
 	faulty := map[string]bool{}
 	for i, value := range cells {
 		c := in.cols[i]
-		if reason := c.spreadsheetDamage(value, row.Kind(i), &in.zeros[i]); reason != "" {
+		if reason := c.spreadsheetDamage(value, row.Kind(i)); reason != "" {
 			problems = append(problems, Problem{Column: c.name, Reason: reason})
 			faulty[c.field] = true
 		}
