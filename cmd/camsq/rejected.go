@@ -2,11 +2,9 @@ package main
 
 import (
 	"bytes"
-	"encoding/csv"
 	"errors"
 	"io"
 	"os"
-	"slices"
 
 	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/internal/spreadsheet"
@@ -23,14 +21,14 @@ type rejectedRows struct {
 	input     string
 	delimiter rune
 	out       *output
-	csv       *csv.Writer
+	rows      spreadsheet.RowWriter
 	err       error // the first one; nothing is written after it
 	// kept is the name that what stood there before has now, or "".
 	kept string
 }
 
-// add writes a row. Its cells are guarded, as [rowfile.RejectedColumn] tells its
-// reader: the file is meant to be opened in a spreadsheet.
+// add writes a row. Its cells are guarded: the file is meant to be opened in a
+// spreadsheet program, and [rowfile.RejectedColumn] tells the reader so.
 func (r *rejectedRows) add(header, cells []string, raw, why string) {
 	if r.err != nil {
 		return
@@ -39,36 +37,15 @@ func (r *rejectedRows) add(header, cells []string, raw, why string) {
 		if r.out, r.err = r.dir.create("--rejected", r.path, r.input, nil); r.err != nil {
 			return
 		}
-		r.csv = csv.NewWriter(r.out)
-		r.csv.Comma = textDelimiter(r.delimiter)
-		if _, r.err = io.WriteString(r.out, "\ufeff"); r.err != nil {
+		r.rows = spreadsheet.NewRowWriter(spreadsheet.CSV, r.out, func() rune { return r.delimiter })
+		if r.err = r.rows.Header([]string{rowfile.RejectedColumn}, header); r.err != nil {
 			return
 		}
-		r.write(rowfile.RejectedColumn, header)
 	}
 	if cells == nil {
-		cells = []string{raw} // it cannot be split: whoever mends it sees it as it is
+		cells = []string{raw} // the row cannot be split: its text is in the file as it is
 	}
-	r.write(why, cells)
-}
-
-func (r *rejectedRows) write(first string, cells []string) {
-	out := slices.Concat([]string{first}, cells)
-	for i, c := range out {
-		out[i] = spreadsheet.Guard(c)
-	}
-	if err := r.csv.Write(out); r.err == nil {
-		r.err = err
-	}
-}
-
-// textDelimiter is what stands between the cells of text that is written: what the
-// input has, since whoever sent it has a spreadsheet that splits there.
-func textDelimiter(input rune) rune {
-	if input == 0 {
-		return ','
-	}
-	return input
+	r.err = r.rows.Row([]string{why}, cells)
 }
 
 // save gives the file its name, and returns whether there is one. What stands
@@ -77,8 +54,7 @@ func (r *rejectedRows) save() (bool, error) {
 	if r.out == nil {
 		return false, r.err
 	}
-	r.csv.Flush()
-	if err := errors.Join(r.err, r.csv.Error()); err != nil {
+	if err := errors.Join(r.err, r.rows.Close()); err != nil {
 		r.out.discard()
 		return false, err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/spreadsheet"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -74,6 +75,10 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 	if err != nil {
 		return err
 	}
+	form, ok := spreadsheet.FormOf(o.output)
+	if !ok {
+		return usage("-o %s: the name must end in .csv (or .txt), .xlsx or .jsonl (or .ndjson), which says what is written", o.output)
+	}
 	c, err := p.load(cmd)
 	if err != nil {
 		return err
@@ -97,10 +102,7 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 		return err
 	}
 	w := &resultsWriter{ledger: n.ledger, wanted: wanted}
-	if w.out, err = newRowWriter(o.output, out, func() rune { return w.found.Delimiter }); err != nil {
-		out.discard()
-		return err
-	}
+	w.out = spreadsheet.NewRowWriter(form, out, func() rune { return w.found.Delimiter })
 	err = w.file(cmd.Context(), files[0], p.stdin)
 	_, ends := errors.AsType[*rowfile.FileError](err)
 	switch {
@@ -114,7 +116,7 @@ func (p *program) results(cmd *cobra.Command, path string, o resultsOptions) err
 		out.discard()
 		return err
 	}
-	if endErr := w.out.end(); endErr != nil {
+	if endErr := w.out.Close(); endErr != nil {
 		out.discard()
 		return writeError(endErr)
 	}
@@ -163,7 +165,7 @@ func joinStates(states []tasks.State) string {
 // resultsWriter writes rows with their outcomes.
 type resultsWriter struct {
 	ledger records
-	out    rowWriter
+	out    spreadsheet.RowWriter
 	wanted map[tasks.State]bool
 	found  rowfile.FileInfo
 	began  bool
@@ -214,7 +216,7 @@ func (w *resultsWriter) file(ctx context.Context, s source, stdin io.Reader) err
 				return writeError(err)
 			}
 		}
-		if err := w.out.flush(); err != nil {
+		if err := w.out.Flush(); err != nil {
 			return writeError(err)
 		}
 	}
@@ -335,7 +337,7 @@ func outcomeOf(job tasks.Job, f ledger.Found) outcome {
 func (w *resultsWriter) row(r rowfile.Row, o outcome) error {
 	if !w.began {
 		w.began = true
-		if err := w.out.begin(r.Header, outcomeColumns()); err != nil {
+		if err := w.out.Header(r.Header, outcomeColumns()); err != nil {
 			return err
 		}
 	}
@@ -347,7 +349,7 @@ func (w *resultsWriter) row(r rowfile.Row, o outcome) error {
 	cells := make([]string, len(r.Header))
 	copy(cells, r.Cells)
 	w.rows++
-	return w.out.row(cells, o.cells())
+	return w.out.Row(cells, o.cells())
 }
 
 func writeError(err error) error {

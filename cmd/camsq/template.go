@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/csv"
 	"errors"
-	"io"
 	"path/filepath"
 	"strings"
 
@@ -24,31 +22,12 @@ func (p *program) template(name string) error {
 	if err != nil {
 		return err
 	}
-	write := writeTemplateText
-	if ending == ".xlsx" {
-		write = writeTemplateBook
-	}
-	if err := write(out); err != nil {
+	form, _ := spreadsheet.FormOf(name)
+	header, example := rowfile.Template()
+	w := spreadsheet.NewRowWriter(form, out, nil)
+	if err := errors.Join(w.Header(header, nil), w.Row(example, nil), w.Close()); err != nil {
 		out.discard()
 		return writeError(err)
 	}
 	return writeError(out.save())
-}
-
-func writeTemplateText(out io.Writer) error {
-	if _, err := io.WriteString(out, "\ufeff"); err != nil {
-		return err
-	}
-	header, example := rowfile.Template()
-	w := csv.NewWriter(out)
-	return w.WriteAll([][]string{header, example})
-}
-
-func writeTemplateBook(out io.Writer) error {
-	w, err := spreadsheet.NewBookWriter(out)
-	if err != nil {
-		return err
-	}
-	header, example := rowfile.Template()
-	return errors.Join(w.Write(header), w.Write(example), w.Close())
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// ErrBookFull is returned for a row that a workbook has no room for.
-var ErrBookFull = errors.New("spreadsheet: a workbook's sheet has 1,048,576 rows and 16,384 columns at most")
+// ErrBookFull is the error of a row that does not fit into a workbook.
+var ErrBookFull = errors.New("a workbook has at most 1,048,576 rows of 16,384 columns; write a .csv")
 
 // bookParts are the parts of a workbook beside its one sheet (ECMA-376, SpreadsheetML).
 // Every cell is formatted as text ("@", number 49), so that no spreadsheet makes a
