@@ -38,6 +38,7 @@ func TestScripts(t *testing.T) {
 			"account":  scriptAccount,
 			"worker":   scriptWorker,
 			"later":    scriptLater,
+			"pending":  scriptPending,
 		},
 	})
 }
@@ -91,7 +92,8 @@ func scriptSetting(ts *testscript.TestScript, _ bool, args []string) {
 	d.env = append(d.env, args...)
 }
 
-// scriptJob moves a job as a worker would: job STEP ACCOUNT/ID [ARGUMENT...].
+// scriptJob moves a job as a worker would: job STEP ACCOUNT/ID [ARGUMENT...]. The
+// step "is" compares its state, and that of its callback.
 func scriptJob(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("job STEP ACCOUNT/ID [ARGUMENT...]")
@@ -100,6 +102,11 @@ func scriptJob(ts *testscript.TestScript, _ bool, args []string) {
 	account, id, _ := strings.Cut(args[1], "/")
 	step, rest := args[0], append(args[2:], "", "", "")
 	switch step {
+	case "is":
+		r := d.get(account, id)
+		if got := []string{string(r.State), string(r.Callback.State)}; got[0] != rest[0] || got[1] != rest[1] {
+			ts.Fatalf("%s: state and callback are %q", args[1], got)
+		}
 	case "begin":
 		d.begin(account, id)
 	case "lose": // the answer of its call
@@ -130,3 +137,14 @@ func scriptAccount(ts *testscript.TestScript, _ bool, args []string) {
 
 // scriptWorker registers a worker process that does nothing: worker runs.
 func scriptWorker(ts *testscript.TestScript, _ bool, _ []string) { deskOf(ts).working() }
+
+// scriptPending counts the tasks that wait in a queue of asynq: pending QUEUE N.
+func scriptPending(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("pending QUEUE N")
+	}
+	d := deskOf(ts)
+	if n := d.rdb.LLen(d.t.Context(), "asynq:{"+args[0]+"}:pending").Val(); strconv.FormatInt(n, 10) != args[1] {
+		ts.Fatalf("%d tasks are pending in queue %s, want %s", n, args[0], args[1])
+	}
+}
