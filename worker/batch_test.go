@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/camsq/camsq/cams/camstest"
+	"github.com/camsq/camsq/internal/operate"
 	"github.com/camsq/camsq/tasks"
 	"github.com/camsq/camsq/worker"
 )
@@ -320,8 +321,8 @@ func TestABatchThatGoesOnIsToldAgain(t *testing.T) {
 		w.closeBatch("march", account)
 		w.awaitCompletions(time.Minute, 1)
 
-		o := worker.Operator{Ledger: w.ledger, Queue: w.queue}
-		noError(t, o.Retry(t.Context(), tasks.Ref{Account: account, ID: "b"})[0])
+		o := operate.Operator{Store: w.ledger, Queue: w.queue}
+		noError(t, o.Retry(t.Context(), operate.Job(tasks.Ref{Account: account, ID: "b"}))[0])
 		w.awaitCompletions(time.Minute, 2)
 
 		w.file("march", "c")
@@ -372,8 +373,8 @@ func TestAHeldJobIsDecidedBeforeItsBatchIsTold(t *testing.T) {
 		if n := len(w.completions()); n != 0 {
 			t.Errorf("%d completions while a job is held", n)
 		}
-		o := worker.Operator{Ledger: w.ledger, Queue: w.queue}
-		_, err := o.Resolve(t.Context(), tasks.Ref{Account: account, ID: "b"}, worker.Decision{By: tasks.StepResolveFailed})
+		o := operate.Operator{Store: w.ledger, Queue: w.queue}
+		_, err := o.Resolve(t.Context(), tasks.Ref{Account: account, ID: "b"}, operate.Decision{By: tasks.StepResolveFailed})
 		noError(t, err)
 		got := w.awaitCompletions(time.Minute, 1)
 		if diff := cmp.Diff(map[string]tasks.EventBatchJobs{"acme/march#1": {Total: 2, Created: 1, Failed: 1}}, got); diff != "" {
@@ -388,8 +389,8 @@ func TestWithdrawingTheLastJobsCompletesTheirBatch(t *testing.T) {
 		w := newWorld(t, camstest.Config{})
 		w.file("march", "a", "b")
 		w.closeBatch("march", account)
-		o := worker.Operator{Ledger: w.ledger, Queue: w.queue}
-		for _, err := range o.Cancel(t.Context(), tasks.Ref{Account: account, ID: "a"}, tasks.Ref{Account: account, ID: "b"}) {
+		o := operate.Operator{Store: w.ledger, Queue: w.queue}
+		for _, err := range o.Cancel(t.Context(), operate.Job(tasks.Ref{Account: account, ID: "a"}), operate.Job(tasks.Ref{Account: account, ID: "b"})) {
 			noError(t, err)
 		}
 		w.start(told())
@@ -413,15 +414,15 @@ func TestADeadCallbackOfABatchIsReplayed(t *testing.T) {
 			return c.Callback.State
 		}
 		w.await("given up", time.Hour, func() bool { return state() == tasks.CallbackDead })
-		o := worker.Operator{Ledger: w.ledger, Queue: w.queue}
+		o := operate.Operator{Store: w.ledger, Queue: w.queue}
 		nothing := tasks.BatchRef{Account: account, Batch: "april", Completion: 1}
-		errs := o.ReplayBatches(t.Context(), march, nothing)
+		errs := o.Replay(t.Context(), operate.Completion(march), operate.Completion(nothing))
 		if errs[0] != nil || !errors.Is(errs[1], tasks.ErrNotFound) {
 			t.Fatal(errs)
 		}
 		w.await("told", time.Minute, func() bool { return state() == tasks.CallbackDelivered })
-		refused, ok := errors.AsType[*worker.RefusedError](o.ReplayBatches(t.Context(), march)[0])
-		if !ok || refused.Batch != march || !strings.Contains(refused.Error(), "batch acme/march#1 has no callback that was given up; it is delivered") {
+		refused, ok := errors.AsType[*operate.RefusedError](o.Replay(t.Context(), operate.Completion(march))[0])
+		if !ok || refused.Target.Batch != march || !strings.Contains(refused.Error(), "batch acme/march#1 has no dead callback; it is delivered") {
 			t.Errorf("again: %v", refused)
 		}
 		if n := len(w.completions()); n != 1 {

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/internal/operate"
 	"github.com/camsq/camsq/tasks"
 	"github.com/camsq/camsq/worker"
 )
@@ -56,7 +57,7 @@ func TestANameThatExistsNearlyBeforeTheFirstCall(t *testing.T) {
 			want(t, "candidates", r.Candidates, []string{i.InstanceID})
 
 			// A person says that it is another's: the job goes on, now and when it is put back.
-			d.decide(t, worker.Decision{By: tasks.StepResolveAbsent})
+			d.decide(t, operate.Decision{By: tasks.StepResolveAbsent})
 			r, err = d.turn(t)
 			noError(t, err)
 			want(t, "state, creates", []any{r.State, d.cloud.creates}, []any{tasks.StateCreated, 1})
@@ -82,10 +83,10 @@ func TestWhatAPersonHasJudgedIsNotAskedAgain(t *testing.T) {
 		d.cloud.add("VIBER", "acme shop")
 		d.ledger.put(called2("Acme Shop"))
 		want(t, "state", d.toEnd(t).State, tasks.StateHeld)
-		d.decide(t, worker.Decision{By: tasks.StepResolveAbsent})
+		d.decide(t, operate.Decision{By: tasks.StepResolveAbsent})
 		want(t, "state", d.toEnd(t).State, tasks.StateFailed)
-		o := worker.Operator{Ledger: withOwner{d.ledger}, Queue: noQueue{d.callbacks}}
-		noError(t, o.Retry(t.Context(), job1)[0])
+		o := operate.Operator{Store: withOwner{d.ledger}, Queue: noQueue{d.callbacks}}
+		noError(t, o.Retry(t.Context(), operate.Job(job1))[0])
 		want(t, "state, creates", []any{d.toEnd(t).State, d.cloud.creates}, []any{tasks.StateCreated, 1})
 	})
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/cams/camstest"
+	"github.com/camsq/camsq/internal/operate"
 	"github.com/camsq/camsq/tasks"
 	"github.com/camsq/camsq/worker"
 )
@@ -197,7 +198,7 @@ func TestAmongTooManyOthersNothingIsAbsent(t *testing.T) {
 			want(t, "noted", len(r.Nearby) <= 500 && r.NearbyMany, true)
 
 			// A person knows that there is none. That is asked once.
-			d.decide(t, worker.Decision{By: tasks.StepResolveAbsent})
+			d.decide(t, operate.Decision{By: tasks.StepResolveAbsent})
 			d.Worker = newDesk(t, func(n *desk, c *worker.Config) {
 				n.ledger, n.cloud = d.ledger, d.cloud
 				c.Ledger, c.Lanes[0].API = d.ledger, d.cloud
@@ -231,7 +232,7 @@ func TestAPersonsWordCountsForEveryCandidate(t *testing.T) {
 		if !strings.Contains(r.Message, "and 120 more") || len(r.Message) > 2000 {
 			t.Errorf("message of %d bytes: %s", len(r.Message), r.Message)
 		}
-		d.decide(t, worker.Decision{By: tasks.StepResolveAbsent})
+		d.decide(t, operate.Decision{By: tasks.StepResolveAbsent})
 		want(t, "state, creates", []any{d.toEnd(t).State, d.cloud.creates}, []any{tasks.StateCreated, 1})
 	})
 }
@@ -244,20 +245,20 @@ func TestANearMatchThatComesLateIsHeldToo(t *testing.T) {
 		d.ledger.put(queued())
 		r := d.toEnd(t)
 		want(t, "state, code", []any{r.State, r.Code}, []any{tasks.StateHeld, tasks.CodeAbsent})
-		d.decide(t, worker.Decision{By: tasks.StepResolveAbsent})
+		d.decide(t, operate.Decision{By: tasks.StepResolveAbsent})
 		time.Sleep(time.Hour)
 		r = d.toEnd(t)
 		want(t, "state, code, candidates, creates", []any{r.State, r.Code, r.Candidates, d.cloud.creates},
 			[]any{tasks.StateHeld, tasks.CodeNearMatch, []string{"1000"}, 1})
-		d.decide(t, worker.Decision{By: tasks.StepResolveCreated, InstanceID: "1000"})
+		d.decide(t, operate.Decision{By: tasks.StepResolveCreated, InstanceID: "1000"})
 		want(t, "state", d.job(t).State, tasks.StateCreated)
 	})
 }
 
 // decide is what a person decides about job-1.
-func (d *desk) decide(t *testing.T, decision worker.Decision) {
+func (d *desk) decide(t *testing.T, decision operate.Decision) {
 	t.Helper()
-	o := worker.Operator{Ledger: withOwner{d.ledger}, Queue: noQueue{d.callbacks}}
+	o := operate.Operator{Store: withOwner{d.ledger}, Queue: noQueue{d.callbacks}}
 	if _, err := o.Resolve(t.Context(), job1, decision); err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +294,7 @@ func TestMoreInstancesOfANameThanCanBeHeldInMindAreLeftToAPerson(t *testing.T) {
 			if len(r.Message) > 200 || !strings.Contains(r.Message, "more than 1000") {
 				t.Errorf("message: %s", r.Message)
 			}
-			d.decide(t, worker.Decision{By: tasks.StepResolveAbsent})
+			d.decide(t, operate.Decision{By: tasks.StepResolveAbsent})
 			want(t, "state, creates", []any{d.toEnd(t).State, d.cloud.creates}, []any{tasks.StateCreated, 1})
 		})
 	}
@@ -320,7 +321,7 @@ func TestTwoJobsWhoseNamesDifferInCaseOnly(t *testing.T) {
 			want(t, "the first: state, candidates", []any{r.State, r.Candidates}, []any{tasks.StateHeld, []string{"1000"}})
 			want(t, "the second while the first is held", turn().State, tasks.StateQueued)
 
-			d.decide(t, worker.Decision{By: tasks.StepResolveCreated, InstanceID: "1000"})
+			d.decide(t, operate.Decision{By: tasks.StepResolveCreated, InstanceID: "1000"})
 			for range 300 {
 				if r = turn(); r.State.Final() {
 					break

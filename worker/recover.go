@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -141,7 +142,7 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 		return w.contradicted(ctx, l, r, nil)
 	}
 	r.Message = fmt.Sprintf("no instance in %d looks over %v after a call that ended with %s",
-		looks, took, orElse(r.Code, "no answer"))
+		looks, took, cmp.Or(r.Code, "no answer"))
 	if w.Absent == AbsentHold {
 		r.Code = tasks.CodeAbsent
 		return again(w.end(ctx, l, r, tasks.StepUnfound))
@@ -289,7 +290,7 @@ func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err er
 			r.Code = tasks.CodeContradicted
 		}
 	}
-	return w.comeBack(context.WithoutCancel(ctx), r, due, "its instances could not be listed: "+orElse(e.Code, "no answer"))
+	return w.comeBack(context.WithoutCancel(ctx), r, due, "its instances could not be listed: "+cmp.Or(e.Code, "no answer"))
 }
 
 // maxUnseen is how many looks in a row for the instance of a call in doubt may be refused in

@@ -55,7 +55,7 @@ func (w *Worker) tell(ctx context.Context, r tasks.Record) error {
 	if !w.telling.mayTry() {
 		return &Later{untoldPause, "callbacks cannot be queued"}
 	}
-	err := w.ending().tell(ctx, r)
+	err := w.finalizer().EnqueueCallback(ctx, r)
 	w.telling.note(err)
 	if err != nil {
 		return &Later{untoldPause, "its callback could not be queued"}

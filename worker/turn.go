@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/internal/finalize"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -103,10 +105,10 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 		return fmt.Errorf("worker: job %s: %w: it asks for no channel type or no instance name", r.Ref(), tasks.ErrUnreadable)
 	}
 	if d := r.Wait(); d > 0 {
-		return &Later{d, "it waits after " + orElse(r.Code, "an earlier try")}
+		return &Later{d, "it waits after " + cmp.Or(r.Code, "an earlier try")}
 	}
 	if code := w.spent(r); code != "" {
-		r.Message = strings.TrimSuffix(fmt.Sprintf("gave up after %d tries; the last one ended with %s: %s", r.Tries, orElse(r.Code, "no answer"), r.Message), ": ")
+		r.Message = strings.TrimSuffix(fmt.Sprintf("gave up after %d tries; the last one ended with %s: %s", r.Tries, cmp.Or(r.Code, "no answer"), r.Message), ": ")
 		r.Code = lastWord(r.Code, code)
 		return again(w.end(ctx, l, r, tasks.StepSpent))
 	}
@@ -339,18 +341,18 @@ func (w *Worker) disputed(ctx context.Context, l *lane, r tasks.Record) error {
 	return nil // parked already
 }
 
-// end takes a job to a state that is told to the receiver, and tells it.
+// end ends a job and queues its callback.
 func (w *Worker) end(ctx context.Context, l *lane, r tasks.Record, by tasks.Step) error {
 	r.Delays = 0
-	r, err := w.ending().end(ctx, r, by, l.CallbackURL)
+	r, err := w.finalizer().End(ctx, r, by, l.CallbackURL)
 	if err != nil {
 		return err
 	}
 	return w.tell(ctx, r)
 }
 
-func (w *Worker) ending() ending {
-	return ending{steps: w.Ledger, callbacks: w.Callbacks, finish: w.Hooks.Finish, log: w.Log}
+func (w *Worker) finalizer() finalize.Finalizer {
+	return finalize.Finalizer{Store: w.Ledger, Queue: w.Callbacks, OnFinish: w.Hooks.Finish, Log: w.Log}
 }
 
 // again makes the queue come back after an error that the next turn may not meet.
@@ -397,11 +399,4 @@ func (l *lane) limiter(action string) Limiter {
 		return l.List
 	}
 	return l.Create
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

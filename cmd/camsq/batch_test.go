@@ -355,7 +355,7 @@ eu/march#1       march  2026-11-23 09:00:00  dns   batch.completed, not taken in
 	}
 	d.want(exitSomeFailed, "eu/april#1: to be told again\ndefault/march: to be told again\n",
 		"camsq: there is no completed batch \"eu/april#2\"\n", "retry", "--callbacks", "eu/april#1", "eu/april#2", "default/march")
-	d.want(exitSomeFailed, "", "camsq: batch eu/april#1 has no callback that was given up; it is owed\n", "retry", "--callbacks", "eu/april#1")
+	d.want(exitSomeFailed, "", "camsq: batch eu/april#1 has no dead callback; it is owed\n", "retry", "--callbacks", "eu/april#1")
 	d.want(exitOK, `
 3 dead callbacks with code dns
   default  dns  2

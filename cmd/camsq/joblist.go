@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/operate"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -215,12 +216,20 @@ func listOfDeadCallbacks() jobList {
 	}
 }
 
-// asJob makes a job of a completed batch, so that a list can hold both. Its ID is
-// "batch#completion", which no job's is.
+// asJob makes a record of a completed batch, so that a list can show both. Its ID is the
+// name that is shown; [targetOf] returns the batch again.
 func asJob(c tasks.Completion) tasks.Record {
 	r := tasks.Record{State: batchCompleted, Since: c.Facts.Completed, Now: c.Facts.Completed}
-	r.Account, r.ID, r.Batch, r.Callback = c.Account, c.Key(), c.Batch, c.Callback
+	r.Account, r.ID, r.Batch, r.Completes, r.Callback = c.Account, c.Key(), c.Batch, c.Completion, c.Callback
 	return r
+}
+
+// targetOf returns what an operator's action on an entry of a list applies to.
+func targetOf(r tasks.Record) operate.Target {
+	if r.State == batchCompleted {
+		return operate.Completion(tasks.BatchRef{Account: r.Account, Batch: r.Batch, Completion: r.Completes})
+	}
+	return operate.Job(r.Ref())
 }
 
 func tries(n int) string {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/camsq/camsq/internal/operate"
 	"github.com/camsq/camsq/worker"
 )
 
@@ -28,12 +29,12 @@ looked for. Jobs can be sent meanwhile; they wait.
 Exit codes: 0 it is paused; 2 there is no such account; 3 Redis did not answer.`,
 		Example: `  camsq pause emea --reason "wrong file, see ticket 17"`,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			if why = plain(why); len(why) > 200 {
-				return usage("--reason has %d bytes; it may have up to 200", len(why))
+			if why = plain(why); len(why) > operate.MaxNote {
+				return usage("--reason has %d bytes; it may have up to %d", len(why), operate.MaxNote)
 			}
 			return p.eachLane(cmd, names, func(ctx context.Context, n *node, account string) (string, error) {
 				return fmt.Sprintf("paused: %s at the latest no worker begins a call any more, those under way end; to go on: camsq resume %s", obeyed, account),
-					n.ledger.PauseLane(ctx, account, why)
+					n.operator(p).Pause(ctx, account, why)
 			})
 		},
 	}
@@ -65,7 +66,7 @@ Exit codes: 0 it may go on; 2 there is no such account; 3 Redis did not answer.`
 				case lane.Pause != nil:
 					said = "resumed"
 				}
-				return said, n.ledger.ResumeLane(ctx, account)
+				return said, n.operator(p).Resume(ctx, account)
 			})
 		},
 	}
@@ -98,7 +99,7 @@ Exit codes: 0 it holds; 2 wrong usage, or there is no such account; 3 Redis did 
 				if rate > 0 {
 					said = perSecond(rate) + " at most, in every worker, until it is set anew; camsq limit " + account + " off takes it back"
 				}
-				return said, n.ledger.LimitLane(ctx, account, rate)
+				return said, n.operator(p).Limit(ctx, account, rate)
 			})
 		},
 	}

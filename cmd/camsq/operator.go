@@ -11,15 +11,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/operate"
 	"github.com/camsq/camsq/internal/queue"
 	"github.com/camsq/camsq/tasks"
-	"github.com/camsq/camsq/worker"
 )
 
 // The operator's joins.
 var (
-	_ worker.OperatorLedger = (*ledger.Ledger)(nil)
-	_ worker.Queue          = (*queue.Client)(nil)
+	_ operate.Store     = (*ledger.Ledger)(nil)
+	_ operate.LaneStore = (*ledger.Ledger)(nil)
+	_ operate.Queue     = (*queue.Client)(nil)
 )
 
 func (p *program) retryCommand() *cobra.Command {
@@ -69,7 +70,7 @@ func (p *program) retry(cmd *cobra.Command, names []string, o retryOptions) erro
 	defer n.close()
 	w := &work{program: p, node: n, list: listOfState(tasks.StateFailed), do: n.operator(p).Retry, done: "put back into the queue"}
 	if o.callbacks {
-		w.list, w.do, w.done = listOfDeadCallbacks(), n.replay(p), "to be told again"
+		w.list, w.do, w.done = listOfDeadCallbacks(), n.operator(p).Replay, "to be told again"
 	}
 	if many {
 		return w.all(cmd.Context(), o.filter)
@@ -263,11 +264,11 @@ type resolveOptions struct {
 }
 
 // decision checks what a person typed.
-func (o resolveOptions) decision() (worker.Decision, error) {
-	d := worker.Decision{Note: plain(o.note)}
+func (o resolveOptions) decision() (operate.Decision, error) {
+	d := operate.Decision{Note: plain(o.note), Other: o.other}
 	switch {
-	case len(d.Note) > 200:
-		return d, usage("--note has %d bytes; it may have up to 200", len(d.Note))
+	case len(d.Note) > operate.MaxNote:
+		return d, usage("--note has %d bytes; it may have up to %d", len(d.Note), operate.MaxNote)
 	case o.absent:
 		d.By = tasks.StepResolveAbsent
 	case o.failed:
@@ -296,11 +297,11 @@ func (p *program) resolve(cmd *cobra.Command, name string, o resolveOptions) err
 	if err != nil {
 		return err
 	}
-	if known := job.Candidates; d.InstanceID != "" && !o.other && job.State == tasks.StateHeld && len(known) > 0 && !slices.Contains(known, d.InstanceID) {
-		return usage("--created %s: it is not among the instances in question (%s); add --other if it is the job's all the same",
-			d.InstanceID, strings.Join(known, ", "))
-	}
 	r, err := n.operator(p).Resolve(ctx, tasks.Ref{Account: job.Account, ID: job.ID}, d)
+	if other, ok := errors.AsType[*operate.NotCandidateError](err); ok {
+		return usage("--created %s: it is not among the instances in question (%s); add --other if it is the job's all the same",
+			other.InstanceID, strings.Join(other.Candidates, ", "))
+	}
 	if err != nil {
 		return n.refusal(ctx, err)
 	}
@@ -308,35 +309,9 @@ func (p *program) resolve(cmd *cobra.Command, name string, o resolveOptions) err
 	return nil
 }
 
-// replay replays the callbacks of jobs and of batches.
-func (n *node) replay(p *program) func(context.Context, ...tasks.Ref) []error {
-	o := n.operator(p)
-	return func(ctx context.Context, refs ...tasks.Ref) []error {
-		var batches []tasks.BatchRef
-		var jobs []tasks.Ref
-		for _, ref := range refs {
-			if batch, err := tasks.ParseBatchRef(ref.String()); err == nil {
-				batches = append(batches, batch)
-			} else {
-				jobs = append(jobs, ref)
-			}
-		}
-		ofBatches, ofJobs := o.ReplayBatches(ctx, batches...), o.Replay(ctx, jobs...)
-		errs := make([]error, len(refs))
-		for i, ref := range refs {
-			from := &ofJobs
-			if _, err := tasks.ParseBatchRef(ref.String()); err == nil {
-				from = &ofBatches
-			}
-			errs[i], *from = (*from)[0], (*from)[1:]
-		}
-		return errs
-	}
-}
-
-func (n *node) operator(p *program) worker.Operator {
-	return worker.Operator{
-		Ledger: n.ledger, Queue: n.queue,
+func (n *node) operator(p *program) operate.Operator {
+	return operate.Operator{
+		Store: n.ledger, Queue: n.queue, Lanes: n.ledger,
 		Receiver: func(name string) string {
 			for _, a := range n.config.Accounts {
 				if a.Name == name {
@@ -371,7 +346,7 @@ func (n *model) oneJob(ctx context.Context, name string, orBatch bool) (jobStatu
 
 // refusal tells what is wrong with a job from a Redis that is away.
 func (n *model) refusal(ctx context.Context, err error) error {
-	_, refused := errors.AsType[*worker.RefusedError](err)
+	_, refused := errors.AsType[*operate.RefusedError](err)
 	for _, about := range []error{tasks.ErrNotFound, tasks.ErrUnreadable, tasks.ErrConflict, tasks.ErrClaimed} {
 		refused = refused || errors.Is(err, about)
 	}
@@ -386,7 +361,7 @@ type work struct {
 	*program
 	node *node
 	list jobList
-	do   func(context.Context, ...tasks.Ref) []error
+	do   func(context.Context, ...operate.Target) []error
 	// done says what was done with a job.
 	done string
 	// orBatch says that a name could have been that of a batch.
@@ -396,10 +371,10 @@ type work struct {
 // named does it with the jobs of these names, and says why it could not be done
 // with some.
 func (w *work) named(ctx context.Context, names []string) error {
-	var refs []tasks.Ref
+	var targets []operate.Target
 	failed := false
 	for _, name := range names {
-		ref, err := w.find(ctx, name)
+		target, err := w.find(ctx, name)
 		if ends(ctx, err) {
 			return err
 		}
@@ -408,13 +383,13 @@ func (w *work) named(ctx context.Context, names []string) error {
 			fmt.Fprintln(w.stderr, "camsq:", err)
 			continue
 		}
-		if !slices.Contains(refs, ref) {
-			refs = append(refs, ref)
+		if !slices.Contains(targets, target) {
+			targets = append(targets, target)
 		}
 	}
-	for i, err := range w.do(ctx, refs...) {
+	for i, err := range w.do(ctx, targets...) {
 		if err == nil {
-			fmt.Fprintf(w.stdout, "%s: %s\n", refs[i], w.done)
+			fmt.Fprintf(w.stdout, "%s: %s\n", targets[i], w.done)
 			continue
 		}
 		failed = true
@@ -430,18 +405,18 @@ func (w *work) named(ctx context.Context, names []string) error {
 }
 
 // find finds the one job of a name, or the completed batch if the list has such.
-func (w *work) find(ctx context.Context, name string) (tasks.Ref, error) {
+func (w *work) find(ctx context.Context, name string) (operate.Target, error) {
 	if batch, err := tasks.ParseBatchRef(name); err == nil && w.list.batches != "" {
 		switch _, err := w.node.ledger.Completion(ctx, batch); {
 		case isNotFound(err):
-			return tasks.Ref{}, withCode(exitSomeFailed, fmt.Errorf("there is no completed batch %q", name))
+			return operate.Target{}, withCode(exitSomeFailed, fmt.Errorf("there is no completed batch %q", name))
 		case err != nil:
-			return tasks.Ref{}, w.node.refusal(ctx, err)
+			return operate.Target{}, w.node.refusal(ctx, err)
 		}
-		return tasks.Ref{Account: batch.Account, ID: batch.Key()}, nil
+		return operate.Completion(batch), nil
 	}
 	job, err := w.node.oneJob(ctx, name, w.orBatch)
-	return tasks.Ref{Account: job.Account, ID: job.ID}, err
+	return operate.Job(tasks.Ref{Account: job.Account, ID: job.ID}), err
 }
 
 // ends says whether an error is not about one job.
@@ -469,13 +444,13 @@ func (w *work) all(ctx context.Context, s filter) error {
 		if err != nil {
 			return w.stopped(err, done)
 		}
-		refs := make([]tasks.Ref, len(page))
+		targets := make([]operate.Target, len(page))
 		for i, f := range page {
-			refs[i] = f.Record.Ref()
+			targets[i] = targetOf(f.Record)
 		}
 		var broken error
-		for _, err := range w.do(ctx, refs...) {
-			_, refused := errors.AsType[*worker.RefusedError](err)
+		for _, err := range w.do(ctx, targets...) {
+			_, refused := errors.AsType[*operate.RefusedError](err)
 			switch {
 			case err == nil:
 				done++

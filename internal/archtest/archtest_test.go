@@ -22,20 +22,22 @@ const module = "github.com/camsq/camsq/"
 var rooms = map[string][]string{
 	// Floor 2 knows everyone; nobody imports it.
 	"cmd/camsq": {
-		"callback", "cams", "cams/camstest", "enqueue", "enqueue/rowfile", "examples", "internal/asynqx", "internal/ledger", "internal/process", "internal/queue", "internal/ratelimit",
+		"callback", "cams", "cams/camstest", "enqueue", "enqueue/rowfile", "examples", "internal/asynqx", "internal/ledger", "internal/operate", "internal/process", "internal/queue", "internal/ratelimit",
 		"internal/redisconn", "internal/seal", "internal/spreadsheet", "metrics", "tasks", "worker",
 	},
 
 	// Rooms on floor 1 do not know each other, but for enqueue, which other
 	// programs import whole and which therefore takes the ledger.
-	"callback":        {"tasks"},
-	"enqueue":         {"internal/ledger", "internal/queue", "internal/redisconn", "internal/seal", "tasks"},
-	"enqueue/rowfile": {"internal/spreadsheet", "tasks"},
-	"internal/asynqx": {"internal/redisconn"},
-	"internal/ledger": {"internal/redisconn", "internal/seal", "tasks"},
-	"internal/queue":  {"internal/asynqx", "internal/ledger", "internal/redisconn", "tasks"},
-	"metrics":         {"tasks"},
-	"worker":          {"cams", "tasks"},
+	"callback":          {"tasks"},
+	"enqueue":           {"internal/ledger", "internal/queue", "internal/redisconn", "internal/seal", "tasks"},
+	"enqueue/rowfile":   {"internal/spreadsheet", "tasks"},
+	"internal/asynqx":   {"internal/redisconn"},
+	"internal/finalize": {"tasks"},
+	"internal/ledger":   {"internal/redisconn", "internal/seal", "tasks"},
+	"internal/operate":  {"internal/finalize", "tasks"},
+	"internal/queue":    {"internal/asynqx", "internal/ledger", "internal/redisconn", "tasks"},
+	"metrics":           {"tasks"},
+	"worker":            {"cams", "internal/finalize", "tasks"},
 
 	// Floor 0 knows no room at all.
 	"cams":                 {},

@@ -292,7 +292,7 @@ func ending() []mutant {
 		},
 		{
 			name: "no callback is owed", risk: "a receiver is not told if the queue loses the task",
-			file: "worker/end.go", old: `if to.EventType() != "" && somebody {`, new: `if to.EventType() == "" && somebody {`,
+			file: "internal/finalize/finalize.go", old: `if to.EventType() != "" && hasReceiver {`, new: `if to.EventType() == "" && hasReceiver {`,
 			pkg: "worker", test: "TestACallbackIsOwedExactlyWhereThereIsSomebodyToTell",
 		},
 		{
