@@ -320,7 +320,7 @@ func (f *proof) torment(ctx context.Context, plan []mishap) (over string) {
 	busy.Go(func() { f.send(limited) })
 	for _, m := range plan {
 		busy.Go(func() {
-			if pause(limited, m.at) {
+			if sleep(limited, m.at) {
 				f.crew.suffer(limited, m)
 			}
 		})
@@ -342,7 +342,7 @@ func (f *proof) torment(ctx context.Context, plan []mishap) (over string) {
 func (f *proof) watch(ctx context.Context, quiet <-chan struct{}) {
 	const every = 10 * time.Second
 	said := time.Now()
-	for pause(ctx, 500*time.Millisecond) {
+	for sleep(ctx, 500*time.Millisecond) {
 		look, cancel := context.WithTimeout(ctx, 2*time.Second)
 		o, err := f.node.ledger.Overview(look, f.account())
 		cancel()
@@ -384,13 +384,13 @@ func (f *proof) send(ctx context.Context) {
 		f.sent = append(f.sent, jobs...)
 		begun := time.Now()
 		for !f.sendWave(ctx, jobs) {
-			if !pause(ctx, 300*time.Millisecond) {
+			if !sleep(ctx, 300*time.Millisecond) {
 				return
 			}
 		}
 		f.sure = len(f.sent)
 		f.withdraw(ctx, jobs)
-		if !pause(ctx, f.chaos()*6/10/waves-time.Since(begun)) {
+		if !sleep(ctx, f.chaos()*6/10/waves-time.Since(begun)) {
 			return
 		}
 	}
@@ -489,4 +489,14 @@ func (f *proof) say(format string, args ...any) {
 	defer f.sayMu.Unlock()
 	d := int(time.Since(f.witness.begun).Seconds())
 	fmt.Fprintf(f.log, "%02d:%02d  %s\n", d/60, d%60, fmt.Sprintf(format, args...))
+}
+
+// sleep waits, and reports whether it did so to the end.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }

@@ -125,14 +125,14 @@ func (c *crew) withOne(ctx context.Context, m mishap, do func(context.Context, *
 func (c *crew) freeze(ctx context.Context, h *hand, m mishap) {
 	c.say("worker %d is stopped (SIGSTOP) for %v", h.number, m.length.Round(time.Second))
 	_ = h.process.Signal(freezeSignal) // it may have ended
-	pause(ctx, m.length)
+	sleep(ctx, m.length)
 	_ = h.process.Signal(thawSignal)
 }
 
 func (c *crew) cutRedis(ctx context.Context, h *hand, m mishap) {
 	c.say("worker %d: its wire to Redis is %s for %v", h.number, m.link, m.length.Round(100*time.Millisecond))
 	h.redis.put(m.link, 0)
-	pause(ctx, m.length)
+	sleep(ctx, m.length)
 	h.redis.put(linkOpen, 0)
 }
 
@@ -143,7 +143,7 @@ func (c *crew) killAndRestart(ctx context.Context, h *hand, m mishap) {
 	c.mu.Unlock()
 	h.process.Kill()
 	c.noteKill()
-	pause(ctx, m.length)
+	sleep(ctx, m.length)
 	if err := c.start(h); err != nil {
 		c.mu.Lock()
 		c.crashes = append(c.crashes, fmt.Sprintf("worker %d: %v", h.number, err))
@@ -156,7 +156,7 @@ func (c *crew) restartRedis(ctx context.Context, m mishap) {
 	c.count(m.kind)
 	c.redis.server.kill()
 	c.noteKill()
-	pause(ctx, m.length)
+	sleep(ctx, m.length)
 	// Also when ctx has ended: the ledger is to be read.
 	if err := c.redis.server.start(context.WithoutCancel(ctx)); err != nil {
 		c.mu.Lock()
@@ -175,7 +175,7 @@ func (c *crew) cutCloud(ctx context.Context, m mishap) {
 	c.say("worker %d: its wire to CAMS is %s for %v", h.number, m.link, m.length.Round(100*time.Millisecond))
 	c.count(m.kind)
 	h.cloud.put(m.link, m.bytes)
-	pause(ctx, m.length)
+	sleep(ctx, m.length)
 	h.cloud.put(linkOpen, 0)
 }
 
@@ -197,7 +197,7 @@ func (c *crew) refuseAll(ctx context.Context, m mishap) {
 		c.cloud.Always(op, &fault)
 		defer c.cloud.Always(op, nil)
 	}
-	pause(ctx, m.length)
+	sleep(ctx, m.length)
 }
 
 // leave lets the cloud be away for all workers: connections are refused.
@@ -214,7 +214,7 @@ func (c *crew) leave(ctx context.Context, m mishap) {
 	for _, h := range c.workers {
 		h.cloud.leave()
 	}
-	pause(ctx, m.length)
+	sleep(ctx, m.length)
 	for _, h := range c.workers {
 		if err := h.cloud.comeBack(); err != nil {
 			c.mu.Lock()
