@@ -33,12 +33,12 @@ const runbook = "../docs/runbook.md"
 // settings reads the names of the CAMSQ_ variables from the program's own table.
 func settings(t *testing.T) []string {
 	t.Helper()
-	source, err := os.ReadFile("../cmd/camsq/settings.go")
+	source, err := os.ReadFile("../internal/config/settings.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	names := []string{"CAMSQ_CONFIG"} // the table has it by a constant
-	for _, m := range regexp.MustCompile(`(?m)^\t\t\{name: "([a-z_]+)"`).FindAllSubmatch(source, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\t\t\{(?:N|n)ame: "([a-z_]+)"`).FindAllSubmatch(source, -1) {
 		names = append(names, "CAMSQ_"+strings.ToUpper(string(m[1])))
 	}
 	if !slices.Contains(names, "CAMSQ_REDIS_URL") || !slices.Contains(names, "CAMSQ_LOG_FORMAT") {

@@ -20,11 +20,79 @@ const module = "github.com/camsq/camsq/"
 // rooms are the packages and the rooms that each may import. A package that is
 // not here does not belong to the house yet.
 var rooms = map[string][]string{
-	// Floor 2 knows everyone; nobody imports it.
-	"cmd/camsq": {
-		"callback", "cams", "cams/camstest", "enqueue", "enqueue/rowfile", "examples", "internal/asynqx", "internal/ledger", "internal/operate", "internal/process", "internal/queue", "internal/ratelimit",
-		"internal/redisconn", "internal/seal", "internal/spreadsheet", "metrics", "tasks", "worker",
+	// The command: main ends the process, cli runs one command.
+	"cmd/camsq": {"internal/cli"},
+	"internal/cli": {
+		"examples", "internal/app", "internal/cli/accounts", "internal/cli/check", "internal/cli/cmdutil", "internal/cli/enqueue",
+		"internal/cli/fake", "internal/cli/jobs", "internal/cli/results", "internal/cli/status", "internal/config", "internal/exit",
+		"internal/lab/demo", "internal/lab/prove",
 	},
+
+	// A family of commands knows no other one: what they share is in cmdutil, render and watch.
+	"internal/cli/accounts": {"internal/app", "internal/cli/cmdutil", "internal/config", "internal/exit", "internal/humanize", "internal/operate", "worker"},
+	"internal/cli/check": {
+		"callback", "cams", "internal/app", "internal/cli/cmdutil", "internal/cli/render", "internal/config", "internal/exit",
+		"internal/humanize", "internal/inspect", "internal/redisconn", "tasks", "worker",
+	},
+	"internal/cli/cmdutil": {"internal/app", "internal/config", "internal/exit", "internal/humanize", "internal/importer", "internal/ledger", "internal/operate", "internal/workdir"},
+	"internal/cli/enqueue": {
+		"enqueue", "enqueue/rowfile", "internal/app", "internal/atomicfile", "internal/cli/cmdutil", "internal/cli/watch", "internal/config", "internal/exit",
+		"internal/humanize", "internal/importer", "internal/inspect", "internal/ledger", "internal/redisconn", "internal/spreadsheet", "tasks",
+	},
+	"internal/cli/fake": {
+		"callback", "callback/callbacktest", "cams", "cams/camstest", "internal/app", "internal/cli/cmdutil", "internal/cli/render",
+		"internal/config", "internal/exit", "internal/humanize", "internal/workdir",
+	},
+	"internal/cli/jobs": {
+		"internal/app", "internal/cli/cmdutil", "internal/cli/render", "internal/exit", "internal/humanize", "internal/inspect",
+		"internal/ledger", "internal/operate", "internal/queue", "tasks", "worker",
+	},
+	"internal/cli/render": {"internal/humanize"},
+	"internal/cli/results": {
+		"enqueue", "enqueue/rowfile", "internal/app", "internal/atomicfile", "internal/cli/cmdutil", "internal/exit", "internal/humanize", "internal/importer",
+		"internal/inspect", "internal/ledger", "internal/spreadsheet", "tasks",
+	},
+	"internal/cli/status": {
+		"internal/app", "internal/cli/cmdutil", "internal/cli/render", "internal/cli/watch", "internal/exit", "internal/humanize",
+		"internal/importer", "internal/inspect", "tasks",
+	},
+	"internal/cli/watch": {
+		"internal/app", "internal/cli/cmdutil", "internal/cli/render", "internal/exit", "internal/humanize", "internal/importer",
+		"internal/inspect", "internal/ledger", "tasks",
+	},
+
+	// The composition root, the models and the import.
+	"internal/app": {
+		"callback", "cams", "enqueue", "internal/asynqx", "internal/config", "internal/exit", "internal/humanize", "internal/inspect",
+		"internal/ledger", "internal/queue", "internal/ratelimit", "internal/redisconn", "metrics", "tasks", "worker",
+	},
+	"internal/importer": {
+		"enqueue", "enqueue/rowfile", "internal/atomicfile", "internal/cli/render", "internal/config", "internal/exit", "internal/humanize", "internal/inspect",
+		"internal/spreadsheet", "internal/workdir", "tasks",
+	},
+	"internal/inspect": {
+		"enqueue", "internal/asynqx", "internal/config", "internal/exit", "internal/humanize", "internal/ledger", "internal/queue",
+		"internal/ratelimit", "internal/redisconn", "tasks", "worker",
+	},
+	"internal/config": {"internal/exit", "internal/humanize", "internal/seal", "internal/workdir", "tasks", "worker"},
+
+	// The laboratory is beside the product.
+	"internal/lab/demo": {
+		"callback", "callback/callbacktest", "cams", "cams/camstest", "enqueue", "enqueue/rowfile", "internal/app", "internal/config", "internal/exit",
+		"internal/humanize", "internal/seal", "tasks", "worker",
+	},
+	"internal/lab/prove": {
+		"callback", "callback/callbacktest", "cams", "cams/camstest", "enqueue", "internal/app", "internal/asynqx", "internal/cli/render",
+		"internal/config", "internal/exit", "internal/humanize", "internal/inspect", "internal/ledger", "internal/process",
+		"internal/redisconn", "internal/seal", "tasks",
+	},
+	"callback/callbacktest": {"callback"},
+
+	// Leaves of the product.
+	"internal/atomicfile": {"internal/exit", "internal/workdir"},
+	"internal/exit":       {},
+	"internal/humanize":   {},
+	"internal/workdir":    {},
 
 	// Rooms on floor 1 do not know each other, but for enqueue, which other
 	// programs import whole and which therefore takes the ledger.
@@ -44,7 +112,7 @@ var rooms = map[string][]string{
 	"examples":             {},
 	"internal/ratelimit":   {},
 	"internal/process":     {},
-	"internal/redisconn":   {},
+	"internal/redisconn":   {"internal/humanize"},
 	"internal/seal":        {},
 	"internal/spreadsheet": {},
 	"tasks":                {},
@@ -63,21 +131,21 @@ var rooms = map[string][]string{
 // beginning. A module that is not here may be named by nobody but tests.
 var owners = map[string][]string{
 	"github.com/hibiken/asynq":            {"internal/asynqx", "internal/bench", "worker"},
-	"github.com/redis/go-redis/v9":        {"cmd/camsq", "enqueue", "internal/asynqx", "internal/bench", "internal/ledger", "internal/process", "internal/queue", "internal/ratelimit", "internal/redisconn", "internal/redistest"},
-	"github.com/prometheus/client_golang": {"cmd/camsq", "metrics"},
+	"github.com/redis/go-redis/v9":        {"enqueue", "internal/app", "internal/asynqx", "internal/bench", "internal/cli", "internal/cli/check", "internal/inspect", "internal/lab/prove", "internal/ledger", "internal/process", "internal/queue", "internal/ratelimit", "internal/redisconn", "internal/redistest"},
+	"github.com/prometheus/client_golang": {"internal/app", "internal/lab/demo", "metrics"},
 	"github.com/cenkalti/backoff/v4":      {"worker"},
 	"github.com/aliyun/credentials-go":    {"cams"},
 	"code.dny.dev/ssrf":                   {"callback"},
-	"github.com/alicebob/miniredis/v2":    {"cmd/camsq", "internal/redistest"},
-	"github.com/spf13/cobra":              {"cmd/camsq"},
-	"github.com/spf13/pflag":              {"cmd/camsq"},
-	"github.com/prometheus/client_model":  {"cmd/camsq"},
-	"github.com/schollz/progressbar/v3":   {"cmd/camsq"},
-	"golang.org/x/term":                   {"cmd/camsq"},
+	"github.com/alicebob/miniredis/v2":    {"internal/lab/demo", "internal/redistest"},
+	"github.com/spf13/cobra":              {"internal/cli", "internal/cli/accounts", "internal/cli/check", "internal/cli/cmdutil", "internal/cli/enqueue", "internal/cli/fake", "internal/cli/jobs", "internal/cli/results", "internal/cli/status"},
+	"github.com/spf13/pflag":              {"internal/cli", "internal/cli/cmdutil", "internal/cli/jobs"},
+	"github.com/prometheus/client_model":  {"internal/lab/demo"},
+	"github.com/schollz/progressbar/v3":   {"internal/cli/watch"},
+	"golang.org/x/term":                   {"internal/cli/watch"},
 	"golang.org/x/text":                   {"cams/camstest", "internal/spreadsheet", "tasks"},
 	"github.com/klauspost/compress":       {"internal/spreadsheet"},
 	"golang.org/x/time":                   {"internal/bench"},
-	"go.yaml.in/yaml/v3":                  {"cmd/camsq", "deploy/deploytest"},
+	"go.yaml.in/yaml/v3":                  {"deploy/deploytest", "internal/config"},
 }
 
 // modulesOfTheirOwn are folders whose packages are other modules.

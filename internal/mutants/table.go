@@ -608,12 +608,12 @@ func queue() []mutant {
 		{
 			name: "the worker's queue has no bookkeeping hook", risk: "tasks that succeeded run again",
 			file: "internal/asynqx/servers.go", old: "	rdb.AddHook(KeepBookkeeping{})\n",
-			pkg: "cmd/camsq", test: "TestATaskThatEndedIsDoneThoughItsFirstDoneFailed",
+			pkg: "internal/cli", test: "TestATaskThatEndedIsDoneThoughItsFirstDoneFailed",
 		},
 		{
 			name: "the worker's queue has no pause hook", risk: "each worker takes a core while Redis is away",
 			file: "internal/asynqx/servers.go", old: "	rdb.AddHook(&PauseOnError{})\n",
-			pkg: "cmd/camsq", test: "TestAWorkersQueueRestsWhileRedisRefuses",
+			pkg: "internal/cli", test: "TestAWorkersQueueRestsWhileRedisRefuses",
 		},
 		{
 			name: "a failed look at a queue shuts its gate", risk: "one CLUSTERDOWN stops every account",

@@ -1,6 +1,0 @@
-//go:build !unix
-
-package main
-
-// filesLimit is 0, for none: this system has no such limit.
-func filesLimit() uint64 { return 0 }

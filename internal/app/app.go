@@ -1,0 +1,102 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/config"
+	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/inspect"
+	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/queue"
+	"github.com/camsq/camsq/internal/redisconn"
+)
+
+// App holds a process's dependencies: configuration, Redis client, ledger and queue
+// client.
+type App struct {
+	*inspect.Model
+	// use is what the process does with the records, so that it is not let in to those
+	// whose format is not for it. The zero value reads.
+	Use ledger.Use
+	// waiting is told while jobs that are put in wait for room in Redis. It may be nil.
+	Waiting func(used, max int64)
+	// patience is how long a Redis that is not ready is waited for.
+	patience time.Duration
+}
+
+func Open(c config.Config) (_ *App, err error) {
+	_, ring, err := c.Keyring()
+	if err != nil {
+		return nil, err
+	}
+	rdb, err := redisconn.Open(c.RedisURL, redisconn.Options{})
+	if err != nil {
+		return nil, exit.Usagef("%w", err)
+	}
+	rdb.AddHook(new(redisconn.EvalInstead))
+	n := &App{Model: &inspect.Model{Config: c, Redis: rdb}, patience: readyPatience}
+	defer func() {
+		if err != nil {
+			n.Close()
+		}
+	}()
+	if n.Ledger, err = ledger.New(ledger.Config{Redis: rdb, Keys: ring, Keep: c.Keep}); err != nil {
+		return nil, exit.Usagef("%w", err)
+	}
+	if n.Queue, err = queue.New(rdb, n.Ledger); err != nil {
+		return nil, err
+	}
+	n.Client, err = enqueue.NewOn(n.Queue, enqueue.Config{Rules: c.Rules(), Waiting: func(used, max int64) {
+		if n.Waiting != nil {
+			n.Waiting(used, max)
+		}
+	}})
+	if err != nil {
+		return nil, exit.Usagef("%w", err)
+	}
+	return n, nil
+}
+
+func (n *App) Close() { _ = n.Redis.Close() }
+
+// CheckFormat makes sure that the records are for this process. A worker notes its own
+// format, which may be newer than what is in use.
+func (n *App) CheckFormat(ctx context.Context) error {
+	check := n.Ledger.CheckFormat
+	if n.Use == ledger.Working {
+		check = n.Ledger.UseFormat
+	}
+	err := check(ctx, n.Use)
+	if unfit, ok := errors.AsType[*ledger.FormatError](err); ok {
+		return exit.Usagef("Redis at %s: %s", n.Config.RedisHost(), strings.TrimPrefix(unfit.Error(), "ledger: "))
+	}
+	if err != nil {
+		return n.RedisError(ctx, err)
+	}
+	return nil
+}
+
+func (n *App) CheckKeys(ctx context.Context) error {
+	err := n.Ledger.CheckKeys(ctx)
+	if wrong, ok := errors.AsType[*ledger.WrongKeyError](err); ok {
+		return exit.Usagef("CAMSQ_DATA_KEY: the jobs in Redis are sealed with key %v, and this process has %v; "+
+			"give every producer and worker the same key (%s)", wrong.Want, wrong.Have, keySource(n.Config))
+	}
+	if err != nil {
+		return n.RedisError(ctx, err)
+	}
+	return nil
+}
+
+func keySource(c config.Config) string {
+	if c.DataKeys != "" {
+		return "this one is from CAMSQ_DATA_KEY"
+	}
+	path, _ := config.DataKeyFile()
+	return fmt.Sprintf("this one is from %s, since CAMSQ_DATA_KEY is not set", path)
+}

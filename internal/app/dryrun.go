@@ -1,0 +1,45 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/camsq/camsq/internal/config"
+	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/ledger"
+)
+
+// OpenForDryRun returns a node whose Redis can be asked what is there already, or why there
+// is none: a dry run needs neither Redis nor a data key, and makes none. What would be
+// wrong without the dry run too is an error.
+func OpenForDryRun(ctx context.Context, c config.Config) (n *App, without string, err error) {
+	if c.DataKeys == "" {
+		path, err := config.DataKeyFile()
+		if err != nil {
+			return nil, "", exit.Usagef("%w", err)
+		}
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, "there is no data key yet", nil
+		}
+	}
+	if n, err = Open(c); err != nil {
+		return nil, "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dryNodeTime)
+	defer cancel()
+	n.Use = ledger.Producing
+	if err = n.ping(ctx); err == nil {
+		return n, "", nil
+	}
+	n.Close()
+	if e, ok := errors.AsType[*exit.Error](err); ok && e.Code == exit.CodeUnreachable {
+		return nil, err.Error(), nil
+	}
+	return nil, "", err
+}
+
+// dryNodeTime is how long a dry run waits for a Redis that may not be there.
+const dryNodeTime = 3 * time.Second

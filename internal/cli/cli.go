@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"github.com/camsq/camsq/internal/app"
+	"github.com/camsq/camsq/internal/cli/cmdutil"
+	"github.com/camsq/camsq/internal/config"
+	"github.com/camsq/camsq/internal/exit"
+)
+
+// silent drops what go-redis would write to stderr by itself: its errors come back
+// too, and are said once.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+// setGlobals sets what libraries keep for a whole process.
+var setGlobals = sync.OnceFunc(func() {
+	redis.SetLogger(silent{})
+	cobra.EnableCommandSorting = false // the order of [program.commands] is for newcomers
+})
+
+// Run is the whole program but for the process around it. It prints at most one
+// line for an error.
+func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return execute((&cmdutil.Factory{Env: env, Stdin: stdin, Stdout: stdout, Stderr: stderr}), ctx, args)
+}
+
+func execute(p *cmdutil.Factory, ctx context.Context, args []string) int {
+	setGlobals()
+	root := root(p)
+	root.SetArgs(args)
+	root.SetIn(p.Stdin)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exit.CodeOK
+	}
+	if err != exit.ErrSomeFailed {
+		fmt.Fprintln(p.Stderr, "camsq:", err)
+	}
+	if e, ok := errors.AsType[*exit.Error](err); ok {
+		return e.Code
+	}
+	return exit.CodeUsage // cobra's own: an unknown command or flag
+}
+
+func root(p *cmdutil.Factory) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "camsq",
+		Short: "Create Alibaba Cloud Chat App (CAMS) instances from a queue, each at most once",
+		Long: `camsq creates Alibaba Cloud Chat App Message Service (CAMS) instances from a queue.
+Jobs come from a file or a program and go into Redis; workers make the signed calls
+within each account's quota; every outcome goes to a signed webhook. Each job creates
+at most one instance, whatever dies in between.
+
+To see it at work on this machine alone: camsq demo
+
+Each setting is a flag, a variable of the environment (the name in capitals) or a line of the
+file that CAMSQ_CONFIG names; the flag goes first, then the environment. Secrets have no flag:
+` + config.SecretSettings(),
+		Version:       app.Version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.Flags().SortFlags = false
+	p.AddSettings(root)
+	root.AddCommand(commands(p)...)
+	for _, cmd := range root.Commands() {
+		cmd.InheritedFlags().SortFlags = false // in the order of the settings
+	}
+	return root
+}

@@ -1,0 +1,23 @@
+package cmdutil
+
+import (
+	"log/slog"
+
+	"github.com/camsq/camsq/internal/app"
+	"github.com/camsq/camsq/internal/operate"
+)
+
+func Operator(n *app.App, p *Factory) operate.Operator {
+	return operate.Operator{
+		Store: n.Ledger, Queue: n.Queue, Lanes: n.Ledger,
+		Receiver: func(name string) string {
+			for _, a := range n.Config.Accounts {
+				if a.Name == name {
+					return a.CallbackURL
+				}
+			}
+			return ""
+		},
+		Log: slog.New(slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+}

@@ -1,0 +1,87 @@
+package cmdutil
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/camsq/camsq/internal/config"
+	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/humanize"
+)
+
+func (p *Factory) AddSettings(root *cobra.Command) {
+	p.flags = map[string]*string{}
+	for _, s := range config.Settings() {
+		if !s.Secret {
+			p.flags[s.Name] = root.PersistentFlags().String(s.Flag(), s.Value, s.Usage+"; "+s.Env())
+		}
+	}
+	root.PersistentFlags().SortFlags = false
+}
+
+// Config reads every setting: flag before environment before file before default.
+func (p *Factory) Config(cmd *cobra.Command) (config.Config, error) {
+	env, err := p.environment()
+	if err != nil {
+		return config.Config{}, err
+	}
+	flags := map[string]string{}
+	for name, value := range p.flags {
+		if f := cmd.Flag(config.Setting{Name: name}.Flag()); f != nil && f.Changed {
+			flags[name] = *value
+		}
+	}
+	path := humanize.Or(flags[config.ConfigFile], env[config.ConfigFile])
+	file, err := config.ReadFile(p.Dir, path)
+	if err != nil {
+		return config.Config{}, err
+	}
+	c := config.Config{}
+	for _, s := range config.Settings() {
+		value, place := s.Value, ""
+		if v, ok := file.Settings[s.Name]; ok {
+			value, place = v, s.Name+" in "+path
+		}
+		if v, ok := env[s.Name]; ok {
+			value, place = v, s.Env()
+		}
+		if v, ok := flags[s.Name]; ok {
+			value, place = v, "--"+s.Flag()
+		}
+		if err := s.Set(&c, value); err != nil {
+			return config.Config{}, exit.Usagef("%s: %w", place, err)
+		}
+	}
+	if err := c.AddAccounts(file.Accounts, path); err != nil {
+		return config.Config{}, err
+	}
+	return c, c.Contradiction()
+}
+
+// environment returns the CAMSQ_ variables by the names of their settings. One
+// that no setting has is refused: it is a typing error that would go unnoticed.
+func (p *Factory) environment() (map[string]string, error) {
+	known := map[string]string{}
+	for _, s := range config.Settings() {
+		known[s.Env()] = s.Name
+	}
+	out := map[string]string{}
+	for _, pair := range p.Env {
+		name, value, _ := strings.Cut(pair, "=")
+		if !strings.HasPrefix(name, "CAMSQ_") {
+			continue
+		}
+		setting, ok := known[name]
+		if !ok {
+			return nil, exit.Usagef("%s: there is no such setting; camsq --help lists them", name)
+		}
+		if value != "" {
+			out[setting] = value
+		}
+	}
+	return out, nil
+}
+
+// Getenv is the program's environment.
+func Getenv(p *Factory, name string) string { return config.Lookup(p.Env, name) }

@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/camsq/camsq/examples"
+	"github.com/camsq/camsq/internal/cli/cmdutil"
+	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/lab/demo"
+)
+
+func demoCommand(p *cmdutil.Factory) *cobra.Command {
+	verbose := false
+	cmd := &cobra.Command{
+		Use:   "demo [FILE]",
+		Short: "See it at work on this machine alone: its own Redis, cloud and receiver",
+		Long: `demo imports FILE, or a file of its own, and works it off before your eyes, in 10 to 20 s.
+Redis, the cloud, the webhook receiver and two workers run inside this one process, on
+loopback addresses. No setting and no credential of yours is used, and no real cloud, Redis
+or receiver is touched. A few calls and a webhook go wrong on purpose.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := cmdutil.OnlyOwnFlags(cmd); err != nil {
+				return err
+			}
+			name, raw := "examples/tenants.csv", examples.Tenants
+			if len(args) > 0 {
+				var err error
+				name = args[0]
+				if raw, err = p.Dir.ReadFile(name); err != nil {
+					return exit.Usagef("%w", err)
+				}
+			}
+			log := slog.New(slog.DiscardHandler)
+			if verbose {
+				log = slog.New(slog.NewTextHandler(p.Stderr, nil))
+			}
+			return demo.Run(cmd.Context(), p.Stdout, log, name, raw)
+		},
+	}
+	cmd.Flags().BoolVar(&verbose, "verbose", false, "show the workers' logs, on stderr")
+	cmd.SetUsageTemplate(cmdutil.OwnFlagsUsage)
+	return cmd
+}

@@ -1,0 +1,97 @@
+package enqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/camsq/camsq/enqueue/rowfile"
+	"github.com/camsq/camsq/internal/app"
+	"github.com/camsq/camsq/internal/cli/cmdutil"
+	"github.com/camsq/camsq/internal/config"
+	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/humanize"
+	"github.com/camsq/camsq/internal/importer"
+)
+
+// dryRun is a dry run: everything but the sending.
+func dryRun(p *cmdutil.Factory, ctx context.Context, files []importer.Input, o enqueueOptions, c config.Config) error {
+	h := &importer.DryRun{Index: importer.NewIndex(0)}
+	words := importer.Wording{Queued: "valid", Reasons: true}
+	n, without, err := app.OpenForDryRun(ctx, c)
+	if err != nil {
+		return err
+	}
+	if n != nil {
+		defer n.Close()
+		h.Lookup, words.Queued = n.Client.Look, "valid and new"
+	}
+	in := importer.New(p.Stdin, p.Stderr, h.CreateAll)
+	in.Index, in.Digest, in.All, in.Rejected = h.Index, importer.RequestDigest, o.listAll, o.rejected
+	lanes, refused := map[string]int64{}, false
+	for _, s := range files {
+		got, err := in.Import(ctx, s)
+		if got.Rows > 0 {
+			got.Print(p.Stdout, words)
+			fmt.Fprintln(p.Stdout)
+		}
+		if err != nil {
+			return brokenRehearsal(err, s, c)
+		}
+		for account, n := range got.Lanes {
+			lanes[account] += n
+		}
+		refused = refused || got.AnyRejected()
+	}
+	fmt.Fprintln(p.Stdout, estimate(lanes, c))
+	fmt.Fprintln(p.Stdout, "Nothing was sent.")
+	if n == nil {
+		fmt.Fprintf(p.Stdout, "What is in the queue already was not looked up (it is not made twice): %s\n", without)
+	}
+	if refused {
+		return exit.ErrSomeFailed
+	}
+	return nil
+}
+
+// brokenRehearsal words an error in the middle of a dry run.
+func brokenRehearsal(err error, s importer.Input, c config.Config) error {
+	if errors.Is(err, context.Canceled) {
+		return exit.With(exit.CodeSomeFailed, fmt.Errorf("stopped in %s; nothing was sent", s.Name))
+	}
+	if _, ends := errors.AsType[*rowfile.FileError](err); ends {
+		return exit.Usagef("%w", importer.WithFlag(err))
+	}
+	if _, told := errors.AsType[*exit.Error](err); told {
+		return err
+	}
+	return exit.Unreachablef("Redis at %s stopped answering while %s was compared with what is there; nothing was sent: %w", c.RedisHost(), s.Name, err)
+}
+
+// estimate says how long the creates of new jobs take at best.
+func estimate(lanes map[string]int64, c config.Config) string {
+	var longest time.Duration
+	var slowest config.Account
+	for _, a := range c.Accounts {
+		if took := time.Duration(float64(lanes[a.Name]) / a.Rate * float64(time.Second)); took > longest {
+			longest, slowest = took, a
+		}
+	}
+	if longest == 0 {
+		return "There is nothing to create."
+	}
+	text := fmt.Sprintf("At %g a second for account %s, %s need ", slowest.Rate, slowest.Name, humanize.Plural(lanes[slowest.Name], "create"))
+	if lanes[slowest.Name] == 1 {
+		text = strings.TrimSuffix(text, "need ") + "needs "
+	}
+	if longest >= time.Second {
+		text += "at least "
+	}
+	text += humanize.Duration(longest)
+	if len(lanes) > 1 {
+		text += "; the other accounts are done before"
+	}
+	return text + "."
+}

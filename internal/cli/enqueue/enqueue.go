@@ -1,0 +1,280 @@
+package enqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/camsq/camsq/enqueue/rowfile"
+	"github.com/camsq/camsq/internal/app"
+	"github.com/camsq/camsq/internal/cli/cmdutil"
+	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/humanize"
+	"github.com/camsq/camsq/internal/importer"
+	"github.com/camsq/camsq/internal/inspect"
+	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/internal/redisconn"
+	"github.com/camsq/camsq/tasks"
+)
+
+// closeBatch says that files were sent whole, and that no more jobs of their batch
+// are to come for the accounts in them, unless one of the files after goes on with it.
+func closeBatch(n *app.App, ctx context.Context, batch string, accounts map[string]bool, after []importer.Input) error {
+	if len(accounts) == 0 || slices.ContainsFunc(after, func(s importer.Input) bool { return s.Batch == batch }) {
+		return nil
+	}
+	err := n.Client.CloseBatch(ctx, batch, slices.Sorted(maps.Keys(accounts))...)
+	if err != nil && ctx.Err() == nil {
+		return exit.Worded(inspect.ExitCode(err), fmt.Sprintf("Redis at %s did not take the end of batch %s: it %s",
+			n.Config.RedisHost(), humanize.Sanitize(batch), redisconn.Told(err)), err)
+	}
+	return err
+}
+
+func New(p *cmdutil.Factory) *cobra.Command {
+	var o enqueueOptions
+	cmd := &cobra.Command{
+		Use:   "enqueue FILE...",
+		Short: "Put the rows of files into the queue; - is standard input",
+		Long: `enqueue makes a job of each row of a table and puts it into the queue. A table is text with
+separators (CSV), or a workbook (.xlsx: its first visible sheet), also packed (.gz, .zst).
+Its first row names the columns: ChannelType and InstanceName are required; the other
+parameters of CreateInstance, job_id, account, priority, callback_url and metadata.KEY may
+be there. --template writes an empty one.
+
+priority is high or normal. Jobs of high priority go before the others of their account: they
+get most of its quota while there are any, and never all of it. A job that is in the queue
+already keeps the priority that it has.
+
+What the file is, is detected and told: UTF-8 or UTF-16 with or without a mark, GB18030 (GBK);
+commas, semicolons, tabs or vertical bars. Text whose characters take two bytes is taken for
+GB18030, which cannot be told from EUC-KR, Shift_JIS or Big5: a sample of it is shown, and
+--encoding decides. Text that is neither UTF-8 nor like that is refused.
+What a spreadsheet has spoiled (3.9E+08 in an ID, a date in a name, #REF!) makes a bad row.
+
+Sending a file again is safe: a row is the same job however often it comes. A job is known
+by its job_id, or else by account, ChannelType and InstanceName together. Bad rows do not
+stop the others. They are listed, and written to FILE.rejected.csv with what is wrong with
+each: correct them there and enqueue that file. Its first column, camsq_rejected, is left out
+when it is read, and so is the apostrophe in front of cells that a spreadsheet would take
+for a formula.
+
+A file is a batch. At the end of one that was sent whole its batch is closed: once every job of
+it has ended, the account's webhook receiver is told (batch.completed).
+
+Exit codes: 0 all well; 1 some rows were refused, or, with --wait, some rows have no
+instance in the end, or the wait was stopped with Ctrl-C; 2 wrong usage, a file that cannot
+be understood, or a Redis whose records are not for this version; 3 Redis did not answer.`,
+		Example: `  camsq enqueue --template -o tenants.xlsx
+  camsq enqueue --dry-run tenants.csv
+  camsq enqueue --map "Company=InstanceName" --set ChannelType=VIBER customers.xlsx
+  camsq enqueue --wait tenants.csv more.csv.gz
+  camsq enqueue --priority high today.csv
+  make-rows | camsq enqueue --batch march -`,
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case o.template && len(args) > 0:
+				return exit.Usagef("--template reads no file; -o names the one to write")
+			case !o.template && len(args) == 0:
+				return exit.Usagef("enqueue needs a file, or - for standard input; see camsq enqueue --help")
+			case o.rejected != "" && len(args) > 1:
+				return exit.Usagef("--rejected is for one file; with several, each gets its own FILE.rejected.csv")
+			case o.output != "" && !o.template:
+				return exit.Usagef("-o is where --template writes; camsq results writes outcomes")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.template {
+				return template(p, o.output)
+			}
+			return run(p, cmd, args, o)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.BoolVar(&o.wait, "wait", false, "follow the jobs until each has ended (of more than 100,000: their batches); Ctrl-C stops following, not the jobs")
+	f.BoolVar(&o.dryRun, "dry-run", false, "check every row and send nothing; needs no Redis, and tells what is there already if there is one")
+	f.StringVar(&o.batch, "batch", "", "`name` of the batch (default: the file's name without its ending)")
+	cmdutil.AddReadFlags(&o.reading, f)
+	f.StringVar(&o.priority, "priority", "", "priority of rows that name none: `high` or normal")
+	f.StringVar(&o.rejected, "rejected", "", "`file` for the rows that are refused (default: FILE.rejected.csv)")
+	f.BoolVar(&o.listAll, "list-all", false, "list every bad row and every one that comes twice, not just the first 20 of a file")
+	f.BoolVar(&o.template, "template", false, "write a table with a header and one example row, and do nothing else")
+	f.StringVarP(&o.output, "output", "o", "", "`file` for --template: .csv or .xlsx (default: standard output)")
+	return cmd
+}
+
+type enqueueOptions struct {
+	wait, dryRun, listAll, template bool
+	batch, priority                 string
+	rejected, output                string
+	reading                         importer.ReadFlags
+}
+
+func run(p *cmdutil.Factory, cmd *cobra.Command, paths []string, o enqueueOptions) error {
+	if o.wait && o.dryRun {
+		return exit.Usagef("--wait and --dry-run exclude each other: a dry run sends nothing to wait for")
+	}
+	priority := tasks.Priority(o.priority)
+	if reason := importer.FaultOf("priority", tasks.Job{Priority: priority}); reason != "" {
+		return exit.Usagef("--priority %s: it %s", humanize.Sanitize(o.priority), reason)
+	}
+	c, err := p.Config(cmd)
+	if err != nil {
+		return err
+	}
+	defer importer.LimitMemory()()
+	files, err := p.Inputs(paths, o.batch, o.reading, c)
+	if err != nil {
+		return err
+	}
+	for i := range files {
+		files[i].Options.Priority = priority
+	}
+	if o.dryRun {
+		return dryRun(p, cmd.Context(), files, o, c)
+	}
+	n, err := app.Open(c)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	n.Use = ledger.Producing
+	if err := n.Ready(cmd.Context(), p.Stderr); err != nil {
+		return err
+	}
+	room := &importer.BackpressureNotice{Writer: p.Stderr}
+	n.Waiting = room.Waiting
+	in := importer.New(p.Stdin, p.Stderr, room.Wrap(n.Client.CreateAll))
+	in.Follow, in.All, in.Rejected = o.wait, o.listAll, o.rejected
+	refused, err := takeAll(p, cmd.Context(), in, files, n)
+	if err != nil {
+		return err
+	}
+	if in.Accepted > 0 {
+		err = goOn(p, cmd.Context(), n, in, files, o.wait)
+	}
+	if err == nil && refused {
+		return exit.ErrSomeFailed
+	}
+	return err
+}
+
+// takeAll reads the files one after the other. refused says that some rows were
+// not accepted.
+func takeAll(p *cmdutil.Factory, ctx context.Context, in *importer.Importer, files []importer.Input, n *app.App) (refused bool, err error) {
+	ends := map[string]map[string]bool{} // the accounts in the files of each batch
+	for i, s := range files {
+		if ends[s.Batch] == nil {
+			ends[s.Batch] = map[string]bool{}
+		}
+		got, err := in.Import(ctx, s)
+		if got.Rows > 0 {
+			got.Print(p.Stdout, importer.Wording{Queued: "queued", Refused: "not queued: "})
+			fmt.Fprintln(p.Stdout)
+		}
+		if err == nil {
+			maps.Copy(ends[s.Batch], got.Accounts)
+			err = closeBatch(n, ctx, s.Batch, ends[s.Batch], files[i+1:])
+		}
+		if err != nil {
+			return true, broken(err, n, got, i > 0, files[i+1:])
+		}
+		refused = refused || got.AnyRejected()
+	}
+	return refused, nil
+}
+
+// broken words an error in the middle of the work: what happened where, what
+// holds, and what to do.
+func broken(err error, n *app.App, got *importer.Report, before bool, after []importer.Input) error {
+	holds := "nothing was queued"
+	switch {
+	case got.AnyAccepted():
+		holds = "what is counted above is queued; send the file again, no job is made twice"
+	case before:
+		holds = "the files before it are queued"
+	}
+	if len(after) > 0 {
+		names := make([]string, len(after))
+		for i, s := range after {
+			names[i] = s.Name
+		}
+		holds += "; not read: " + strings.Join(names, ", ")
+	}
+	if _, ends := errors.AsType[*rowfile.FileError](err); ends && !errors.Is(err, context.Canceled) {
+		return exit.Usagef("%w; %s", importer.WithFlag(err), holds)
+	}
+	if e, ok := errors.AsType[*exit.Error](err); ok {
+		return exit.With(e.Code, fmt.Errorf("%w; %s", err, holds))
+	}
+	at := got.Name
+	if got.Open > 0 {
+		at = importer.Position{File: got.Name, Line: got.Open}.String()
+	}
+	if errors.Is(err, context.Canceled) {
+		return exit.With(exit.CodeSomeFailed, fmt.Errorf("stopped at %s; %s", at, holds))
+	}
+	// Redis may have taken the first rows and gone away before it said so.
+	holds = strings.Replace(holds, "nothing was queued", "no row is known to be queued; send the file again, no job is made twice", 1)
+	return exit.Worded(inspect.ExitCode(err), fmt.Sprintf("Redis at %s did not take the rows from %s on; %s: it %s",
+		n.Config.RedisHost(), at, holds, redisconn.Told(err)), err)
+}
+
+// goOn follows what was accepted, or says how to.
+func goOn(p *cmdutil.Factory, ctx context.Context, n *app.App, in *importer.Importer, files []importer.Input, wait bool) error {
+	there, elsewhere, err := batchesThere(n.Model, ctx, importer.BatchNames(files), in.Batches)
+	if err != nil {
+		return n.RedisError(ctx, err)
+	}
+	hints := func() { printHints(p, files, there, elsewhere) }
+	if wait {
+		return Wait(p, ctx, n, in.Jobs, files, there, hints)
+	}
+	hints()
+	return nil
+}
+
+// batchesThere sorts the batches whose rows were accepted (see importer) into those
+// that exist and those whose jobs are in others.
+func batchesThere(n *inspect.Model, ctx context.Context, names []string, accepted map[string]bool) (there, elsewhere []string, err error) {
+	for _, name := range names {
+		queued, ok := accepted[name]
+		if !ok {
+			continue
+		}
+		if !queued {
+			found, err := n.BatchesOf(ctx, name)
+			if err != nil {
+				return nil, nil, err
+			}
+			if len(found) == 0 {
+				elsewhere = append(elsewhere, name)
+				continue
+			}
+		}
+		there = append(there, name)
+	}
+	return there, elsewhere, nil
+}
+
+// printHints says how to go on.
+func printHints(p *cmdutil.Factory, files []importer.Input, there, elsewhere []string) {
+	for _, name := range there {
+		fmt.Fprintln(p.Stdout, "To follow the batch:  camsq status", humanize.ShellQuote(name))
+	}
+	for _, name := range elsewhere {
+		fmt.Fprintf(p.Stdout, "There is no batch %s: its jobs were sent before, and keep the batch that they had\n", humanize.Sanitize(name))
+	}
+	for _, s := range files {
+		if s.Path != importer.StandardInput {
+			fmt.Fprintln(p.Stdout, "Row by row:           camsq results", s.ResultArgs())
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/camsq/camsq/internal/app"
+	"github.com/camsq/camsq/internal/cli/cmdutil"
+	"github.com/camsq/camsq/internal/cli/render"
+	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/humanize"
+	"github.com/camsq/camsq/internal/inspect"
+	"github.com/camsq/camsq/tasks"
+)
+
+// PrintBatches shows the batches of one name: the counts, then what is to be said of
+// each, then why jobs failed.
+func PrintBatches(w io.Writer, batches []inspect.BatchStatus) {
+	rows := [][]string{StateColumns("BATCH", "ACCOUNT")}
+	for _, b := range batches {
+		rows = append(rows, StateCells(b.Jobs, humanize.Sanitize(b.Batch), b.Account))
+	}
+	render.PrintTable(w, 2, rows)
+	fmt.Fprintln(w)
+	for _, b := range batches {
+		for _, note := range batchNotes(b) {
+			fmt.Fprintf(w, "%s: %s\n", b.Account, note)
+		}
+	}
+	rows = [][]string{{"WHY JOBS FAILED", "ACCOUNT", "JOBS"}}
+	for _, b := range batches {
+		for _, c := range tasks.TopCodes(b.Codes, topCodes) {
+			rows = append(rows, []string{humanize.Sanitize(c.Code), b.Account, humanize.Group(c.Jobs)})
+		}
+	}
+	if len(rows) > 1 {
+		fmt.Fprintln(w)
+		render.PrintTable(w, 2, rows)
+	}
+}
+
+// batchNotes are what a person should know of the batch beside the numbers.
+func batchNotes(b inspect.BatchStatus) []string {
+	var out []string
+	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	open, held := inspect.OpenJobs(b.Jobs), b.Jobs[tasks.StateHeld]
+	switch {
+	case !b.CompletedAt.IsZero():
+		again := ""
+		if b.Completions > 1 {
+			again = fmt.Sprintf(", completion %d", b.Completions)
+		}
+		add("completed %s%s; %s", humanize.Timestamp(b.CompletedAt, b.Now), again, told(b))
+	case b.ClosedAt.IsZero():
+		add("not closed: its producer may send more; %s", closing(b))
+	default:
+		add("closed %s: its producer has sent the last job", humanize.Timestamp(b.ClosedAt, b.Now))
+	}
+	if b.CompletedAt.IsZero() && b.Completions > 0 {
+		add("open again after completion %d; %s", b.Completions, told(b))
+	}
+	if open > 0 {
+		add("%s to go%s", humanize.Plural(open, "job"), b.Forecast.Describe(b.Jobs))
+		for _, hold := range b.Forecast.BlockReasons() {
+			add("%s", hold)
+		}
+	}
+	if held > 0 {
+		add("%s held until a person decides, and not completed before: camsq held --batch %s", humanize.Plural(held, "job"), humanize.ShellQuote(b.Batch))
+	}
+	return out
+}
+
+// closing says what the same file would do to a batch that is not closed.
+func closing(b inspect.BatchStatus) string {
+	if n := b.Jobs[tasks.StateCancelled]; n > 0 {
+		return fmt.Sprintf("%s cancelled, but the same file again would queue its rows that were never sent, and close it", humanize.Counted(n, "job", "was", "were"))
+	}
+	return "the same file again closes it"
+}
+
+// told says how far telling the last completion got.
+func told(b inspect.BatchStatus) string {
+	if b.Callback == nil {
+		return "whether that was told is not known any more"
+	}
+	if b.Callback.State == tasks.CallbackNone {
+		return "nobody is told, since the account has no receiver"
+	}
+	return "callback " + b.Callback.String()
+}
+
+// WaitForBatches follows the batches of these names until nothing of them goes
+// further by itself, and shows how they stand then. hints say how to go on.
+func WaitForBatches(p *cmdutil.Factory, ctx context.Context, n *app.App, names []string, asJSON bool, hints func()) error {
+	c := &batchSource{ledger: n.Ledger, moved: time.Now()}
+	for _, name := range names {
+		batches, err := n.BatchesOf(ctx, name)
+		if err != nil {
+			return n.RedisError(ctx, err)
+		}
+		c.batches = append(c.batches, batches...)
+	}
+	f := New(p, n, c)
+	begin := time.Now()
+	err := f.Follow(ctx)
+	f.Progress.Close()
+	if err != nil {
+		return Stopped(p, n, err, time.Since(begin), inspect.Total(c.Counts()), hints)
+	}
+	var all []inspect.BatchStatus
+	well := true
+	for _, b := range c.batches {
+		s, err := n.BatchStatus(ctx, b)
+		if err != nil {
+			return n.RedisError(ctx, err)
+		}
+		all = append(all, s)
+		well = well && s.Jobs[tasks.StateCreated] == s.Jobs.Sum()
+	}
+	if asJSON {
+		if err := render.PrintJSON(p.Stdout, map[string]any{"jobs": []inspect.JobStatus{}, "batches": all}); err != nil {
+			return err
+		}
+	} else {
+		PrintBatches(p.Stdout, all)
+	}
+	if !well {
+		return exit.ErrSomeFailed
+	}
+	return nil
+}
+
+func StateColumns(first ...string) []string {
+	for _, s := range tasks.States() {
+		first = append(first, strings.ToUpper(string(s)))
+	}
+	return first
+}
+
+func StateCells(jobs inspect.StateCounts, first ...string) []string {
+	for _, s := range tasks.States() {
+		first = append(first, humanize.Group(jobs[s]))
+	}
+	return first
+}

@@ -1,0 +1,208 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/camsq/camsq/internal/app"
+	"github.com/camsq/camsq/internal/cli/cmdutil"
+	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/humanize"
+	"github.com/camsq/camsq/internal/inspect"
+	"github.com/camsq/camsq/tasks"
+)
+
+const (
+	pollPause = 500 * time.Millisecond
+	// pollTime bounds one round trip, awayTime how long Redis may be away.
+	pollTime = 5 * time.Second
+	awayTime = time.Minute
+	// stillTime is how long nothing may happen before somebody is asked to look.
+	stillTime = 30 * time.Second
+)
+
+var errStopped = errors.New("stopped")
+
+// Source is what is followed: the jobs of files one by one, or batches by their counts.
+type Source interface {
+	// stand counts the jobs by account, as they were seen last.
+	Counts() map[string]inspect.StateCounts
+	// look looks at some of them again. It asks Redis through ask alone.
+	Poll(ctx context.Context, ask retryFunc) error
+	// settled says whether nothing goes further by itself.
+	Terminal() bool
+}
+
+// retryFunc runs one round trip, and again while Redis is away.
+type retryFunc func(ctx context.Context, what func(context.Context) error) error
+
+// follower watches a crowd until it has settled.
+type follower struct {
+	Source
+	Progress progress
+	eta      *eta // may be nil
+}
+
+func New(p *cmdutil.Factory, n *app.App, c Source) *follower {
+	var all int64
+	for _, jobs := range c.Counts() {
+		all += jobs.Sum()
+	}
+	return &follower{Source: c, Progress: newProgress(p.Stderr, int(all)), eta: newETA(n.Prospect)}
+}
+
+// Follow returns when the crowd has settled. Its error is errStopped when ctx ends,
+// or what Redis answered last.
+func (f *follower) Follow(ctx context.Context) error {
+	if f.Terminal() {
+		return nil
+	}
+	moved, told, before := time.Now(), false, ""
+	for first := true; ; first = false {
+		if err := f.show(ctx); err != nil {
+			return err
+		}
+		if f.Terminal() {
+			return nil
+		}
+		if !first && !sleep(ctx, pollPause) {
+			return errStopped
+		}
+		if err := f.Poll(ctx, f.Retry); err != nil {
+			return err
+		}
+		switch now := fmt.Sprint(f.Counts()); {
+		case now != before || f.eta.heldBack():
+			moved, before = time.Now(), now
+		case !told && time.Since(moved) > stillTime:
+			told = true
+			f.Progress.say("Nothing has happened for " + humanize.Duration(stillTime) + ". Is a worker running (camsq worker)? After one was killed, the jobs in its hands wait for up to two minutes. camsq status tells more.")
+		}
+	}
+}
+
+// show shows where the crowd stands, and tells what has changed of its lanes.
+func (f *follower) show(ctx context.Context) error {
+	lanes := f.Counts()
+	for _, line := range f.eta.update(ctx, lanes) {
+		f.Progress.say(line)
+	}
+	if ctx.Err() != nil {
+		return errStopped
+	}
+	f.Progress.show(inspect.Total(lanes), f.eta)
+	return nil
+}
+
+// Retry asks again while Redis is away, for awayTime at most.
+func (f *follower) Retry(ctx context.Context, what func(context.Context) error) error {
+	var away time.Time
+	for {
+		asked := time.Now()
+		try, cancel := context.WithTimeout(ctx, pollTime)
+		err := what(try)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return errStopped
+		case err == nil:
+			if !away.IsZero() {
+				f.Progress.say("Redis answers again.")
+			}
+			return nil
+		case away.IsZero():
+			away = asked
+			f.Progress.say("Redis does not answer; waiting for it. The jobs are not lost.")
+		case time.Since(away) >= awayTime:
+			return err
+		}
+		if !sleep(ctx, pollPause) {
+			return errStopped
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// batchSource follows batches by their counts, however many jobs they have.
+type batchSource struct {
+	ledger interface {
+		BatchIn(ctx context.Context, accounts []string, name string) ([]*tasks.Batch, error)
+	}
+	batches []*tasks.Batch
+	// moved is when the counts last changed.
+	moved time.Time
+}
+
+// quietTime is how long a batch that nobody has closed must have no open job before
+// it counts as settled: its producer may be between two jobs.
+const quietTime = 10 * time.Second
+
+func (c *batchSource) Counts() map[string]inspect.StateCounts {
+	lanes := map[string]inspect.StateCounts{}
+	for _, b := range c.batches {
+		if lanes[b.Account] == nil {
+			lanes[b.Account] = inspect.StateCounts{}
+		}
+		for s, n := range b.Jobs {
+			lanes[b.Account][s] += n
+		}
+	}
+	return lanes
+}
+
+func (c *batchSource) Terminal() bool {
+	for _, b := range c.batches {
+		if inspect.StateCounts(b.Jobs).Ended() < inspect.StateCounts(b.Jobs).Sum() || b.Closed.IsZero() && time.Since(c.moved) < quietTime {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *batchSource) Poll(ctx context.Context, ask retryFunc) error {
+	accounts := map[string][]string{}
+	for _, b := range c.batches {
+		accounts[b.Name] = append(accounts[b.Name], b.Account)
+	}
+	before := fmt.Sprint(c.Counts())
+	var now []*tasks.Batch
+	for name := range accounts {
+		err := ask(ctx, func(ctx context.Context) error {
+			found, err := c.ledger.BatchIn(ctx, accounts[name], name)
+			for _, b := range found {
+				if b != nil { // else its counts have expired meanwhile
+					now = append(now, b)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	c.batches = now
+	if fmt.Sprint(c.Counts()) != before {
+		c.moved = time.Now()
+	}
+	return nil
+}
+
+// Stopped tells that jobs are followed no more though they go on, and why.
+func Stopped(p *cmdutil.Factory, n *app.App, err error, after time.Duration, jobs inspect.StateCounts, hints func()) error {
+	fmt.Fprintf(p.Stdout, "No longer followed, after %s: %s: %s\n", humanize.Duration(after), humanize.Plural(jobs.Sum(), "job"), jobs)
+	hints()
+	if err == errStopped {
+		return exit.ErrSomeFailed
+	}
+	return exit.Unreachablef("Redis at %s has not answered for %s; the jobs go on as soon as it does: %w", n.Config.RedisHost(), humanize.Duration(awayTime), err)
+}

@@ -1,0 +1,27 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/camsq/camsq/internal/app"
+	"github.com/camsq/camsq/internal/cli/cmdutil"
+)
+
+func workerCommand(p *cmdutil.Factory) *cobra.Command {
+	return &cobra.Command{
+		Use:   "worker",
+		Short: "Take jobs from the queue and make the calls, until told to stop",
+		Long: `worker takes jobs from the queue and makes the calls. Start as many as you like: the
+quota of each account is shared by all. On SIGTERM no new call begins, calls under way
+end and are recorded, and the exit code is 0.`,
+		Args: cmdutil.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			n, err := p.Open(cmd)
+			if err != nil {
+				return err
+			}
+			defer n.Close()
+			return n.RunWorker(cmd.Context(), app.WorkerOptions{Log: app.NewLog(n.Config, p.Stderr), Env: p.Env})
+		},
+	}
+}

@@ -1,0 +1,5 @@
+package exit
+
+func (e wordedError) Error() string { return e.text }
+
+func (e wordedError) Unwrap() error { return e.err }

@@ -1,0 +1,2 @@
+// Package exit is camsq's exit codes, which scripts rely on, and the errors that carry them.
+package exit

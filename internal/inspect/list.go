@@ -1,0 +1,206 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/humanize"
+	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/tasks"
+)
+
+// Filter says which jobs of a list are meant.
+type Filter struct {
+	Account, Code, Batch string
+}
+
+// selectedAccounts are those that are meant, also ones that are not configured here and
+// have jobs: nobody else may look after them.
+func (n *Model) selectedAccounts(ctx context.Context, s Filter) ([]string, error) {
+	names, err := n.AccountNames(ctx)
+	if err != nil {
+		return nil, n.RedisError(ctx, err)
+	}
+	if s.Account == "" {
+		return names, nil
+	}
+	if !slices.Contains(names, s.Account) {
+		return nil, exit.Usagef("--account %s: there is no such account; there is %s", s.Account, strings.Join(names, ", "))
+	}
+	return []string{s.Account}, nil
+}
+
+// String is " of batch b with code c", to follow what is selected from.
+func (s Filter) String() string {
+	text := ""
+	for _, part := range [][2]string{{" in account ", s.Account}, {" of batch ", s.Batch}, {" with code ", s.Code}} {
+		if part[1] != "" {
+			text += part[0] + humanize.Sanitize(part[1])
+		}
+	}
+	return text
+}
+
+// takes says whether a job that was looked up is meant. A job that has left the
+// list meanwhile is not; one that cannot be read has neither code nor batch.
+func (s Filter) takes(list ListSpec, f ledger.Found) bool {
+	switch {
+	case IsNotFound(f.Err):
+		return false
+	case f.Err != nil:
+		return s.Code == "" && s.Batch == ""
+	}
+	r := f.Record
+	return list.belongs(r) && (s.Code == "" || s.Code == list.Code(r)) && (s.Batch == "" || s.Batch == r.Batch)
+}
+
+// Pages pages through the jobs of a list that are meant, each account's newest
+// first. Jobs may leave the list meanwhile, also by what is done with a page. Accounts
+// whose part of a cluster is away are left out: see [node.missing].
+func (n *Model) Pages(ctx context.Context, list ListSpec, s Filter) iter.Seq2[[]ledger.Found, error] {
+	return func(yield func([]ledger.Found, error) bool) {
+		accounts, err := n.selectedAccounts(ctx, s)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, account := range accounts {
+			more, err := n.accountPages(ctx, account, list, s, yield)
+			if err != nil && n.Skip(ctx, account, err) {
+				continue
+			}
+			if err != nil {
+				yield(nil, n.RedisError(ctx, err))
+			}
+			if err != nil || !more {
+				return
+			}
+		}
+	}
+}
+
+// accountPages pages through those of one account. more is what yield last said.
+func (n *Model) accountPages(ctx context.Context, account string, list ListSpec, s Filter, yield func([]ledger.Found, error) bool) (more bool, err error) {
+	for ids, err := range n.Ledger.Listed(ctx, account, list.list) {
+		if err != nil {
+			return false, err
+		}
+		for page := range slices.Chunk(ids, PageSize) {
+			found, err := n.Ledger.GetMany(ctx, account, page)
+			if err != nil {
+				return false, err
+			}
+			found = slices.DeleteFunc(found, func(f ledger.Found) bool { return !s.takes(list, f) })
+			if len(found) > 0 && !yield(found, nil) {
+				return false, nil
+			}
+		}
+	}
+	found, err := n.completions(ctx, account, list)
+	if err != nil {
+		return false, err
+	}
+	found = slices.DeleteFunc(found, func(f ledger.Found) bool { return !s.takes(list, f) })
+	return len(found) == 0 || yield(found, nil), nil
+}
+
+// completions reads the batches that belong into a list of jobs. They are few.
+func (n *Model) completions(ctx context.Context, account string, list ListSpec) ([]ledger.Found, error) {
+	var out []ledger.Found
+	if list.Batches == "" {
+		return nil, nil
+	}
+	for keys, err := range n.Ledger.Listed(ctx, account, list.Batches) {
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range keys {
+			ref, err := tasks.ParseBatchRef(account + "/" + key)
+			if err != nil {
+				continue // of a newer camsq
+			}
+			c, err := n.Ledger.Completion(ctx, ref)
+			switch {
+			case err == nil:
+				out = append(out, ledger.Found{Record: asJob(c)})
+			case IsNotFound(err):
+			case errors.Is(err, tasks.ErrUnreadable):
+				out = append(out, ledger.Found{Record: asJob(tasks.Completion{BatchRef: ref}), Err: err})
+			default:
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// ListSpec is a list of jobs that wait for a person, and what is told of each.
+type ListSpec struct {
+	list ledger.List
+	// batches is the list of completions that belongs to it, or "": see [asJob].
+	Batches ledger.List
+	// one is what the list holds, as in "3 failed jobs".
+	Noun string
+	// there says whether a job still belongs into the list.
+	belongs func(tasks.Record) bool
+	// code and message say why the job is there.
+	Code, Message func(tasks.Record) string
+}
+
+func ListOfState(s tasks.State) ListSpec {
+	return ListSpec{
+		list: ledger.StateList(s), Noun: string(s) + " job",
+		belongs: func(r tasks.Record) bool { return r.State == s },
+		Code:    func(r tasks.Record) string { return r.Code },
+		Message: func(r tasks.Record) string { return r.Message },
+	}
+}
+
+func ListOfDeadCallbacks() ListSpec {
+	return ListSpec{
+		list: ledger.DeadCallbacks, Batches: ledger.DeadBatches, Noun: "dead callback",
+		belongs: func(r tasks.Record) bool { return r.Callback.State == tasks.CallbackDead },
+		Code:    func(r tasks.Record) string { return r.Callback.Reason },
+		Message: func(r tasks.Record) string {
+			event := r.State.EventType()
+			if r.State == BatchCompleted {
+				event = tasks.EventBatchCompleted
+			}
+			return string(event) + ", not taken in " + humanize.Tries(r.Callback.Tries)
+		},
+	}
+}
+
+// asJob makes a record of a completed batch, so that a list can show both. Its ID is the
+// name that is shown; [targetOf] returns the batch again.
+func asJob(c tasks.Completion) tasks.Record {
+	r := tasks.Record{State: BatchCompleted, Since: c.Facts.Completed, Now: c.Facts.Completed}
+	r.Account, r.ID, r.Batch, r.Completes, r.Callback = c.Account, c.Key(), c.Batch, c.Completion, c.Callback
+	return r
+}
+
+// CodeKey is what jobs are counted by.
+type CodeKey struct{ Account, Code string }
+
+type CodeCounts struct {
+	Sum    int64
+	Counts map[CodeKey]int64
+}
+
+func (c *CodeCounts) Add(list ListSpec, page []ledger.Found) {
+	if c.Counts == nil {
+		c.Counts = map[CodeKey]int64{}
+	}
+	for _, f := range page {
+		code := string(RowUnreadable)
+		if f.Err == nil {
+			code = list.Code(f.Record)
+		}
+		c.Counts[CodeKey{f.Record.Account, code}]++
+		c.Sum++
+	}
+}

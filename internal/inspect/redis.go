@@ -1,0 +1,105 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/redisconn"
+)
+
+// RedisError is why Redis did not do what it was asked: it is away, it is not ready, it
+// refuses, or the operator has stopped the command.
+func (n *Model) RedisError(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return exit.With(exit.CodeSomeFailed, errors.New("stopped"))
+	}
+	if e, ok := errors.AsType[*exit.Error](err); ok {
+		return e
+	}
+	told := fmt.Sprintf("Redis at %s %s", n.Config.RedisHost(), redisconn.Told(err))
+	switch redisconn.AnswerOf(err) {
+	case redisconn.Refusal:
+		return exit.Worded(exit.CodeUsage, told+"; "+redisconn.Advice(err), err)
+	case redisconn.Passing, redisconn.Strange:
+		return exit.Worded(exit.CodeUnreachable, told, err)
+	case redisconn.Silence, redisconn.Fine:
+	}
+	return exit.Unreachablef("Redis at %s does not answer; start it, or set CAMSQ_REDIS_URL: %w", n.Config.RedisHost(), err)
+}
+
+// ExitCode is the exit code of an error of Redis.
+func ExitCode(err error) int {
+	if redisconn.AnswerOf(err) == redisconn.Refusal {
+		return exit.CodeUsage
+	}
+	return exit.CodeUnreachable
+}
+
+// PartlyDown says whether an error is that of a part of a cluster, beside which the others
+// go on.
+func (n *Model) PartlyDown(ctx context.Context, err error) bool {
+	if _, cluster := n.Redis.(*redis.ClusterClient); !cluster || ctx.Err() != nil {
+		return false
+	}
+	answer := redisconn.AnswerOf(err)
+	return answer == redisconn.Silence || answer == redisconn.Passing
+}
+
+// EachAccount does something for all accounts at once, and returns the error of each.
+// What each of them waits for is its own part of Redis.
+func EachAccount(ctx context.Context, names []string, do func(ctx context.Context, i int) error) []error {
+	errs := make([]error, len(names))
+	var all sync.WaitGroup
+	for i := range names {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, 2*redisconn.AskTime)
+			defer cancel()
+			errs[i] = do(ctx, i)
+		})
+	}
+	all.Wait()
+	return errs
+}
+
+// skippedAccounts are the accounts that a command could not ask.
+type skippedAccounts struct {
+	mu       sync.Mutex
+	accounts []string
+	err      error
+}
+
+// Skip notes that an account could not be asked, and says whether the command may go
+// on with the others.
+func (n *Model) Skip(ctx context.Context, account string, err error) bool {
+	if !n.PartlyDown(ctx, err) {
+		return false
+	}
+	n.skipped.mu.Lock()
+	defer n.skipped.mu.Unlock()
+	if !slices.Contains(n.skipped.accounts, account) {
+		n.skipped.accounts = append(n.skipped.accounts, account)
+	}
+	n.skipped.err = err
+	return true
+}
+
+// Skipped is the error that accounts could not be asked, or nil.
+func (n *Model) Skipped(ctx context.Context) error {
+	n.skipped.mu.Lock()
+	defer n.skipped.mu.Unlock()
+	if len(n.skipped.accounts) == 0 {
+		return nil
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return n.RedisError(ctx, n.skipped.err)
+	}
+	return exit.Worded(exit.CodeUnreachable, fmt.Sprintf("account %s could not be asked: its part of the cluster %s",
+		strings.Join(n.skipped.accounts, ", "), redisconn.Told(n.skipped.err)), n.skipped.err)
+}

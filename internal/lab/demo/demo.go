@@ -1,0 +1,372 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/camsq/camsq/callback"
+	"github.com/camsq/camsq/callback/callbacktest"
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/cams/camstest"
+	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/enqueue/rowfile"
+	"github.com/camsq/camsq/internal/app"
+	"github.com/camsq/camsq/internal/config"
+	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/humanize"
+	"github.com/camsq/camsq/internal/seal"
+	"github.com/camsq/camsq/tasks"
+	"github.com/camsq/camsq/worker"
+)
+
+const (
+	demoWorkers = 2
+	demoRate    = 5.0
+	// demoMost is how many jobs the embedded Redis works through in a time that
+	// somebody will sit and watch.
+	demoMost = 1000
+	// demoPause is what the throttled call is told to wait.
+	demoPause = time.Second
+	// demoSettle stands for the 3 minutes of a real worker.
+	demoSettle = 4 * time.Second
+	// demoLag is how long the cloud's list does not show a new instance: less than
+	// demoSettle, as in life.
+	demoLag = 1500 * time.Millisecond
+)
+
+// demo is the whole system in one process.
+type demo struct {
+	out   io.Writer
+	log   *slog.Logger
+	file  string
+	rows  []demoRow
+	cut   bool        // the file has more rows
+	jobs  []tasks.Job // those that were queued
+	begun time.Time
+
+	cloud    *camstest.Server
+	receiver *callbacktest.Receiver
+	keys     map[string]string // access key secrets by ID, one for each account
+	config   config.Config
+	nodes    []*app.App
+	metrics  []*prometheus.Registry
+	script   scenarios
+	journal  recorder
+}
+
+// demoRow is one row of the file: a job, or why it is none.
+type demoRow struct {
+	line int
+	job  tasks.Job
+	err  error
+}
+
+func Run(ctx context.Context, out io.Writer, log *slog.Logger, file string, raw []byte) error {
+	d := &demo{out: out, log: log, file: file}
+	if err := d.read(raw); err != nil {
+		return err
+	}
+	redis := miniredis.NewMiniRedis() // without ClockTTL, which is slow: nothing need expire in a demo
+	if err := redis.StartAddr("127.0.0.1:0"); err != nil {
+		return exit.Unreachablef("demo: starting the embedded Redis: %w", err)
+	}
+	defer redis.Close()
+	if err := d.startCloud(); err != nil {
+		return err
+	}
+	defer d.cloud.Close()
+	callbackURL, stop, err := d.startReceiver()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	d.configure("redis://"+redis.Addr(), callbackURL)
+	for range demoWorkers {
+		n, err := app.Open(d.config)
+		if err != nil {
+			return err
+		}
+		defer n.Close()
+		d.nodes = append(d.nodes, n)
+	}
+	d.introduce()
+	if err := d.enqueue(ctx); err != nil {
+		return err
+	}
+	if err := d.work(ctx); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		d.say("\nStopped before the end. What was embedded is gone with it.")
+		return exit.ErrSomeFailed
+	}
+	return d.report()
+}
+
+func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
+
+// read takes the file's rows into memory, up to demoMost jobs.
+func (d *demo) read(raw []byte) error {
+	jobs := 0
+	for row, err := range rowfile.Read(bytes.NewReader(raw), rowfile.Options{File: d.file, Batch: "demo"}) {
+		if fatal, ok := errors.AsType[*rowfile.FileError](err); ok {
+			return exit.Usagef("%w", fatal)
+		}
+		// Whoever the file names is not to hear of a demo.
+		row.Job.CallbackURL = ""
+		d.rows = append(d.rows, demoRow{row.Line, row.Job, err})
+		if err == nil {
+			jobs++
+		}
+		if d.cut = jobs == demoMost; d.cut {
+			break
+		}
+	}
+	if jobs == 0 {
+		return exit.Usagef("none of the %d rows of %s is a job; the first: %w", len(d.rows), d.file, d.rows[0].err)
+	}
+	d.script = newScenarios(d.rows)
+	return nil
+}
+
+// accounts lists the accounts that the file names.
+func (d *demo) accounts() []string {
+	var names []string
+	for _, r := range d.rows {
+		if r.err == nil && !slices.Contains(names, r.job.Account) {
+			names = append(names, r.job.Account)
+		}
+	}
+	return names
+}
+
+// rate is the creates a second of each account: demoRate, or more for a long file.
+func (d *demo) rate() float64 {
+	return max(demoRate, float64(len(d.rows)/8))
+}
+
+// quota is what the cloud allows, a little more than the workers' rate.
+func (d *demo) quota() int {
+	rate := int(d.rate())
+	return rate + max(1, rate/5)
+}
+
+func keyID(account string) string { return "demo-" + account }
+
+func (d *demo) startCloud() error {
+	d.keys = map[string]string{}
+	for _, name := range d.accounts() {
+		d.keys[keyID(name)] = seal.NewKey()
+	}
+	d.cloud = camstest.New(camstest.Config{
+		Keys: d.keys, Quota: d.quota(), Latency: 40 * time.Millisecond, ListLag: demoLag,
+		OnRequest: func(op string, params url.Values) {
+			if op == "ListInstance" && params.Get("PageIndex") == "1" {
+				d.journal.look(params.Get("InstanceName"))
+			}
+		},
+	})
+	for _, a := range d.script.accidents {
+		if a.fault != nil {
+			d.cloud.FailName(a.job.Request.InstanceName, *a.fault)
+		}
+	}
+	if err := d.cloud.Start(); err != nil {
+		return exit.Unreachablef("demo: %w", err)
+	}
+	return nil
+}
+
+func (d *demo) startReceiver() (address string, stop func(), err error) {
+	d.config.CallbackSecret = callback.NewSecret()
+	keys, err := callback.ParseSecrets(d.config.CallbackSecret)
+	if err != nil {
+		return "", nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, exit.Unreachablef("demo: starting the webhook receiver: %w", err)
+	}
+	d.receiver = &callbacktest.Receiver{Keys: keys, Fail: d.script.failsOnce(), OnEvent: d.journal.webhook}
+	s := &http.Server{Handler: d.receiver, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = s.Serve(l) }()
+	return "http://" + l.Addr().String(), func() { _ = s.Close() }, nil
+}
+
+// configure is what CAMSQ_ variables would say. None of the environment is read.
+func (d *demo) configure(redisURL, callbackURL string) {
+	c := &d.config
+	c.RedisURL, c.Listen, c.Keep, c.DataKeys = redisURL, "127.0.0.1:0", time.Hour, seal.NewKey()
+	c.CallTimeout, c.RetryMin, c.RetryMax = 5*time.Second, 500*time.Millisecond, 5*time.Second
+	c.MaxTries, c.MaxAge = 10, time.Hour
+	c.ReconcileDelay, c.SettleWindow = time.Second, demoSettle
+	c.Absent, c.Existing = worker.AbsentResend, worker.ExistingFail
+	c.CallbackAllowPrivate = true
+	for _, name := range d.accounts() {
+		c.Accounts = append(c.Accounts, config.Account{
+			Name: name, Endpoint: d.cloud.URL(), Region: cams.DefaultRegion, Rate: d.rate(), Concurrency: 32,
+			CallbackURL: callbackURL, KeyID: "ID_" + name, KeySecret: "SECRET_" + name,
+		})
+	}
+}
+
+// env is the environment in which the accounts' keys are looked up.
+func (d *demo) env() []string {
+	var env []string
+	for _, name := range d.accounts() {
+		env = append(env, "ID_"+name+"="+keyID(name), "SECRET_"+name+"="+d.keys[keyID(name)])
+	}
+	return env
+}
+
+func (d *demo) introduce() {
+	at := func(what, where, text string) { d.say("  %-9s %-24s %s", what, where, text) }
+	d.say("This is a demo. It uses no setting and no credential of yours and touches no real cloud,")
+	d.say("no real Redis and no real receiver: all runs in this process and ends with it.")
+	d.say("")
+	at("Redis", d.config.RedisHost(), "embedded (miniredis)")
+	at("CAMS", d.cloud.URL(), fmt.Sprintf("a stand-in: it checks signatures, allows %d creates a second,", d.quota()))
+	at("", "", "answers in odd shapes, and misbehaves")
+	at("receiver", d.config.Accounts[0].CallbackURL, "verifies each webhook")
+	at("worker 1", "", "the two share the quota: together at most")
+	at("worker 2", "", fmt.Sprintf("%g creates a second for each account", d.rate()))
+	d.say("")
+	d.say("  The settle window, for which an instance must be missing before a call is made again, is")
+	d.say("  %g s here instead of 3 minutes, so that you need not wait for it.", demoSettle.Seconds())
+}
+
+// enqueue imports the rows, and tells what became of each that was not queued.
+func (d *demo) enqueue(ctx context.Context) error {
+	d.begun = time.Now()
+	d.journal.begin(d.begun)
+	var notes []string
+	next, firstLine := 0, map[tasks.Ref]int{}
+	sum, err := d.nodes[0].Client.CreateAll(ctx, d.sequence(), func(r enqueue.Result) {
+		row := d.rows[next]
+		next++
+		switch r.Status {
+		case enqueue.StatusQueued:
+			d.jobs = append(d.jobs, r.Job)
+			firstLine[r.Job.Ref()] = row.line
+		case enqueue.StatusKnown:
+			notes = append(notes, fmt.Sprintf("%s:%d: the same job as line %d; it is queued once", d.file, row.line, firstLine[r.Job.Ref()]))
+		case enqueue.StatusConflict:
+			notes = append(notes, fmt.Sprintf("%s:%d: the job of line %d, but with another request; it is refused", d.file, row.line, firstLine[r.Job.Ref()]))
+		case enqueue.StatusInvalid, enqueue.StatusUnreadable:
+			notes = append(notes, r.Err.Error())
+		}
+	})
+	if err != nil {
+		return exit.Unreachablef("demo: %w", err)
+	}
+	d.say("")
+	d.say("Import of %s", d.file)
+	d.say("  %s: %d queued, %s, %d rejected", humanize.Plural(int64(len(d.rows)), "row"), sum.Queued, humanize.Plural(int64(sum.Known), "duplicate"), sum.Invalid+sum.Conflict+sum.Unreadable)
+	const most = 10
+	for _, note := range notes[:min(len(notes), most)] {
+		d.say("  %s", note)
+	}
+	if more := len(notes) - most; more > 0 {
+		d.say("  … and %d more", more)
+	}
+	if d.cut {
+		d.say("  (the demo takes the first %d jobs of a file)", demoMost)
+	}
+	return nil
+}
+
+func (d *demo) sequence() iter.Seq2[tasks.Job, error] {
+	return func(yield func(tasks.Job, error) bool) {
+		for _, r := range d.rows {
+			if !yield(r.job, r.err) {
+				return
+			}
+		}
+	}
+}
+
+// work runs the workers until every job has ended and is told, or ctx ends, or
+// nothing can be hoped for any more.
+func (d *demo) work(ctx context.Context) error {
+	limit := time.Minute + 3*time.Duration(float64(len(d.jobs))/d.rate()*float64(time.Second))
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	errs := make([]error, len(d.nodes))
+	var working sync.WaitGroup
+	for i, n := range d.nodes {
+		registry := prometheus.NewRegistry()
+		d.metrics = append(d.metrics, registry)
+		working.Go(func() {
+			defer cancel() // one worker alone is not what was announced
+			errs[i] = n.RunWorker(ctx, app.WorkerOptions{
+				Log: d.log.With("worker", i+1), Env: d.env(), Registry: registry, Attempt: d.journal.attempt,
+			})
+		})
+	}
+	d.say("")
+	d.say("Working")
+	d.watch(ctx)
+	cancel()
+	working.Wait()
+	return errors.Join(errs...)
+}
+
+// watch prints how far it is, once a second, until all is done.
+func (d *demo) watch(ctx context.Context) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	said, saidAt, width := "", time.Time{}, len(fmt.Sprint(len(d.jobs)))
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		jobs, owed, err := d.overview(ctx)
+		if err != nil {
+			continue // ctx has ended, or the workers say more about it
+		}
+		open := jobs[tasks.StateQueued] + jobs[tasks.StateCalling] + jobs[tasks.StateUncertain]
+		done := open == 0 && owed == 0
+		line := fmt.Sprintf("%*d created  %*d waiting  %*d in doubt  %*d webhooks delivered",
+			width, jobs[tasks.StateCreated], width, jobs[tasks.StateQueued]+jobs[tasks.StateCalling],
+			width, jobs[tasks.StateUncertain], width, int64(len(d.jobs))-open-owed)
+		if now := time.Now(); done || line != said && now.Sub(saidAt) >= time.Second {
+			d.say("  %5.1f s  %s", now.Sub(d.begun).Seconds(), line)
+			said, saidAt = line, now
+		}
+		if done {
+			return
+		}
+	}
+}
+
+// overview counts the jobs of all accounts by state, and the outcomes not told yet.
+func (d *demo) overview(ctx context.Context) (map[tasks.State]int64, int64, error) {
+	jobs, owed := map[tasks.State]int64{}, int64(0)
+	for _, name := range d.config.Names() {
+		o, err := d.nodes[0].Ledger.Overview(ctx, name)
+		if err != nil {
+			return nil, 0, err
+		}
+		for s, n := range o.Jobs {
+			jobs[s] += n
+		}
+		owed += o.Owed
+	}
+	return jobs, owed, nil
+}

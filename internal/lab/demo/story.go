@@ -1,0 +1,524 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/camsq/camsq/callback"
+	"github.com/camsq/camsq/callback/callbacktest"
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/cams/camstest"
+	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/humanize"
+	"github.com/camsq/camsq/tasks"
+)
+
+// scenarios says which jobs of the file meet which accident.
+type scenarios struct{ accidents []scenario }
+
+// scenario is what goes wrong on purpose for one job.
+type scenario struct {
+	job   tasks.Job
+	title string
+	// fault is what the cloud does to the job's first call; nil leaves it alone,
+	// and the receiver fails instead.
+	fault *camstest.Fault
+	// mended says whether it did happen, and ended well.
+	mended func(f jobTrace) bool
+}
+
+// jobTrace is all that is known of one job in the end.
+type jobTrace struct {
+	record   tasks.Record
+	looks    []time.Duration
+	calls    []call
+	webhooks []callbacktest.Delivery
+}
+
+func (f jobTrace) outcomes() []tasks.Outcome {
+	var all []tasks.Outcome
+	for _, c := range f.calls {
+		all = append(all, c.Outcome)
+	}
+	return all
+}
+
+// newScenarios casts the first jobs whose instance name no other job has, since
+// the cloud goes by the name.
+func newScenarios(rows []demoRow) scenarios {
+	names := map[string]map[tasks.Ref]bool{}
+	for _, r := range rows {
+		if r.err == nil {
+			name := r.job.Request.InstanceName
+			if names[name] == nil {
+				names[name] = map[tasks.Ref]bool{}
+			}
+			names[name][r.job.Ref()] = true
+		}
+	}
+	left := []scenario{
+		{
+			title:  "its answer was lost",
+			fault:  &camstest.Fault{Created: true, Reply: camstest.ReplyReset},
+			mended: func(f jobTrace) bool { return f.record.Adopted && len(f.calls) == 1 },
+		},
+		{
+			title: "its call was throttled",
+			fault: &camstest.Fault{Reply: camstest.ReplyThrottled, RetryAfter: demoPause},
+			mended: func(f jobTrace) bool {
+				return slices.Contains(f.outcomes(), tasks.OutcomeThrottled) && f.record.Tries == 1
+			},
+		},
+		{
+			title: "its call never arrived",
+			fault: &camstest.Fault{Created: false, Reply: camstest.Reply503HTML},
+			mended: func(f jobTrace) bool {
+				return slices.Contains(f.outcomes(), tasks.OutcomeAmbiguous) && f.record.Tries == 2 && !f.record.Adopted
+			},
+		},
+		{
+			title: "its receiver failed",
+			mended: func(f jobTrace) bool {
+				return len(f.webhooks) > 1 && f.record.Callback.State == tasks.CallbackDelivered
+			},
+		},
+	}
+	var s scenarios
+	for _, r := range rows {
+		if name := r.job.Request.InstanceName; len(names[name]) == 1 && len(left) > 0 {
+			delete(names, name) // a row that comes twice is cast once
+			left[0].job = r.job
+			s.accidents = append(s.accidents, left[0])
+			left = left[1:]
+		}
+	}
+	return s
+}
+
+// failsOnce makes the receiver fail the first webhook of the job that is cast for it.
+func (s scenarios) failsOnce() func(string, callback.Event) bool {
+	var mu sync.Mutex
+	failed := map[tasks.Ref]bool{}
+	for _, a := range s.accidents {
+		if a.fault == nil {
+			failed[a.job.Ref()] = false
+		}
+	}
+	return func(_ string, e callback.Event) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		ref := tasks.Ref{Account: e.Data.Account, ID: e.Data.JobID}
+		if done, cast := failed[ref]; !cast || done {
+			return false
+		}
+		failed[ref] = true
+		return true
+	}
+}
+
+// recorder notes what the cloud, the workers and the receiver saw. It is safe for
+// concurrent use once begun.
+type recorder struct {
+	mu       sync.Mutex
+	begun    time.Time
+	looks    map[string][]time.Duration // by instance name
+	calls    map[tasks.Ref][]call
+	webhooks map[tasks.Ref][]callbacktest.Delivery
+}
+
+type call struct {
+	at time.Duration
+	tasks.Attempt
+}
+
+func (j *recorder) begin(now time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.begun = now
+	j.looks, j.calls, j.webhooks = map[string][]time.Duration{}, map[tasks.Ref][]call{}, map[tasks.Ref][]callbacktest.Delivery{}
+}
+
+func (j *recorder) look(name string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.looks[name] = append(j.looks[name], time.Since(j.begun))
+}
+
+func (j *recorder) attempt(a tasks.Attempt) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	ref := tasks.Ref{Account: a.Account, ID: a.JobID}
+	j.calls[ref] = append(j.calls[ref], call{time.Since(j.begun), a})
+}
+
+func (j *recorder) webhook(a callbacktest.Delivery) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	ref := tasks.Ref{Account: a.Event.Data.Account, ID: a.Event.Data.JobID}
+	j.webhooks[ref] = append(j.webhooks[ref], a)
+}
+
+func (j *recorder) fate(r tasks.Record) jobTrace {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return jobTrace{record: r, looks: j.looks[r.Request.InstanceName], calls: j.calls[r.Ref()], webhooks: j.webhooks[r.Ref()]}
+}
+
+// last is when the last call ended.
+func (j *recorder) last() time.Time {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	last := time.Duration(0)
+	for _, calls := range j.calls {
+		last = max(last, calls[len(calls)-1].at)
+	}
+	return j.begun.Add(last)
+}
+
+// outcomes counts the calls of all jobs by how they ended.
+func (j *recorder) outcomes() map[tasks.Outcome]int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := map[tasks.Outcome]int{}
+	for _, calls := range j.calls {
+		for _, c := range calls {
+			n[c.Outcome]++
+		}
+	}
+	return n
+}
+
+// report tells what happened and holds it against what was promised.
+func (d *demo) report() error {
+	took := time.Since(d.begun)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	fates, err := d.fates(ctx)
+	if err != nil {
+		return exit.Unreachablef("demo: %w", err)
+	}
+	time.Sleep(time.Until(d.journal.last().Add(demoLag))) // until the cloud lists its newest instance
+	there, err := d.instances(ctx)
+	if err != nil {
+		return exit.Unreachablef("demo: %w", err)
+	}
+	d.say("")
+	d.say("What happened")
+	d.tellOthers(fates)
+	for _, a := range d.script.accidents {
+		d.tell(a, fates[a.job.Ref()])
+	}
+	d.totals(fates, there)
+	if err := d.showMetrics(); err != nil {
+		return err
+	}
+	broken := d.promises(fates, there)
+	d.say("")
+	if broken > 0 {
+		d.say("%s broken: this is a fault of camsq. Please report it with the text above.", humanize.Plural(int64(broken), "promise"))
+		return exit.ErrSomeFailed
+	}
+	d.say("All as promised, in %.1f s.", took.Seconds())
+	d.say("")
+	d.say("Next")
+	d.say("  camsq fake --receiver 127.0.0.1:8081   the stand-ins alone, for workers that you start yourself")
+	d.say("  camsq check                            are your Redis, your credentials and your receiver ready?")
+	d.say("  camsq enqueue FILE --wait              queue a file of your own; camsq worker works it off")
+	return nil
+}
+
+// fates reads every job's record.
+func (d *demo) fates(ctx context.Context) (map[tasks.Ref]jobTrace, error) {
+	ids := map[string][]string{}
+	for _, j := range d.jobs {
+		ids[j.Account] = append(ids[j.Account], j.ID)
+	}
+	fates := map[tasks.Ref]jobTrace{}
+	for account, list := range ids {
+		for page := range slices.Chunk(list, 200) {
+			found, err := d.nodes[0].Ledger.GetMany(ctx, account, page)
+			if err != nil {
+				return nil, err
+			}
+			for _, f := range found {
+				if f.Err != nil {
+					return nil, f.Err
+				}
+				fates[f.Record.Ref()] = d.journal.fate(f.Record)
+			}
+		}
+	}
+	return fates, nil
+}
+
+// instanceName is what makes an instance somebody's: the cloud itself lets a name
+// be there twice.
+type instanceName struct{ account, channelType, name string }
+
+// instances asks the cloud, account by account, for the IDs of what is there.
+func (d *demo) instances(ctx context.Context) (map[instanceName][]string, error) {
+	there := map[instanceName][]string{}
+	for _, account := range d.accounts() {
+		client, err := cams.New(d.cloud.ClientConfig(keyID(account)))
+		if err != nil {
+			return nil, err
+		}
+		list, err := client.ListInstances(ctx, cams.ListInstancesRequest{})
+		client.CloseIdleConnections()
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range list {
+			key := instanceName{account, strings.ToUpper(i.ChannelType), i.InstanceName}
+			there[key] = append(there[key], i.InstanceID)
+		}
+	}
+	return there, nil
+}
+
+// tellOthers tells of the jobs that nothing was done to.
+func (d *demo) tellOthers(fates map[tasks.Ref]jobTrace) {
+	smooth, rough := 0, []string{}
+	for _, j := range d.jobs {
+		if slices.ContainsFunc(d.script.accidents, func(a scenario) bool { return a.job.Ref() == j.Ref() }) {
+			continue
+		}
+		r := fates[j.Ref()].record
+		if r.State == tasks.StateCreated && r.Tries == 1 {
+			smooth++
+			continue
+		}
+		rough = append(rough, fmt.Sprintf("%s: %s, tries: %d, %s", jobName(j), r.State, r.Tries, r.Code))
+	}
+	d.say("  Of the jobs to which nothing was done, %d of %d were created by one call.", smooth, smooth+len(rough))
+	for _, line := range rough[:min(len(rough), 5)] {
+		d.say("  %s", line)
+	}
+	d.say("  These met an accident, on purpose:")
+}
+
+// tell tells one job's story.
+func (d *demo) tell(a scenario, f jobTrace) {
+	type moment struct {
+		at         time.Duration
+		what, text string
+	}
+	var moments []moment
+	after := time.Duration(-1) // the first call
+	for i, c := range f.calls {
+		if i == 0 {
+			after = c.at
+		}
+		moments = append(moments, moment{c.at, fmt.Sprintf("call %d", i+1), a.describe(c.Attempt, f.record)})
+	}
+	for i, at := range f.looks {
+		text := "no such instance at the cloud before the call"
+		switch {
+		case at < after || after < 0:
+		case f.record.Adopted && i == len(f.looks)-1:
+			text = "one that was not there before the call: it is the job's. No second call"
+		default:
+			text = "no such instance yet, which proves nothing by itself"
+			if r := f.record; !r.Adopted && i == len(f.looks)-1 && r.Tries > 1 {
+				text = fmt.Sprintf("none for the whole settle window of %g s: it was not made, so call again", demoSettle.Seconds())
+			}
+		}
+		moments = append(moments, moment{at, "look", text})
+	}
+	for i, w := range f.webhooks {
+		text := fmt.Sprintf("%s, verified, answered %d", w.Event.Type, w.Status)
+		switch {
+		case w.Status >= 300:
+			text = fmt.Sprintf("%s, verified, but the receiver answers %d", w.Event.Type, w.Status)
+		case i > 0:
+			text += ": same id, same bytes"
+		case w.Event.Data.Adopted:
+			text += `; it says "adopted": true`
+		}
+		moments = append(moments, moment{w.At.Sub(d.begun), "webhook", text})
+	}
+	slices.SortStableFunc(moments, func(a, b moment) int { return int(a.at - b.at) })
+	d.say("")
+	d.say("  %s: %s", jobName(a.job), a.title)
+	for _, m := range moments {
+		d.say("    %5.1f s  %-8s %s", m.at.Seconds(), m.what, m.text)
+	}
+}
+
+// describe says how a call ended, and what camsq makes of it.
+func (x scenario) describe(a tasks.Attempt, r tasks.Record) string {
+	switch a.Outcome {
+	case tasks.OutcomeSucceeded:
+		return "created: instance " + r.Instance.InstanceID
+	case tasks.OutcomeThrottled:
+		if x.fault != nil && x.fault.RetryAfter > 0 {
+			return fmt.Sprintf("%d %s: told to wait %.1f s, the whole account does", a.Status, a.Code, x.fault.RetryAfter.Seconds())
+		}
+		return fmt.Sprintf("%d %s: the whole account waits", a.Status, a.Code)
+	case tasks.OutcomeAmbiguous:
+		if a.Status == 0 {
+			return "the connection breaks, no answer: is there an instance now, or not?"
+		}
+		return fmt.Sprintf("%d from a load balancer: is there an instance now, or not?", a.Status)
+	case tasks.OutcomeRejected, tasks.OutcomeBlocked, tasks.OutcomeUnsent:
+	}
+	return fmt.Sprintf("%s: %d %s", a.Outcome, a.Status, a.Code)
+}
+
+func jobName(j tasks.Job) string {
+	return j.Request.ChannelType + " " + clipName(j.Request.InstanceName)
+}
+
+func clipName(name string) string {
+	name = humanize.Sanitize(name)
+	if runes := []rune(name); len(runes) > 40 {
+		return string(runes[:40]) + "…"
+	}
+	return name
+}
+
+func (d *demo) totals(fates map[tasks.Ref]jobTrace, there map[instanceName][]string) {
+	states := map[tasks.State]int{}
+	for _, f := range fates {
+		states[f.record.State]++
+	}
+	outcomes := d.journal.outcomes()
+	instances, most := countInstances(there)
+	hooks := d.receiver.Counts()
+	d.say("")
+	d.say("Totals")
+	d.say("  jobs       %d queued: %d created, %d failed, %d without an end", len(d.jobs), states[tasks.StateCreated],
+		states[tasks.StateFailed], len(d.jobs)-states[tasks.StateCreated]-states[tasks.StateFailed])
+	d.say("  calls      %d CreateInstance: %d succeeded, %d throttled, %d without an answer to rely on", d.cloud.Calls("CreateInstance"),
+		outcomes[tasks.OutcomeSucceeded], outcomes[tasks.OutcomeThrottled], outcomes[tasks.OutcomeAmbiguous])
+	d.say("  looks      %d ListInstance", d.cloud.Calls("ListInstance"))
+	d.say("  instances  %d, of %s, never more than %d of one (counted at the cloud, not by us)", instances, humanize.Plural(int64(len(there)), "name"), most)
+	d.say("  webhooks   %d received, %d verified, %d distinct", hooks.Received, hooks.Verified, hooks.Distinct)
+}
+
+// countInstances counts all instances, and those of the name that has the most.
+func countInstances(there map[instanceName][]string) (all, most int) {
+	for _, ids := range there {
+		all += len(ids)
+		most = max(most, len(ids))
+	}
+	return all, most
+}
+
+// promises prints each promise and whether it was kept, and returns how many
+// were broken.
+func (d *demo) promises(fates map[tasks.Ref]jobTrace, there map[instanceName][]string) (broken int) {
+	d.say("")
+	d.say("What was promised")
+	check := func(promise string, faults []string) {
+		if len(faults) == 0 {
+			d.say("  ok    %s", promise)
+			return
+		}
+		broken++
+		d.say("  FAIL  %s", promise)
+		for _, fault := range faults[:min(len(faults), 5)] {
+			d.say("        %s", fault)
+		}
+	}
+	var open, wrong, untold, unmended []string
+	created := 0
+	for _, j := range d.jobs {
+		f := fates[j.Ref()]
+		r := f.record
+		name := jobName(j)
+		if r.State == tasks.StateCreated {
+			created++
+			ids := there[instanceName{j.Account, j.Request.ChannelType, j.Request.InstanceName}]
+			if r.Instance == nil || !slices.Contains(ids, r.Instance.InstanceID) {
+				wrong = append(wrong, name+": the instance on record is not at the cloud")
+			}
+		}
+		if !r.State.Final() {
+			open = append(open, name+": it is still "+string(r.State))
+		}
+		if told := distinctIDs(f.webhooks); told != 1 || r.Callback.State != tasks.CallbackDelivered {
+			untold = append(untold, fmt.Sprintf("%s: %d distinct webhooks, callback %q", name, told, r.Callback.State))
+		}
+	}
+	for key, ids := range there {
+		if len(ids) > 1 {
+			wrong = append(wrong, fmt.Sprintf("%s %s: %d instances", key.channelType, clipName(key.name), len(ids)))
+		}
+	}
+	if all, _ := countInstances(there); all != created || all != len(d.cloud.Instances()) {
+		wrong = append(wrong, fmt.Sprintf("%d jobs are created, and the cloud has %d instances", created, len(d.cloud.Instances())))
+	}
+	for _, a := range d.script.accidents {
+		if !a.mended(fates[a.job.Ref()]) {
+			unmended = append(unmended, jobName(a.job)+": "+a.title+", and it did not end as it should")
+		}
+	}
+	var unsigned []string
+	if c := d.receiver.Counts(); c.Refused > 0 || c.Changed > 0 {
+		unsigned = append(unsigned, fmt.Sprintf("%d did not verify, %d changed between two tries", c.Refused, c.Changed))
+	}
+	check("every job came to an end", open)
+	check("at most one instance for each job, and the one on record", wrong)
+	check("every outcome reached the receiver", untold)
+	check("every webhook was signed, and the same on every try", unsigned)
+	check("what went wrong was mended", unmended)
+	check("no call that the API forbids (signature, nonce, method)", d.cloud.Violations())
+	return broken
+}
+
+func distinctIDs(webhooks []callbacktest.Delivery) int {
+	ids := map[string]bool{}
+	for _, w := range webhooks {
+		ids[w.ID] = true
+	}
+	return len(ids)
+}
+
+// shownMetrics are the counters that a newcomer understands.
+var shownMetrics = []string{"camsq_calls_total", "camsq_lookups_total", "camsq_jobs_finished_total", "camsq_callback_tries_total"}
+
+// showMetrics prints what counted, of both workers together.
+func (d *demo) showMetrics() error {
+	sums, order := map[string]float64{}, []string{}
+	for _, registry := range d.metrics {
+		families, err := registry.Gather()
+		if err != nil {
+			return fmt.Errorf("demo: reading the metrics: %w", err)
+		}
+		for _, family := range families {
+			if !slices.Contains(shownMetrics, family.GetName()) {
+				continue
+			}
+			for _, m := range family.GetMetric() {
+				line := series(family.GetName(), m)
+				if _, known := sums[line]; !known {
+					order = append(order, line)
+				}
+				sums[line] += m.GetCounter().GetValue()
+			}
+		}
+	}
+	d.say("")
+	d.say("Metrics, as Prometheus would sum them over the workers")
+	for _, line := range order {
+		if sums[line] > 0 {
+			d.say("  %s %g", line, sums[line])
+		}
+	}
+	return nil
+}
+
+func series(name string, m *dto.Metric) string {
+	var labels []string
+	for _, l := range m.GetLabel() {
+		labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
+	}
+	return name + "{" + strings.Join(labels, ",") + "}"
+}

@@ -1,0 +1,438 @@
+package prove
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/camsq/camsq/callback"
+	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/cams/camstest"
+	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/app"
+	"github.com/camsq/camsq/internal/config"
+	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/humanize"
+	"github.com/camsq/camsq/internal/inspect"
+	"github.com/camsq/camsq/internal/seal"
+	"github.com/camsq/camsq/tasks"
+)
+
+// Options are what a user can choose.
+type Options struct {
+	Jobs, Kills, Workers, Stops int
+	Seed                        uint64
+	Faults                      float64
+	Redis                       string
+	Keep                        bool
+	KeepLogs                    string
+	StopAfter                   time.Duration
+	JSON, Quiet                 bool
+	OddList                     string
+	Oddities                    []oddity // of oddList
+	Away                        time.Duration
+}
+
+// OwnRedis says that the proof brings its own redis-server.
+const OwnRedis = "auto"
+
+func (o Options) Validate() error {
+	switch {
+	case o.Jobs < 1 || o.Jobs > 1_000_000:
+		return exit.Usagef("prove: --jobs %d is not from 1 to 1,000,000", o.Jobs)
+	case o.Workers < 1 || o.Workers > 20:
+		return exit.Usagef("prove: --workers %d is not from 1 to 20", o.Workers)
+	case o.Kills < 0 || o.Stops < 0 || o.StopAfter < 0 || o.Away < 0:
+		return exit.Usagef("prove: no number may be negative")
+	case !(o.Faults >= 0 && o.Faults <= 0.9):
+		return exit.Usagef("prove: --faults %v is not from 0 to 0.9", o.Faults)
+	}
+	return nil
+}
+
+func (o Options) account() string { return fmt.Sprintf("prove-%d", o.Seed) }
+
+// chaos is how long things go wrong.
+func (o Options) chaos() time.Duration {
+	return max(10*time.Second, time.Duration(o.Kills)*killPause)
+}
+
+// rate is the creates a second: such that there is work for as long as things go wrong.
+func (o Options) rate() float64 {
+	return max(5, 1.5*float64(o.Jobs)/o.chaos().Seconds())
+}
+
+func (o Options) patience() time.Duration {
+	if o.Stops > 0 {
+		return frozenPatience
+	}
+	return provePatience
+}
+
+// trialRun is one run.
+type trialRun struct {
+	Options
+	env      []string
+	out, log io.Writer
+	dir      string // its own, for Redis's files and, unless kept, the logs
+	logs     string
+	redis    *trialRedis
+	node     *app.App
+	observer *observer
+	pool     *workerPool
+	secret   string
+
+	sayMu sync.Mutex
+	sent  []tasks.Job
+	sure  int // so many of them were acknowledged
+	odd   []string
+
+	failed bool // something is not as promised: everything is kept
+}
+
+// Run makes a proof and writes its report to out and its progress to log.
+func Run(ctx context.Context, o Options, env []string, out, log io.Writer) (err error) {
+	f := &trialRun{Options: o, env: env, out: out, log: log, secret: callback.NewSecret()}
+	if f.dir, err = os.MkdirTemp("", "camsq-prove-"); err != nil {
+		return exit.Unreachablef("prove: %w", err)
+	}
+	defer func() {
+		if !f.failed {
+			_ = os.RemoveAll(f.dir)
+		}
+	}()
+	f.logs = f.dir
+	if o.KeepLogs != "" {
+		f.logs = filepath.Join(o.KeepLogs, f.account())
+		if err := os.MkdirAll(f.logs, 0o700); err != nil {
+			return exit.Usagef("prove: --keep-logs: %w", err)
+		}
+	}
+
+	if o.Redis == OwnRedis {
+		if f.redis, err = startRedis(ctx, f.dir, f.logs); err != nil {
+			return err
+		}
+		defer func() { f.redis.server.kill() }()
+	} else if f.redis, err = usersRedis(o.Redis); err != nil {
+		return err
+	}
+	keys, err := callback.ParseSecrets(f.secret)
+	if err != nil {
+		return err
+	}
+	if f.observer, err = startObserver(o, keys); err != nil {
+		return err
+	}
+	defer f.observer.close()
+	if f.node, err = app.Open(f.config()); err != nil {
+		return err
+	}
+	defer f.node.Close()
+	if err := claimRedis(ctx, f.node); err != nil {
+		return err
+	}
+	return f.run(ctx)
+}
+
+// config is the proof's own hold on Redis: past the proxies, since it is a witness.
+func (f *trialRun) config() config.Config {
+	return config.Config{
+		RedisURL: f.redis.url, Keep: 24 * time.Hour, DataKeys: seal.NewKey(), CallbackAllowPrivate: true,
+		Accounts: []config.Account{{Name: f.account()}},
+	}
+}
+
+// run is a proof whose Redis and witnesses stand.
+func (f *trialRun) run(ctx context.Context) error {
+	if f.redis.server == nil && !f.Keep {
+		defer func() {
+			var pids []int
+			if f.pool != nil {
+				pids = f.pool.pids
+			}
+			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+			defer cancel()
+			if err := cleanRedis(clean, f.node.Redis, f.account(), pids); err != nil {
+				fmt.Fprintln(f.log, "camsq:", err)
+			}
+		}()
+	}
+	command, err := f.command()
+	if err != nil {
+		return err
+	}
+	plan := makePlan(f.Options, f.redis.server != nil)
+	f.say("%s, %s, %s, seed %d; logs in %s", humanize.Plural(int64(f.Jobs), "job"), humanize.Plural(int64(f.Workers), "worker"), humanize.Plural(int64(len(plan)), "mishap"), f.Seed, f.logs)
+	cloud, err := url.Parse(f.observer.cloud.URL())
+	if err != nil {
+		return err
+	}
+	dialCloud := func() (net.Conn, error) { return net.DialTimeout("tcp", cloud.Host, 5*time.Second) }
+	if f.pool, err = newWorkerPool(f.Options, f.logs, f.redis, dialCloud, command, f.say); err != nil {
+		return err
+	}
+	defer f.pool.close()
+	f.pool.cloud = f.observer.cloud
+
+	over := f.runChaos(ctx, plan)
+	f.pool.stop(stopTime)
+	e, err := f.gather(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	books := verify(e)
+	if over != "" {
+		books.find("", "%s", over)
+	}
+	return f.report(e, books)
+}
+
+// command writes the workers' configuration, and returns what makes their processes.
+func (f *trialRun) command() (func(redis, cloud string) *exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, exit.Unreachablef("prove: finding this program, to start workers: %w", err)
+	}
+	file := filepath.Join(f.dir, "camsq.yaml")
+	text := "accounts:\n- name: " + f.account() + "\n  access_key_id_env: PROVE_KEY_ID\n  access_key_secret_env: PROVE_KEY_SECRET\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, exit.Unreachablef("prove: %w", err)
+	}
+	env := []string{
+		"PROVE_KEY_ID=" + proveKeyID, "PROVE_KEY_SECRET=" + proveKeySecret,
+		"CAMSQ_CONFIG=" + file,
+		"CAMSQ_LISTEN=127.0.0.1:0",
+		"CAMSQ_DATA_KEY=" + f.node.Config.DataKeys,
+		"CAMSQ_KEEP=" + f.node.Config.Keep.String(),
+		"CAMSQ_CALLBACK_URL=" + f.observer.hookURL,
+		"CAMSQ_CALLBACK_SECRET=" + f.secret,
+		"CAMSQ_CALLBACK_ALLOW_PRIVATE=true",
+		fmt.Sprintf("CAMSQ_RATE=%g", f.rate()),
+		"CAMSQ_CALL_TIMEOUT=" + proveCallTimeout.String(),
+		"CAMSQ_RETRY_MIN=100ms", "CAMSQ_RETRY_MAX=1s",
+		fmt.Sprintf("CAMSQ_MAX_TRIES=%d", proveMaxTries),
+		"CAMSQ_RECONCILE_DELAY=" + proveReconcile.String(),
+		"CAMSQ_SETTLE_WINDOW=" + f.patience().String(),
+	}
+	for _, pair := range f.env {
+		if !strings.HasPrefix(pair, "CAMSQ_") && !strings.HasPrefix(pair, "ALIBABA_CLOUD_") {
+			env = append(env, pair)
+		}
+	}
+	return func(redis, cloud string) *exec.Cmd {
+		cmd := exec.Command(self, "worker")
+		cmd.Env = append(append([]string(nil), env...), "CAMSQ_REDIS_URL="+redis, "CAMSQ_ENDPOINT="+cloud)
+		return cmd
+	}, nil
+}
+
+// stopTime is more than a worker may take to stop: a call and twice its settling.
+const stopTime = proveCallTimeout + 40*time.Second
+
+// hangTime is how long after the last mishap every job must have ended: asynq
+// takes up to 2 minutes to miss a killed worker, and a webhook that failed twice
+// waits for 5.
+const hangTime = 10 * time.Minute
+
+// runChaos sends the jobs, lets the mishaps happen, and returns when every job has
+// ended and is told. over says why it returned before that, unless the user wants so.
+func (f *trialRun) runChaos(ctx context.Context, plan []mishap) (over string) {
+	limit := f.chaos() + time.Duration(f.Stops)*freezeMax + f.Away + hangTime
+	if f.StopAfter > 0 {
+		limit = f.StopAfter
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var busy sync.WaitGroup
+	busy.Go(func() { f.send(limited) })
+	for _, m := range plan {
+		busy.Go(func() {
+			if sleep(limited, m.at) {
+				f.pool.apply(limited, m)
+			}
+		})
+	}
+	quiet := make(chan struct{})
+	go func() { busy.Wait(); close(quiet) }()
+	f.watch(limited, quiet)
+	<-quiet
+	switch {
+	case ctx.Err() != nil:
+		return "the proof was stopped before its end"
+	case limited.Err() != nil && f.StopAfter == 0:
+		return fmt.Sprintf("%v after the last mishap there are jobs that have not ended", hangTime)
+	}
+	return ""
+}
+
+// watch says once in a while how far it is, and returns when all is done.
+func (f *trialRun) watch(ctx context.Context, quiet <-chan struct{}) {
+	const every = 10 * time.Second
+	said := time.Now()
+	for sleep(ctx, 500*time.Millisecond) {
+		look, cancel := context.WithTimeout(ctx, 2*time.Second)
+		o, err := f.node.Ledger.Overview(look, f.account())
+		cancel()
+		if err != nil {
+			continue // Redis is away, as planned
+		}
+		open := o.Jobs[tasks.StateQueued] + o.Jobs[tasks.StateCalling] + o.Jobs[tasks.StateUncertain]
+		if time.Since(said) >= every {
+			said = time.Now()
+			f.say("%s; %s owed", inspect.StateCounts(o.Jobs), humanize.Plural(o.Owed, "callback"))
+		}
+		select {
+		case <-quiet:
+			if open == 0 && o.Owed == 0 {
+				return
+			}
+		default:
+		}
+	}
+}
+
+// The jobs are sent in waves, so that producers, too, meet a Redis that is away.
+const waves = 20
+
+// cancelShare of the jobs are withdrawn as soon as they are sent, where that still works.
+const cancelShare = 0.01
+
+// send sends the jobs, each wave until it is accepted.
+func (f *trialRun) send(ctx context.Context) {
+	channels := []string{"WHATSAPP", "MESSENGER", "INSTAGRAM", "VIBER"}
+	for wave := range waves {
+		var jobs []tasks.Job
+		for i := f.Jobs * wave / waves; i < f.Jobs*(wave+1)/waves; i++ {
+			jobs = append(jobs, tasks.Job{
+				ID: fmt.Sprintf("%s-%06d", f.account(), i), Account: f.account(), Batch: fmt.Sprintf("wave-%02d", wave),
+				Request: tasks.Request{ChannelType: channels[i%len(channels)], InstanceName: f.name(i)},
+			}.Normalize())
+		}
+		f.sent = append(f.sent, jobs...)
+		begun := time.Now()
+		for !f.sendWave(ctx, jobs) {
+			if !sleep(ctx, 300*time.Millisecond) {
+				return
+			}
+		}
+		f.sure = len(f.sent)
+		f.withdraw(ctx, jobs)
+		if !sleep(ctx, f.chaos()*6/10/waves-time.Since(begun)) {
+			return
+		}
+	}
+}
+
+// sendWave sends jobs that may have been sent before, and says whether Redis answered.
+func (f *trialRun) sendWave(ctx context.Context, jobs []tasks.Job) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_, err := f.node.Client.CreateAll(ctx, func(yield func(tasks.Job, error) bool) {
+		for _, job := range jobs {
+			if !yield(job, nil) {
+				return
+			}
+		}
+	}, func(r enqueue.Result) {
+		if r.Err != nil {
+			f.odd = append(f.odd, "a job was refused: "+r.Err.Error())
+		}
+	})
+	return err == nil
+}
+
+// withdraw cancels a few of the jobs, where that still works; the ledger tells.
+func (f *trialRun) withdraw(ctx context.Context, jobs []tasks.Job) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for _, job := range jobs {
+		if !share(f.Seed, "cancel "+job.ID, cancelShare) {
+			continue
+		}
+		if r, err := f.node.Ledger.Get(ctx, job.Ref()); err == nil && r.State == tasks.StateQueued {
+			r.Code = tasks.CodeCancelled
+			_, _ = f.node.Ledger.Step(ctx, r, tasks.StepCancel, 0)
+		}
+	}
+}
+
+// gather collects the evidence.
+func (f *trialRun) gather(ctx context.Context) (snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	e := snapshot{
+		instances: asked(f.observer.cloud.Creates()), complaints: f.observer.cloud.Violations(),
+		events: f.observer.eventsByJob(), webhooks: f.observer.receiver.Counts(), crashes: append(f.odd, f.pool.crashes...),
+	}
+	for begin := 0; begin < len(f.sent); begin += inspect.PageSize {
+		jobs := f.sent[begin:min(begin+inspect.PageSize, len(f.sent))]
+		ids := make([]string, len(jobs))
+		for i, job := range jobs {
+			ids[i] = job.ID
+		}
+		page, err := f.node.Ledger.GetMany(ctx, f.account(), ids)
+		if err != nil {
+			return e, f.unreadable(err)
+		}
+		for i, found := range page {
+			// Whether a job was accepted whose sender got no answer, the ledger says.
+			if begin+i < f.sure || !inspect.IsNotFound(found.Err) {
+				e.jobs, e.records = append(e.jobs, jobs[i]), append(e.records, found)
+			}
+		}
+	}
+	o, err := f.node.Ledger.Overview(ctx, f.account())
+	if err != nil {
+		return e, f.unreadable(err)
+	}
+	e.counters = o.Jobs
+	return e, nil
+}
+
+// asked are instances under the names that the calls asked for.
+func asked(creates []camstest.Create) []cams.Instance {
+	list := make([]cams.Instance, len(creates))
+	for i, c := range creates {
+		list[i] = c.Instance
+		list[i].InstanceName = c.Requested
+	}
+	return list
+}
+
+// unreadable says why the books cannot be read; what ended by itself may be the cause.
+func (f *trialRun) unreadable(err error) error {
+	for _, c := range f.pool.crashes {
+		err = fmt.Errorf("%w; %s", err, c)
+	}
+	return exit.Unreachablef("prove: reading the ledger: %w", err)
+}
+
+// say prints a line of the course of things.
+func (f *trialRun) say(format string, args ...any) {
+	if f.Quiet {
+		return
+	}
+	f.sayMu.Lock()
+	defer f.sayMu.Unlock()
+	d := int(time.Since(f.observer.begun).Seconds())
+	fmt.Fprintf(f.log, "%02d:%02d  %s\n", d/60, d%60, fmt.Sprintf(format, args...))
+}
+
+// sleep waits, and reports whether it did so to the end.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

@@ -1,0 +1,215 @@
+package prove
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/camsq/camsq/internal/app"
+	"github.com/camsq/camsq/internal/asynqx"
+	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/ledger"
+	processes "github.com/camsq/camsq/internal/process"
+	"github.com/camsq/camsq/internal/redisconn"
+	"github.com/camsq/camsq/tasks"
+)
+
+// trialRedis is the Redis that a proof works on.
+type trialRedis struct {
+	url  string
+	dial func() (net.Conn, error) // for the proxies
+	// through is the URL by way of a proxy.
+	through func(addr string) string
+	// server is nil if the Redis is the user's own: then it is never killed.
+	server *redisServer
+}
+
+// redisServer is a redis-server that writes every change to the disk before it
+// answers.
+type redisServer struct {
+	bin, dir, log string
+	port          int
+	child         *processes.Child
+}
+
+const redisStartTime = 15 * time.Second
+
+func startRedis(ctx context.Context, dir, logs string) (*trialRedis, error) {
+	bin, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, exit.Unreachablef("prove: there is no redis-server on the PATH; install one, or give --redis the URL of an empty database")
+	}
+	s := &redisServer{bin: bin, dir: dir, log: filepath.Join(logs, "redis.log")}
+	// Another process may take the free port before redis-server does.
+	for range 3 {
+		if s.port, err = freePort(); err != nil {
+			break
+		}
+		if err = s.start(ctx); err == nil {
+			addr := s.addr()
+			return &trialRedis{
+				url:     "redis://" + addr + "/0",
+				dial:    func() (net.Conn, error) { return net.DialTimeout("tcp", addr, 5*time.Second) },
+				through: func(addr string) string { return "redis://" + addr + "/0" },
+				server:  s,
+			}, nil
+		}
+	}
+	return nil, exit.Unreachablef("prove: starting redis-server: %w", err)
+}
+
+// freePort finds a port below those that the system gives to outgoing
+// connections: while Redis is killed, a worker that dials must not be given it.
+func freePort() (int, error) {
+	var err error
+	for range 100 {
+		port := 10_000 + rand.IntN(20_000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, err
+}
+
+func (s *redisServer) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// start starts the server on what it has written so far, and returns when it answers.
+func (s *redisServer) start(ctx context.Context) error {
+	c, err := processes.Start(exec.Command(s.bin,
+		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", "",
+		"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
+	), s.log)
+	if err != nil {
+		return err
+	}
+	s.child = c
+	rdb := redis.NewClient(&redis.Options{Addr: s.addr(), MaxRetries: -1, DialerRetries: 1})
+	defer rdb.Close()
+	ctx, cancel := context.WithTimeout(ctx, redisStartTime)
+	defer cancel()
+	for {
+		// PING is refused while the file loads.
+		if s.listens() && rdb.Ping(ctx).Err() == nil {
+			return nil
+		}
+		select {
+		case <-c.Exited():
+			return fmt.Errorf("it ended at once; see %s", s.log)
+		case <-ctx.Done():
+			s.kill()
+			return fmt.Errorf("it does not answer: %w", ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// listens saves go-redis from logging each refused connection.
+func (s *redisServer) listens() bool {
+	c, err := net.DialTimeout("tcp", s.addr(), time.Second)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}
+
+func (s *redisServer) kill() { s.child.Kill() }
+
+// usersRedis is the Redis of a URL. Only one server can be reached by way of a proxy.
+func usersRedis(raw string) (*trialRedis, error) {
+	c, err := redisconn.Open(raw, redisconn.Options{})
+	if err != nil {
+		return nil, exit.Usagef("prove: --redis: %w", err)
+	}
+	_ = c.Close()
+	single, ok := c.(*redis.Client)
+	u, err := url.Parse(raw)
+	if !ok || err != nil || u.Scheme != "redis" && u.Scheme != "rediss" {
+		return nil, exit.Usagef("prove: --redis takes redis:// or rediss:// and one server, since the network to it is cut by a proxy")
+	}
+	o := single.Options()
+	r := &trialRedis{url: raw, dial: func() (net.Conn, error) {
+		d := &net.Dialer{Timeout: 5 * time.Second}
+		if o.TLSConfig != nil {
+			return tls.DialWithDialer(d, "tcp", o.Addr, o.TLSConfig)
+		}
+		return d.Dial("tcp", o.Addr)
+	}}
+	r.through = func(addr string) string {
+		v := *u
+		v.Scheme, v.Host = "redis", addr // the proxy speaks TLS, not the worker
+		q := v.Query()
+		q.Del("skip_verify")
+		v.RawQuery = q.Encode()
+		return v.String()
+	}
+	return r, nil
+}
+
+// claimRedis makes sure that nobody else's jobs are in the database, and takes it.
+// Callbacks have one queue for all accounts, so a proof beside other jobs would
+// send theirs.
+func claimRedis(ctx context.Context, n *app.App) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := redisconn.Ping(ctx, n.Redis); err != nil {
+		return exit.Unreachablef("prove: --redis: %w", err)
+	}
+	taken, err := n.Redis.Exists(ctx, "camsq:format").Result()
+	if err == nil && taken == 0 {
+		taken, err = n.Redis.Exists(ctx, "camsq:data-keys").Result()
+	}
+	if err != nil {
+		return exit.Unreachablef("prove: --redis: %w", err)
+	}
+	queue, err := asynqx.HasQueue(ctx, n.Redis, tasks.QueueCallback)
+	if err != nil {
+		return exit.Unreachablef("prove: --redis: %w", err)
+	}
+	if taken == 0 && !queue {
+		// From here on whoever comes with another data key is refused.
+		if err = n.Ledger.UseFormat(ctx, ledger.Producing); err != nil {
+			return exit.Unreachablef("prove: --redis: %w", err)
+		}
+		err = n.Ledger.UseKeys(ctx)
+		if err == nil {
+			return nil
+		}
+	}
+	if _, other := errors.AsType[*ledger.WrongKeyError](err); err != nil && !other {
+		return exit.Unreachablef("prove: --redis: %w", err)
+	}
+	return exit.Usagef("prove: --redis: this database holds camsq's jobs, or another asynq queue named %s, and prove touches nobody's data; "+
+		"name an empty database of the same server, such as redis://HOST:6379/9", tasks.QueueCallback)
+}
+
+// cleanRedis takes away what a proof has put into the user's database.
+func cleanRedis(ctx context.Context, rdb redis.UniversalClient, account string, pids []int) error {
+	queue := tasks.ProvisionQueue(account)
+	// In this order: a key without a format would be taken for an earlier camsq's.
+	err := errors.Join(rdb.Unlink(ctx, "camsq:data-keys").Err(), rdb.Unlink(ctx, "camsq:format").Err())
+	keys := rdb.Scan(ctx, 0, "camsq:{"+queue+"}:*", 1000).Iterator()
+	for keys.Next(ctx) {
+		err = errors.Join(err, rdb.Unlink(ctx, keys.Val()).Err())
+	}
+	host, _ := os.Hostname()
+	err = errors.Join(err, keys.Err(),
+		asynqx.RemoveQueues(ctx, rdb, queue, tasks.HighQueue(account), tasks.QueueCallback),
+		asynqx.RemoveServers(ctx, rdb, host, pids))
+	if err != nil {
+		return fmt.Errorf("prove: cleaning the database: %w", err)
+	}
+	return nil
+}
