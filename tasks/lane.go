@@ -47,6 +47,15 @@ type Trip struct {
 	Witness string
 }
 
+// ProbeID identifies the turn that probes an account whose breaker is open. Another turn
+// of the same job may run beside it, so the job alone does not.
+type ProbeID struct {
+	// Ref is the job.
+	Ref
+	// Turn tells the turns of the job apart. It holds no "#".
+	Turn string
+}
+
 // Depth is what of an account stands in asynq's queues.
 type Depth struct {
 	// Normal and High are how many tasks can be taken now, by queue.

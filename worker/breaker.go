@@ -29,17 +29,16 @@ func (l *lane) tripped(t *tasks.Trip) { l.hear(func() { l.seen.Trip = t }) }
 
 type turnKey struct{}
 
-// named gives a turn a name of its own. The breaker knows its prober by it, since
-// another turn of the same job may run beside this one.
-func named(ctx context.Context) context.Context {
+// withTurnID gives a turn an ID, by which the breaker knows it: another turn of the same
+// job may run beside it.
+func withTurnID(ctx context.Context) context.Context {
 	return context.WithValue(ctx, turnKey{}, strconv.FormatUint(rand.Uint64(), 36))
 }
 
-// asProber is the job as the breaker knows it in this turn. No job's ID has a #.
-func asProber(ctx context.Context, ref tasks.Ref) tasks.Ref {
-	name, _ := ctx.Value(turnKey{}).(string)
-	ref.ID += "#" + name
-	return ref
+// probeID identifies this turn of the job to the breaker.
+func probeID(ctx context.Context, ref tasks.Ref) tasks.ProbeID {
+	turn, _ := ctx.Value(turnKey{}).(string)
+	return tasks.ProbeID{Ref: ref, Turn: turn}
 }
 
 // permit says whether a turn may call the API now: nil, or a [*Later]. A look for
@@ -52,31 +51,31 @@ func (w *Worker) permit(ctx context.Context, l *lane, r tasks.Record, looking bo
 	if err := w.fresh(ctx, l); err != nil {
 		return err
 	}
-	again, ref := refusedBefore(r), asProber(ctx, r.Ref())
+	again, id := refusedBefore(r), probeID(ctx, r.Ref())
 	late := time.Duration(0)
 	if again {
 		late = againLate
 	}
 	l.mu.Lock()
-	paused, trip, mine, wait, probing := l.seen.Pause != nil, l.seen.Trip, l.own, time.Until(l.heldUntil()), l.probing == ref.ID
+	paused, trip, mine, wait, probing := l.seen.Pause != nil, l.seen.Trip, l.own, time.Until(l.heldUntil()), l.probing == id
 	l.mu.Unlock()
 	switch {
 	case paused && !looking:
 		return &Later{heldBack, "the account is paused"}
-	case trip == nil && (looking && mine.action != ActionList || l.mayTry(ref.ID)):
+	case trip == nil && (looking && mine.action != ActionList || l.mayTry(id)):
 		return nil
 	case trip == nil:
 		return &Later{heldBack, "the API refuses this worker, and no other: " + mine.code}
 	case looking && trip.Action != ActionList && !unreachable(*trip):
 		return nil
 	case wait <= -late || probing || !again && l.otherThanWitness(r.ID): // the prober's time begins anew with each of its calls
-		ok, wait, err := w.Breaker.Probe(ctx, ref, w.probeTime())
+		ok, wait, err := w.Breaker.Probe(ctx, id, w.probeTime())
 		if err != nil {
 			return err
 		}
 		if ok {
 			l.mu.Lock()
-			l.probing, l.probingAgain = ref.ID, again
+			l.probing, l.probingAgain = id, again
 			l.mu.Unlock()
 			return nil
 		}
@@ -115,9 +114,9 @@ func (w *Worker) probeTime() time.Duration { return 2*w.CallTimeout + settleTime
 
 // refused opens the breaker, or keeps it open.
 func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Trip) {
-	job, ref := ref.ID, asProber(ctx, ref)
+	job, id := ref.ID, probeID(ctx, ref)
 	l.mu.Lock()
-	known, probing, mine := l.seen.Trip, l.probing == ref.ID, l.own
+	known, probing, mine := l.seen.Trip, l.probing == id, l.own
 	l.own.action, l.own.code = t.Action, t.Code
 	first := known == nil && !mine.until.After(time.Now())
 	alone := first && time.Since(mine.alone) < aloneFor*w.RetryMax
@@ -146,10 +145,10 @@ func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Tr
 	case next == 0:
 		return // a call that was under way says nothing new
 	}
-	l.endProbe(ref)
+	l.endProbe(id)
 	l.tripped(&t)
 	w.logTrip(ctx, l, t, known, next)
-	err := w.Breaker.Trip(ctx, ref, t, next)
+	err := w.Breaker.Trip(ctx, id, t, next)
 	w.tellBreaker(ctx, l, err)
 	if err == nil {
 		l.toldAll()
@@ -171,32 +170,32 @@ func (w *Worker) nextProbe(t tasks.Trip) time.Duration {
 // letIn closes the breaker if this turn is the probe, and the action is the one
 // that had been refused, or a create, which needs most.
 func (w *Worker) letIn(ctx context.Context, l *lane, ref tasks.Ref, action string) {
-	ref = asProber(ctx, ref)
+	id := probeID(ctx, ref)
 	l.forgive(action)
 	l.well(action)
 	l.mu.Lock()
 	trip := l.seen.Trip
-	proved := l.probing == ref.ID && (trip == nil || trip.Action == action || action == ActionCreate || unreachable(*trip))
+	proved := l.probing == id && (trip == nil || trip.Action == action || action == ActionCreate || unreachable(*trip))
 	l.mu.Unlock()
 	if !proved {
 		return
 	}
-	l.endProbe(ref)
+	l.endProbe(id)
 	l.hear(func() { l.seen.Trip, l.own, l.heard = nil, own{}, time.Now() })
 	w.logUntrip(ctx, l, trip, action)
-	w.tellBreaker(ctx, l, w.Breaker.Untrip(ctx, ref))
+	w.tellBreaker(ctx, l, w.Breaker.Untrip(ctx, id))
 }
 
 // unprobe ends the probe of a turn that proved nothing.
 func (w *Worker) unprobe(ctx context.Context, l *lane, ref tasks.Ref) {
-	ref = asProber(ctx, ref)
-	l.endTry(ref.ID)
-	if !l.endProbe(ref) {
+	id := probeID(ctx, ref)
+	l.endTry(id)
+	if !l.endProbe(id) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	w.tellBreaker(ctx, l, w.Breaker.Unprobe(ctx, ref, 5*w.RetryMin))
+	w.tellBreaker(ctx, l, w.Breaker.Unprobe(ctx, id, 5*w.RetryMin))
 }
 
 // tellBreaker reports a breaker that could not be told: other processes then ask
@@ -207,19 +206,19 @@ func (w *Worker) tellBreaker(ctx context.Context, l *lane, err error) {
 	}
 }
 
-// isProbing says whether a turn is the probe here.
-func (l *lane) isProbing(prober tasks.Ref) bool {
+// isProbing reports whether the turn is this process's probe.
+func (l *lane) isProbing(id tasks.ProbeID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.probing == prober.ID
+	return l.probing == id
 }
 
-func (l *lane) endProbe(ref tasks.Ref) (was bool) {
+func (l *lane) endProbe(id tasks.ProbeID) (was bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	was = l.probing == ref.ID
+	was = l.probing == id
 	if was {
-		l.probing = ""
+		l.probing = tasks.ProbeID{}
 	}
 	return was
 }

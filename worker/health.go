@@ -109,11 +109,11 @@ func (w *Worker) pace(ctx context.Context, l *lane, r tasks.Record, action strin
 	case v.outcome == tasks.OutcomeBlocked:
 		w.refused(ctx, l, r.Ref(), trip)
 	case trip.Away:
-		if l.falter(action) || l.isProbing(asProber(ctx, r.Ref())) {
+		if l.falter(action) || l.isProbing(probeID(ctx, r.Ref())) {
 			w.refused(ctx, l, r.Ref(), trip)
 		}
 	case v.kind == KindUnknown && answered(err), v.kind == KindRequest, doubtful:
-		if l.suspect(action, r.ID) || l.isProbing(asProber(ctx, r.Ref())) {
+		if l.suspect(action, r.ID) || l.isProbing(probeID(ctx, r.Ref())) {
 			w.refused(ctx, l, r.Ref(), trip)
 		}
 	default:

@@ -34,9 +34,9 @@ type lane struct {
 	heard time.Time
 	// skew is how far Redis's clock is ahead of this one.
 	skew time.Duration
-	// probing is the name of the turn that, here, is the probe; or "". probingAgain says
-	// that its job has been refused before.
-	probing      string
+	// probing is this process's turn that probes, or zero; probingAgain reports that its job
+	// was refused before.
+	probing      tasks.ProbeID
 	probingAgain bool
 	own          own
 	// letInAt is when the latest call of this process began that was let in, on Redis's clock.

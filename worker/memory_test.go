@@ -316,7 +316,7 @@ func (g *turnstile) SetRate(rate float64) {
 type fuse struct {
 	mu     sync.Mutex
 	trips  map[string]tasks.Trip // by account
-	prober map[string]string
+	prober map[string]tasks.ProbeID
 	until  time.Time // when the prober counts as dead
 }
 
@@ -327,65 +327,59 @@ func (f *fuse) tripped(account string) bool {
 	return open
 }
 
-// jobOf is the ID of the job whose turn ref names.
-func jobOf(ref tasks.Ref) string {
-	id, _, _ := strings.Cut(ref.ID, "#")
-	return id
-}
-
-func (f *fuse) Trip(_ context.Context, ref tasks.Ref, t tasks.Trip, next time.Duration) error {
+func (f *fuse) Trip(_ context.Context, id tasks.ProbeID, t tasks.Trip, next time.Duration) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, open := f.trips[ref.Account]; open && f.prober[ref.Account] != ref.ID {
+	if _, open := f.trips[id.Account]; open && f.prober[id.Account] != id {
 		return nil
 	}
 	if f.trips == nil {
-		f.trips, f.prober = map[string]tasks.Trip{}, map[string]string{}
+		f.trips, f.prober = map[string]tasks.Trip{}, map[string]tasks.ProbeID{}
 	}
 	t.ProbeAt = time.Now().Add(next)
-	t.Witness = jobOf(ref)
-	if before, open := f.trips[ref.Account]; open && before.Witness != t.Witness {
+	t.Witness = id.ID
+	if before, open := f.trips[id.Account]; open && before.Witness != t.Witness {
 		t.Witness = ""
 	}
-	f.trips[ref.Account] = t
-	delete(f.prober, ref.Account)
+	f.trips[id.Account] = t
+	delete(f.prober, id.Account)
 	return nil
 }
 
-func (f *fuse) Probe(_ context.Context, ref tasks.Ref, d time.Duration) (bool, time.Duration, error) {
+func (f *fuse) Probe(_ context.Context, id tasks.ProbeID, d time.Duration) (bool, time.Duration, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	t, open := f.trips[ref.Account]
-	switch prober := f.prober[ref.Account]; {
-	case !open || prober == ref.ID:
+	t, open := f.trips[id.Account]
+	switch prober := f.prober[id.Account]; {
+	case !open || prober == id:
 		return true, 0, nil
-	case prober != "" && time.Until(f.until) > 0:
+	case prober != (tasks.ProbeID{}) && time.Until(f.until) > 0:
 		return false, time.Until(f.until), nil
-	case time.Until(t.ProbeAt) > 0 && (t.Witness == "" || t.Witness == jobOf(ref)):
+	case time.Until(t.ProbeAt) > 0 && (t.Witness == "" || t.Witness == id.ID):
 		return false, time.Until(t.ProbeAt), nil
 	}
-	f.prober[ref.Account], f.until = ref.ID, time.Now().Add(d)
+	f.prober[id.Account], f.until = id, time.Now().Add(d)
 	return true, 0, nil
 }
 
-func (f *fuse) Untrip(_ context.Context, ref tasks.Ref) error {
+func (f *fuse) Untrip(_ context.Context, id tasks.ProbeID) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.prober[ref.Account] == ref.ID {
-		delete(f.trips, ref.Account)
-		delete(f.prober, ref.Account)
+	if f.prober[id.Account] == id {
+		delete(f.trips, id.Account)
+		delete(f.prober, id.Account)
 	}
 	return nil
 }
 
-func (f *fuse) Unprobe(_ context.Context, ref tasks.Ref, next time.Duration) error {
+func (f *fuse) Unprobe(_ context.Context, id tasks.ProbeID, next time.Duration) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.prober[ref.Account] == ref.ID {
-		delete(f.prober, ref.Account)
-		t := f.trips[ref.Account]
+	if f.prober[id.Account] == id {
+		delete(f.prober, id.Account)
+		t := f.trips[id.Account]
 		t.ProbeAt = time.Now().Add(next)
-		f.trips[ref.Account] = t
+		f.trips[id.Account] = t
 	}
 	return nil
 }

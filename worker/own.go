@@ -12,12 +12,12 @@ import (
 // let others in has a key, a clock or a proxy that is wrong here: it holds itself back,
 // and the lane stays open for the others.
 type own struct {
-	action, code string    // what was refused last; "" once the API has taken a call of this process
-	told         time.Time // when Redis knew that the lane has tripped, until others are let in
-	alone        time.Time // when others had been let in after that
-	refusals     int       // since then
-	until        time.Time // no call before, and then one at a time
-	trying       string    // the name of the turn that makes it
+	action, code string        // what was refused last; "" once the API has taken a call of this process
+	told         time.Time     // when Redis knew that the lane has tripped, until others are let in
+	alone        time.Time     // when others had been let in after that
+	refusals     int           // since then
+	until        time.Time     // no call before, and then one at a time
+	trying       tasks.ProbeID // the turn that makes it
 }
 
 // aloneFor times RetryMax is how long it counts that others were let in. After that the
@@ -56,25 +56,25 @@ func (o *own) seenOpen(asked time.Time) {
 }
 
 // mayTry says whether a turn may call, as far as this process holds itself back.
-func (l *lane) mayTry(turn string) bool {
+func (l *lane) mayTry(turn tasks.ProbeID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	o := &l.own
 	switch {
 	case o.until.IsZero():
 		return true
-	case o.until.After(time.Now()), o.trying != "" && o.trying != turn:
+	case o.until.After(time.Now()), o.trying != (tasks.ProbeID{}) && o.trying != turn:
 		return false
 	}
 	o.trying = turn
 	return true
 }
 
-func (l *lane) endTry(turn string) {
+func (l *lane) endTry(turn tasks.ProbeID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.own.trying == turn {
-		l.own.trying = ""
+		l.own.trying = tasks.ProbeID{}
 	}
 }
 

@@ -36,7 +36,7 @@ func (w *Worker) turn(ctx context.Context, ref tasks.Ref, entry *admission) erro
 	if err != nil {
 		return err
 	}
-	ctx = named(ctx)
+	ctx = withTurnID(ctx)
 	defer w.unprobe(ctx, l, ref)
 	switch r.State {
 	case tasks.StateQueued:

@@ -246,34 +246,34 @@ func (f faulty) Throttled(context.Context, time.Duration) error { return nil }
 
 func (f faulty) SetRate(float64) {}
 
-func (f faulty) Trip(ctx context.Context, ref tasks.Ref, t tasks.Trip, next time.Duration) error {
-	if !f.meet("trip", func(bool) { _ = f.breaker.Trip(ctx, ref, t, next) }) {
+func (f faulty) Trip(ctx context.Context, id tasks.ProbeID, t tasks.Trip, next time.Duration) error {
+	if !f.meet("trip", func(bool) { _ = f.breaker.Trip(ctx, id, t, next) }) {
 		return errLost
 	}
 	return nil
 }
 
-func (f faulty) Probe(ctx context.Context, ref tasks.Ref, d time.Duration) (ok bool, wait time.Duration, err error) {
+func (f faulty) Probe(ctx context.Context, id tasks.ProbeID, d time.Duration) (ok bool, wait time.Duration, err error) {
 	type answer struct {
 		ok   bool
 		wait time.Duration
 	}
 	a, err := meeting(f, "probe", answer{}, func(bool) (answer, error) {
-		ok, wait, err := f.breaker.Probe(ctx, ref, d)
+		ok, wait, err := f.breaker.Probe(ctx, id, d)
 		return answer{ok, wait}, err
 	})
 	return a.ok, a.wait, err
 }
 
-func (f faulty) Untrip(ctx context.Context, ref tasks.Ref) error {
-	if !f.meet("untrip", func(bool) { _ = f.breaker.Untrip(ctx, ref) }) {
+func (f faulty) Untrip(ctx context.Context, id tasks.ProbeID) error {
+	if !f.meet("untrip", func(bool) { _ = f.breaker.Untrip(ctx, id) }) {
 		return errLost
 	}
 	return nil
 }
 
-func (f faulty) Unprobe(ctx context.Context, ref tasks.Ref, next time.Duration) error {
-	if !f.meet("unprobe", func(bool) { _ = f.breaker.Unprobe(ctx, ref, next) }) {
+func (f faulty) Unprobe(ctx context.Context, id tasks.ProbeID, next time.Duration) error {
+	if !f.meet("unprobe", func(bool) { _ = f.breaker.Unprobe(ctx, id, next) }) {
 		return errLost
 	}
 	return nil

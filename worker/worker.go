@@ -69,14 +69,14 @@ type Again interface {
 type Breaker interface {
 	// Trip opens it, for what the API answered in the turn of a job. Of one that is
 	// open it is told by the prober alone. The next probe may come after next.
-	Trip(ctx context.Context, ref tasks.Ref, t tasks.Trip, next time.Duration) error
+	Trip(ctx context.Context, id tasks.ProbeID, t tasks.Trip, next time.Duration) error
 	// Probe makes the job the one that may call though the breaker is open, for d at
 	// most; it is so too if the breaker is closed. Else wait says when to ask again.
-	Probe(ctx context.Context, ref tasks.Ref, d time.Duration) (ok bool, wait time.Duration, err error)
+	Probe(ctx context.Context, id tasks.ProbeID, d time.Duration) (ok bool, wait time.Duration, err error)
 	// Untrip closes it, if the job is the prober: the API let the account in.
-	Untrip(ctx context.Context, ref tasks.Ref) error
+	Untrip(ctx context.Context, id tasks.ProbeID) error
 	// Unprobe ends the probe of a job that proved nothing.
-	Unprobe(ctx context.Context, ref tasks.Ref, next time.Duration) error
+	Unprobe(ctx context.Context, id tasks.ProbeID, next time.Duration) error
 }
 
 // Lookout sees all lanes at one glance, at little cost for each.

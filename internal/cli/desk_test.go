@@ -127,7 +127,7 @@ func (d *desk) step(account, id string, by tasks.Step, due time.Duration, change
 func (d *desk) trip(account string, next time.Duration) {
 	d.t.Helper()
 	t := tasks.Trip{Action: "CreateInstance", Code: "NoPermission", Message: "You are not authorized."}
-	if err := d.ledger.Trip(d.t.Context(), tasks.Ref{Account: account, ID: "a"}, t, next); err != nil {
+	if err := d.ledger.Trip(d.t.Context(), tasks.ProbeID{Ref: tasks.Ref{Account: account, ID: "a"}}, t, next); err != nil {
 		d.t.Fatal(err)
 	}
 }

@@ -92,7 +92,7 @@ func TestAJobSaysWhatItWaitsFor(t *testing.T) {
 			"It waits because the API has refused account default for N s (NoPermission); one job tries it again in 4 min."},
 		{"probed", func(d *desk) {
 			d.trip("default", 0)
-			if ok, _, err := d.ledger.Probe(d.t.Context(), tasks.Ref{Account: "default", ID: "other"}, time.Minute); !ok || err != nil {
+			if ok, _, err := d.ledger.Probe(d.t.Context(), tasks.ProbeID{Ref: tasks.Ref{Account: "default", ID: "other"}}, time.Minute); !ok || err != nil {
 				d.t.Fatal(ok, err)
 			}
 		}, "It waits because the API has refused account default for N s (NoPermission); job other is trying it now."},

@@ -23,7 +23,7 @@ const refusedConnection = "dial tcp 127.0.0.1:18080: connect: connection refused
 func (d *desk) away(account, code, message string, next time.Duration) {
 	d.t.Helper()
 	t := tasks.Trip{Away: true, Action: "ListInstance", Code: code, Message: message}
-	if err := d.ledger.Trip(d.t.Context(), tasks.Ref{Account: account, ID: "a"}, t, next); err != nil {
+	if err := d.ledger.Trip(d.t.Context(), tasks.ProbeID{Ref: tasks.Ref{Account: account, ID: "a"}}, t, next); err != nil {
 		d.t.Fatal(err)
 	}
 }
@@ -131,7 +131,7 @@ func TestARefusedLookIsToldWithItsCode(t *testing.T) {
 	d.write("f.csv", many(2))
 	d.run("enqueue", "f.csv")
 	refusal := tasks.Trip{Action: "ListInstance", Code: "Product.Unsubscript", Message: "The product is not subscribed."}
-	if err := d.ledger.Trip(t.Context(), tasks.Ref{Account: "default", ID: "j0"}, refusal, time.Hour+30*time.Second); err != nil {
+	if err := d.ledger.Trip(t.Context(), tasks.ProbeID{Ref: tasks.Ref{Account: "default", ID: "j0"}}, refusal, time.Hour+30*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	const hold = "default: the API has refused ListInstance for N s (Product.Unsubscript: The product is not subscribed.), 1 call; one job tries it again in 1 h; camsq resume default tries it at once\n"

@@ -90,7 +90,7 @@ func decodeLane(account string, now time.Time, f map[string]string) tasks.Lane {
 		}
 		t.Probes, _ = strconv.Atoi(f["probes"])
 		if millis(f["prober_until"]).After(now) {
-			t.Prober, _, _ = strings.Cut(f["prober"], "#") // the job; what follows names its turn
+			t.Prober, _, _ = strings.Cut(f["prober"], "#") // see prober
 		}
 		lane.Trip = t
 	}
@@ -101,11 +101,11 @@ func decodeLane(account string, now time.Time, f map[string]string) tasks.Lane {
 // the trip's Away, Action, Code, Message and Witness, and that the next probe may come after next. A
 // lane that has tripped already is told this only by its prober: calls that were
 // under way when it tripped say nothing new.
-func (l *Ledger) Trip(ctx context.Context, ref tasks.Ref, t tasks.Trip, next time.Duration) error {
-	err := tripScript.Run(ctx, l.rdb, []string{laneOf(ref.Account).control()},
-		ref.ID, t.Action, t.Code, t.Message, next.Milliseconds(), tasks.WakeChannel, tasks.LaneMessage(ref.Account), flag(t.Away), t.Witness).Err()
+func (l *Ledger) Trip(ctx context.Context, id tasks.ProbeID, t tasks.Trip, next time.Duration) error {
+	err := tripScript.Run(ctx, l.rdb, []string{laneOf(id.Account).control()},
+		prober(id), t.Action, t.Code, t.Message, next.Milliseconds(), tasks.WakeChannel, tasks.LaneMessage(id.Account), flag(t.Away), t.Witness).Err()
 	if err != nil {
-		return fmt.Errorf("ledger: tripping the lane of account %s: %w", ref.Account, err)
+		return fmt.Errorf("ledger: tripping the lane of account %s: %w", id.Account, err)
 	}
 	return nil
 }
@@ -114,34 +114,38 @@ func (l *Ledger) Trip(ctx context.Context, ref tasks.Ref, t tasks.Trip, next tim
 // than the trip's Witness need not wait for the time of the next probe. If
 // it has not, or the job is, or becomes, the one that probes, ok is true; the job
 // is the prober for d. Else nobody need ask again before wait is over.
-func (l *Ledger) Probe(ctx context.Context, ref tasks.Ref, d time.Duration) (ok bool, wait time.Duration, err error) {
-	ms, err := probeScript.Run(ctx, l.rdb, []string{laneOf(ref.Account).control()}, ref.ID, d.Milliseconds()).Int64()
+func (l *Ledger) Probe(ctx context.Context, id tasks.ProbeID, d time.Duration) (ok bool, wait time.Duration, err error) {
+	ms, err := probeScript.Run(ctx, l.rdb, []string{laneOf(id.Account).control()}, prober(id), d.Milliseconds()).Int64()
 	if err != nil {
-		return false, 0, fmt.Errorf("ledger: probing the lane of account %s: %w", ref.Account, err)
+		return false, 0, fmt.Errorf("ledger: probing the lane of account %s: %w", id.Account, err)
 	}
 	return ms == 0, time.Duration(ms) * time.Millisecond, nil
 }
 
 // Untrip ends the probe of a job: the API let the account in, and the lane is
 // whole again. Of a job that is not the prober it changes nothing.
-func (l *Ledger) Untrip(ctx context.Context, ref tasks.Ref) error {
-	return l.endProbe(ctx, ref, -1)
+func (l *Ledger) Untrip(ctx context.Context, id tasks.ProbeID) error {
+	return l.endProbe(ctx, id, -1)
 }
 
 // Unprobe ends the probe of a job that came to nothing; the next one may come
 // after next. Of a job that is not the prober it changes nothing.
-func (l *Ledger) Unprobe(ctx context.Context, ref tasks.Ref, next time.Duration) error {
-	return l.endProbe(ctx, ref, next.Milliseconds())
+func (l *Ledger) Unprobe(ctx context.Context, id tasks.ProbeID, next time.Duration) error {
+	return l.endProbe(ctx, id, next.Milliseconds())
 }
 
-func (l *Ledger) endProbe(ctx context.Context, ref tasks.Ref, next int64) error {
-	err := untripScript.Run(ctx, l.rdb, []string{laneOf(ref.Account).control()},
-		ref.ID, next, tasks.WakeChannel, tasks.LaneMessage(ref.Account)).Err()
+func (l *Ledger) endProbe(ctx context.Context, id tasks.ProbeID, next int64) error {
+	err := untripScript.Run(ctx, l.rdb, []string{laneOf(id.Account).control()},
+		prober(id), next, tasks.WakeChannel, tasks.LaneMessage(id.Account)).Err()
 	if err != nil {
-		return fmt.Errorf("ledger: ending the probe of account %s: %w", ref.Account, err)
+		return fmt.Errorf("ledger: ending the probe of account %s: %w", id.Account, err)
 	}
 	return nil
 }
+
+// prober is how a lane keeps the turn that probes: "job#turn". A job's ID has no number
+// sign, so the scripts can tell the job.
+func prober(id tasks.ProbeID) string { return id.ID + "#" + id.Turn }
 
 // PauseLane stops the account's new calls, in every process, until somebody
 // resumes it. A lane that is paused already keeps the time, and gets the new reason.

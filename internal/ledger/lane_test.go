@@ -40,9 +40,15 @@ func noError(t *testing.T, err error) {
 
 func probe(t *testing.T, l *ledger.Ledger, id string) (ok bool, wait time.Duration) {
 	t.Helper()
-	ok, wait, err := l.Probe(t.Context(), ref(id), time.Minute)
+	ok, wait, err := l.Probe(t.Context(), turnOf(id), time.Minute)
 	noError(t, err)
 	return ok, wait
+}
+
+// turnOf is the turn that "job#turn" names.
+func turnOf(name string) tasks.ProbeID {
+	job, turn, _ := strings.Cut(name, "#")
+	return tasks.ProbeID{Ref: ref(job), Turn: turn}
 }
 
 func ref(id string) tasks.Ref { return tasks.Ref{Account: account, ID: id} }
@@ -81,8 +87,8 @@ func TestALaneThatHasTrippedIsProbedByOneJobAtATime(t *testing.T) {
 		if ok, _ := probe(t, l, "a"); !ok {
 			t.Error("a lane that has not tripped needs no probe, and one was refused")
 		}
-		noError(t, l.Trip(t.Context(), ref("a"), noPermission, time.Hour))
-		noError(t, l.Trip(t.Context(), ref("b"), tasks.Trip{Action: "ListInstance", Code: "Forbidden"}, time.Millisecond)) // was under way
+		noError(t, l.Trip(t.Context(), turnOf("a"), noPermission, time.Hour))
+		noError(t, l.Trip(t.Context(), turnOf("b"), tasks.Trip{Action: "ListInstance", Code: "Forbidden"}, time.Millisecond)) // was under way
 		got := lane(t, l).Trip
 		want := noPermission
 		want.Probes, want.Witness = 1, "a"
@@ -96,7 +102,7 @@ func TestALaneThatHasTrippedIsProbedByOneJobAtATime(t *testing.T) {
 		if ok, _ := probe(t, l, "b#1"); !ok {
 			t.Error("the probe of another job was refused")
 		}
-		noError(t, l.Trip(t.Context(), ref("b#1"), noPermission, time.Hour))
+		noError(t, l.Trip(t.Context(), turnOf("b#1"), noPermission, time.Hour))
 		if got := lane(t, l).Trip; got.Witness != "" || got.Probes != 2 {
 			t.Errorf("after two jobs were refused: %+v", got)
 		}
@@ -119,28 +125,28 @@ func TestALaneThatHasTrippedIsProbedByOneJobAtATime(t *testing.T) {
 			t.Errorf("the lane's prober is %q, want b", got.Prober)
 		}
 
-		noError(t, l.Trip(t.Context(), ref("c"), noPermission, time.Millisecond))
-		noError(t, l.Untrip(t.Context(), ref("c")))
-		noError(t, l.Unprobe(t.Context(), ref("c"), time.Millisecond))
+		noError(t, l.Trip(t.Context(), turnOf("c"), noPermission, time.Millisecond))
+		noError(t, l.Untrip(t.Context(), turnOf("c")))
+		noError(t, l.Unprobe(t.Context(), turnOf("c"), time.Millisecond))
 		if got := lane(t, l).Trip; got == nil || got.Probes != 2 || got.Prober != "b" {
 			t.Errorf("after the words of one that does not probe: %+v", got)
 		}
 
-		noError(t, l.Trip(t.Context(), ref("b"), tasks.Trip{Action: "CreateInstance", Code: "Forbidden.RAM"}, 0))
+		noError(t, l.Trip(t.Context(), turnOf("b"), tasks.Trip{Action: "CreateInstance", Code: "Forbidden.RAM"}, 0))
 		if got := lane(t, l).Trip; got.Probes != 3 || got.Code != "Forbidden.RAM" || got.Prober != "" {
 			t.Errorf("after a probe that was refused: %+v", got)
 		}
 		if ok, _ := probe(t, l, "c"); !ok {
 			t.Error("the next probe was refused")
 		}
-		noError(t, l.Unprobe(t.Context(), ref("c"), 0))
+		noError(t, l.Unprobe(t.Context(), turnOf("c"), 0))
 		if got := lane(t, l).Trip; got.Probes != 3 || got.Prober != "" {
 			t.Errorf("after a probe that proved nothing: %+v", got)
 		}
 		if ok, _ := probe(t, l, "d"); !ok {
 			t.Error("the probe after that was refused")
 		}
-		noError(t, l.Untrip(t.Context(), ref("d")))
+		noError(t, l.Untrip(t.Context(), turnOf("d")))
 		if got := lane(t, l); got.Trip != nil {
 			t.Errorf("after a probe that was let in: %+v", got.Trip)
 		}
@@ -151,8 +157,8 @@ func TestALaneThatHasTrippedIsProbedByOneJobAtATime(t *testing.T) {
 func TestTheProbeOfADeadJobEnds(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 		l := open(t, c, 0)
-		noError(t, l.Trip(t.Context(), ref("a"), noPermission, 0))
-		if ok, _, err := l.Probe(t.Context(), ref("a"), 20*time.Millisecond); !ok || err != nil {
+		noError(t, l.Trip(t.Context(), turnOf("a"), noPermission, 0))
+		if ok, _, err := l.Probe(t.Context(), turnOf("a"), 20*time.Millisecond); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		for {
@@ -185,10 +191,10 @@ func TestAChangeOfALaneIsSaid(t *testing.T) {
 			{"pause", func() error { return l.PauseLane(t.Context(), account, "") }},
 			{"resume", func() error { return l.ResumeLane(t.Context(), account) }},
 			{"limit", func() error { return l.LimitLane(t.Context(), account, 8) }},
-			{"trip", func() error { return l.Trip(t.Context(), ref("a"), noPermission, 0) }},
+			{"trip", func() error { return l.Trip(t.Context(), turnOf("a"), noPermission, 0) }},
 			{"untrip", func() error {
 				probe(t, l, "a")
-				return l.Untrip(t.Context(), ref("a"))
+				return l.Untrip(t.Context(), turnOf("a"))
 			}},
 		} {
 			noError(t, tt.change())

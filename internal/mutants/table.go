@@ -723,7 +723,7 @@ func lanes() []mutant {
 		},
 		{
 			name: "a worker that is refused alone calls with all its turns", risk: "it spends the quota of the others on refusals",
-			file: "worker/own.go", old: ", o.trying != \"\" && o.trying != turn:", new: ":",
+			file: "worker/own.go", old: ", o.trying != (tasks.ProbeID{}) && o.trying != turn:", new: ":",
 			pkg: "worker", test: "TestAWorkerThatIsRefusedAloneMakesOneCallAtATime",
 		},
 		{
