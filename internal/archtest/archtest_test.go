@@ -36,7 +36,7 @@ var rooms = map[string][]string{
 	},
 	"internal/cli/cmdutil": {"internal/app", "internal/config", "internal/exit", "internal/humanize", "internal/importer", "internal/ledger", "internal/operate", "internal/workdir"},
 	"internal/cli/enqueue": {
-		"enqueue", "enqueue/rowfile", "internal/app", "internal/atomicfile", "internal/cli/cmdutil", "internal/cli/watch", "internal/config", "internal/exit",
+		"enqueue", "enqueue/rowfile", "internal/app", "internal/cli/cmdutil", "internal/cli/watch", "internal/config", "internal/exit",
 		"internal/humanize", "internal/importer", "internal/inspect", "internal/ledger", "internal/redisconn", "internal/spreadsheet", "tasks",
 	},
 	"internal/cli/fake": {
@@ -45,12 +45,12 @@ var rooms = map[string][]string{
 	},
 	"internal/cli/jobs": {
 		"internal/app", "internal/cli/cmdutil", "internal/cli/render", "internal/exit", "internal/humanize", "internal/inspect",
-		"internal/ledger", "internal/operate", "internal/queue", "tasks", "worker",
+		"internal/ledger", "internal/operate", "internal/queue", "internal/workdir", "tasks", "worker",
 	},
 	"internal/cli/render": {"internal/humanize"},
 	"internal/cli/results": {
-		"enqueue", "enqueue/rowfile", "internal/app", "internal/atomicfile", "internal/cli/cmdutil", "internal/exit", "internal/humanize", "internal/importer",
-		"internal/inspect", "internal/ledger", "internal/spreadsheet", "tasks",
+		"enqueue", "enqueue/rowfile", "internal/app", "internal/cli/cmdutil", "internal/exit", "internal/humanize", "internal/importer",
+		"internal/inspect", "internal/ledger", "internal/spreadsheet", "internal/workdir", "tasks",
 	},
 	"internal/cli/status": {
 		"internal/app", "internal/cli/cmdutil", "internal/cli/render", "internal/cli/watch", "internal/exit", "internal/humanize",
@@ -67,14 +67,14 @@ var rooms = map[string][]string{
 		"internal/ledger", "internal/queue", "internal/ratelimit", "internal/redisconn", "metrics", "tasks", "worker",
 	},
 	"internal/importer": {
-		"enqueue", "enqueue/rowfile", "internal/atomicfile", "internal/cli/render", "internal/config", "internal/exit", "internal/humanize", "internal/inspect",
+		"enqueue", "enqueue/rowfile", "internal/cli/render", "internal/config", "internal/exit", "internal/humanize", "internal/inspect",
 		"internal/spreadsheet", "internal/workdir", "tasks",
 	},
 	"internal/inspect": {
 		"enqueue", "internal/asynqx", "internal/config", "internal/exit", "internal/humanize", "internal/ledger", "internal/queue",
 		"internal/ratelimit", "internal/redisconn", "tasks", "worker",
 	},
-	"internal/config": {"internal/exit", "internal/humanize", "internal/seal", "internal/workdir", "tasks", "worker"},
+	"internal/config": {"internal/atomicfile", "internal/exit", "internal/humanize", "internal/seal", "internal/workdir", "tasks", "worker"},
 
 	// The laboratory is beside the product.
 	"internal/lab/demo": {
@@ -89,10 +89,10 @@ var rooms = map[string][]string{
 	"callback/callbacktest": {"callback"},
 
 	// Leaves of the product.
-	"internal/atomicfile": {"internal/exit", "internal/workdir"},
+	"internal/atomicfile": {},
 	"internal/exit":       {},
 	"internal/humanize":   {},
-	"internal/workdir":    {},
+	"internal/workdir":    {"internal/atomicfile", "internal/exit"},
 
 	// Rooms on floor 1 do not know each other, but for enqueue, which other
 	// programs import whole and which therefore takes the ledger.

@@ -4,12 +4,15 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -217,5 +220,31 @@ func TestResultsEndWhenRedisGoesAwayThoughMoreRowsMayCome(t *testing.T) {
 	code, out, errs := d.runWith(t.Context(), in, "results", "-")
 	if code != 3 || out != "" || !strings.HasPrefix(errs, "camsq: Redis stopped answering; the results are not complete: ") {
 		t.Errorf("exit %d, %q, %q", code, out, errs)
+	}
+}
+
+// fullDisk fails each write as a file on a full disk does.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC}
+}
+
+func TestAFullDiskIsExitCode4AndNamesWhatWasWritten(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.write("one.csv", "ChannelType,InstanceName,job_id\nVIBER,acme,a\n")
+	if code, out, errs := d.run("enqueue", "one.csv"); code != exit.CodeOK {
+		t.Fatalf("enqueue: exit %d\n%s%s", code, out, errs)
+	}
+	d.reject("default", "a", "InvalidParameter.X", "no")
+	for what, args := range map[string][]string{
+		"the template": {"enqueue", "--template"},
+		"the results":  {"results", "one.csv"},
+		"the list":     {"failed", "--json"},
+	} {
+		var errs strings.Builder
+		code := d.runTo(t.Context(), nil, fullDisk{}, &errs, args...)
+		said(t, what, code, exit.CodeWrite, errs.String(), "camsq: cannot write "+what+" to standard output: no space left on device\n")
 	}
 }

@@ -2,11 +2,13 @@ package config
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/camsq/camsq/internal/atomicfile"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/seal"
 )
@@ -35,8 +37,8 @@ func (c Config) Keyring() (string, seal.Keyring, error) {
 	return keys, ring, nil
 }
 
-// readOrMakeKey is safe against another process that does the same: the key is
-// written aside and then linked, which fails if the file is there by now.
+// readOrMakeKey returns the key in a file, which it makes if there is none. If another
+// process makes one at the same time, both return the key of the first.
 func readOrMakeKey(path string) (string, error) {
 	raw, err := os.ReadFile(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -45,16 +47,15 @@ func readOrMakeKey(path string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "data.key.*") // mode 0600
+	file, err := atomicfile.Create(path)
 	if err != nil {
 		return "", err
 	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.WriteString(seal.NewKey() + "\n")
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+	if _, err := io.WriteString(file, seal.NewKey()+"\n"); err != nil {
+		file.Discard()
 		return "", err
 	}
-	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := file.CommitNew(); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
 	raw, err = os.ReadFile(path)

@@ -11,6 +11,7 @@ const (
 	CodeSomeFailed  = 1 // some jobs or rows failed
 	CodeUsage       = 2 // wrong usage or configuration
 	CodeUnreachable = 3 // what is needed could not be reached
+	CodeWrite       = 4 // what was to be written could not be
 )
 
 // Error is an error with the exit code that it means.

@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"github.com/camsq/camsq/enqueue/rowfile"
-	"github.com/camsq/camsq/internal/atomicfile"
 	"github.com/camsq/camsq/internal/spreadsheet"
 	"github.com/camsq/camsq/internal/workdir"
 )
@@ -22,7 +21,7 @@ type rejectedRows struct {
 	path      string // in dir
 	input     string
 	delimiter rune
-	out       *atomicfile.File
+	out       *workdir.Output
 	rows      spreadsheet.RowWriter
 	err       error // the first one; nothing is written after it
 	// kept is the name that what stood there before has now, or "".
@@ -36,7 +35,7 @@ func (r *rejectedRows) add(header, cells []string, raw, why string) {
 		return
 	}
 	if r.out == nil {
-		if r.out, r.err = atomicfile.Create(r.dir, "--rejected", r.path, r.input, nil); r.err != nil {
+		if r.out, r.err = r.dir.Create("the rejected rows", "--rejected", r.path, r.input, nil); r.err != nil {
 			return
 		}
 		r.rows = spreadsheet.NewRowWriter(spreadsheet.CSV, r.out, func() rune { return r.delimiter })
@@ -78,7 +77,7 @@ func (r *rejectedRows) save() (bool, error) {
 }
 
 // sameContent compares a file, which need not be there, with another.
-func sameContent(dir workdir.Dir, path string, other *os.File) (bool, error) {
+func sameContent(dir workdir.Dir, path string, other io.ReadSeeker) (bool, error) {
 	f, err := dir.Open(path)
 	if err != nil {
 		return false, nil // then there is nothing to keep, or renaming it tells why

@@ -69,7 +69,8 @@ it has ended, the account's webhook receiver is told (batch.completed).
 
 Exit codes: 0 all well; 1 some rows were refused, or, with --wait, some rows have no
 instance in the end, or the wait was stopped with Ctrl-C; 2 wrong usage, a file that cannot
-be understood, or a Redis whose records are not for this version; 3 Redis did not answer.`,
+be understood, or a Redis whose records are not for this version; 3 Redis did not answer; 4 the template
+could not be written.`,
 		Example: `  camsq enqueue --template -o tenants.xlsx
   camsq enqueue --dry-run tenants.csv
   camsq enqueue --map "Company=InstanceName" --set ChannelType=VIBER customers.xlsx

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/camsq/camsq/enqueue/rowfile"
-	"github.com/camsq/camsq/internal/atomicfile"
 	"github.com/camsq/camsq/internal/cli/cmdutil"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/spreadsheet"
@@ -21,7 +20,7 @@ func template(p *cmdutil.Factory, name string) error {
 	if _, err := p.Dir.Stat(name); err == nil && name != "" {
 		return exit.Usagef("-o %s is there already; name another file", name)
 	}
-	out, err := atomicfile.Create(p.Dir, "-o", name, "", p.Stdout)
+	out, err := p.Dir.Create("the template", "-o", name, "", p.Stdout)
 	if err != nil {
 		return err
 	}
@@ -30,7 +29,7 @@ func template(p *cmdutil.Factory, name string) error {
 	w := spreadsheet.NewRowWriter(form, out, nil)
 	if err := errors.Join(w.Header(header, nil), w.Row(example, nil), w.Close()); err != nil {
 		out.Discard()
-		return atomicfile.WriteError(err)
+		return out.Failure(err)
 	}
-	return atomicfile.WriteError(out.Save())
+	return out.Failure(out.Save())
 }

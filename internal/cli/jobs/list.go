@@ -21,6 +21,7 @@ import (
 	"github.com/camsq/camsq/internal/inspect"
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/operate"
+	"github.com/camsq/camsq/internal/workdir"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -81,7 +82,8 @@ reason why the last try failed. Those of completed batches stand there as ACCOUN
 const listHelp = `With --json there is one JSON object on each line, with the fields of camsq status --json, and
 no counts: every job that matches, or as many as --limit says.
 
-Exit codes: 0 they are listed, however many; 2 wrong usage; 3 Redis did not answer.`
+Exit codes: 0 they are listed, however many; 2 wrong usage; 3 Redis did not answer; 4 the list
+could not be written.`
 
 type listOptions struct {
 	inspect.Filter
@@ -136,7 +138,7 @@ func printJobsAsJSON(p *cmdutil.Factory, ctx context.Context, n *app.App, list i
 				return n.RedisError(ctx, err)
 			}
 			if err := enc.Encode(s); err != nil {
-				return exit.Usagef("writing the list: %w", err)
+				return workdir.Stream("the list", p.Stdout).Failure(err)
 			}
 		}
 	}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/internal/app"
-	"github.com/camsq/camsq/internal/atomicfile"
 	"github.com/camsq/camsq/internal/cli/cmdutil"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
@@ -23,6 +22,7 @@ import (
 	"github.com/camsq/camsq/internal/inspect"
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/spreadsheet"
+	"github.com/camsq/camsq/internal/workdir"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -49,7 +49,8 @@ that no spreadsheet takes it for a formula. The cells of a workbook are texts an
 With -o the file is there once it is complete, and only its owner may read it.
 
 Exit codes: 0 it was written, whatever the outcomes; 1 stopped with Ctrl-C; 2 wrong usage, or a
-file that cannot be understood (the rows before that place are written); 3 Redis did not answer.`,
+file that cannot be understood (the rows before that place are written); 3 Redis did not answer; 4 the
+results could not be written.`,
 		Example: `  camsq results tenants.csv -o outcomes.csv
   camsq results customers.xlsx -o outcomes.xlsx --only failed,unfinished
   camsq results tenants.csv --only failed,rejected`,
@@ -102,11 +103,11 @@ func run(p *cmdutil.Factory, cmd *cobra.Command, path string, o resultsOptions) 
 	if err := n.Ready(cmd.Context(), p.Stderr); err != nil {
 		return err
 	}
-	out, err := atomicfile.Create(p.Dir, "-o", o.output, path, p.Stdout)
+	out, err := p.Dir.Create("the results", "-o", o.output, path, p.Stdout)
 	if err != nil {
 		return err
 	}
-	w := &resultsWriter{ledger: n.Ledger, wanted: wanted}
+	w := &resultsWriter{ledger: n.Ledger, to: out, wanted: wanted}
 	w.out = spreadsheet.NewRowWriter(form, out, func() rune { return w.found.Delimiter })
 	err = w.file(cmd.Context(), files[0], p.Stdin)
 	_, ends := errors.AsType[*rowfile.FileError](err)
@@ -123,10 +124,10 @@ func run(p *cmdutil.Factory, cmd *cobra.Command, path string, o resultsOptions) 
 	}
 	if endErr := w.out.Close(); endErr != nil {
 		out.Discard()
-		return atomicfile.WriteError(endErr)
+		return out.Failure(endErr)
 	}
 	if saveErr := out.Save(); saveErr != nil {
-		return exit.Usagef("writing the results: %w", saveErr)
+		return out.Failure(saveErr)
 	}
 	if out.Temp != nil {
 		fmt.Fprintf(p.Stdout, "%s of %s written to %s.\n", humanize.Plural(w.rows, "row"), humanize.Sanitize(files[0].Name), humanize.Sanitize(o.output))
@@ -170,7 +171,8 @@ func joinStates(states []tasks.State) string {
 // resultsWriter writes rows with their outcomes.
 type resultsWriter struct {
 	ledger inspect.RecordReader
-	out    spreadsheet.RowWriter
+	to     *workdir.Output
+	out    spreadsheet.RowWriter // writes to it
 	wanted map[tasks.State]bool
 	found  rowfile.FileInfo
 	began  bool
@@ -218,11 +220,11 @@ func (w *resultsWriter) file(ctx context.Context, s importer.Input, stdin io.Rea
 		}
 		for i, r := range page.rows {
 			if err := w.row(r, page.outcomes[i]); err != nil {
-				return atomicfile.WriteError(err)
+				return w.to.Failure(err)
 			}
 		}
 		if err := w.out.Flush(); err != nil {
-			return atomicfile.WriteError(err)
+			return w.to.Failure(err)
 		}
 	}
 	return ended
