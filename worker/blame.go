@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/camsq/camsq/internal/classify"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -28,11 +29,11 @@ const (
 //
 // own says that the answer speaks of the job, and so the lane stays open. Where the lane
 // is tripped anyhow by other jobs, the job learns nothing of itself.
-func (l *lane) blame(r *tasks.Record, v verdict) (_ verdict, own bool) {
-	if v.throttled {
+func (l *lane) blame(r *tasks.Record, v classify.Verdict) (_ classify.Verdict, own bool) {
+	if v.Throttled {
 		return v, l.throttledAlone(r)
 	}
-	if v.outcome != tasks.OutcomeBlocked {
+	if v.Outcome != tasks.OutcomeBlocked {
 		return v, false
 	}
 	before := l.noteRefused(r)
@@ -44,8 +45,8 @@ func (l *lane) blame(r *tasks.Record, v verdict) (_ verdict, own bool) {
 		return v, false
 	}
 	r.Refusals++
-	if r.Refusals >= maxPages || r.Refusals >= maxRefusals && v.kind != KindForeign {
-		v.kind, v.outcome = KindRequest, tasks.OutcomeRejected
+	if r.Refusals >= maxPages || r.Refusals >= maxRefusals && v.Kind != classify.KindForeign {
+		v.Kind, v.Outcome = classify.KindRequest, tasks.OutcomeRejected
 	}
 	return v, true
 }
@@ -95,9 +96,9 @@ func (l *lane) isTripped() bool {
 // doubtUnknown counts an answer against the job's small budget whose code nothing is
 // known of, or that refuses a look, unless the lane is tripped: then many jobs are
 // refused, and the fault is the account's.
-func (l *lane) doubtUnknown(r *tasks.Record, v verdict, err error) {
-	refusedLook := v.kind == KindRequest && r.State == tasks.StateQueued
-	if (v.kind == KindUnknown || refusedLook) && answered(err) && !l.isTripped() {
+func (l *lane) doubtUnknown(r *tasks.Record, v classify.Verdict, err error) {
+	refusedLook := v.Kind == classify.KindRequest && r.State == tasks.StateQueued
+	if (v.Kind == classify.KindUnknown || refusedLook) && classify.Answered(err) && !l.isTripped() {
 		r.Unknown++
 	}
 }

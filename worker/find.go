@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/internal/classify"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -71,14 +72,14 @@ func (w *Worker) page(ctx context.Context, l *lane, s *cams.Search) (done bool, 
 
 // mayAskAgain says whether the page that failed is worth another try, and waits for it.
 func (w *Worker) mayAskAgain(ctx context.Context, l *lane, r tasks.Record, err error, failures int) bool {
-	v := classify(err)
+	v := classify.Of(err)
 	switch {
-	case retryAfter(err) > w.CallTimeout: // for longer the job leaves its slot
-	case v.throttled:
+	case classify.RetryAfter(err) > w.CallTimeout: // for longer the job leaves its slot
+	case v.Throttled:
 		w.pace(ctx, l, r, ActionList, v, err) // the limiter holds the next page back
 		return true
-	case v.outcome == tasks.OutcomeAmbiguous, v.outcome == tasks.OutcomeUnsent:
-		d := max(retryAfter(err), backoffDelay(failures, w.RetryMin, w.RetryMax))
+	case v.Outcome == tasks.OutcomeAmbiguous, v.Outcome == tasks.OutcomeUnsent:
+		d := max(classify.RetryAfter(err), backoffDelay(failures, w.RetryMin, w.RetryMax))
 		return d <= w.CallTimeout && sleep(ctx, d) == nil
 	}
 	return false

@@ -3,9 +3,9 @@ package worker
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"time"
 
+	"github.com/camsq/camsq/internal/classify"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -83,36 +83,36 @@ func (l *lane) runOf(action string) *run {
 
 // pace tells the account's limiter and breaker what an answer to one of its actions
 // says of the account.
-func (w *Worker) pace(ctx context.Context, l *lane, r tasks.Record, action string, v verdict, err error) {
+func (w *Worker) pace(ctx context.Context, l *lane, r tasks.Record, action string, v classify.Verdict, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	if v.renew && l.Renew != nil {
+	if v.Renew && l.Renew != nil {
 		l.Renew()
 	}
-	if v.throttled {
+	if v.Throttled {
 		l.present(action)
 		w.back(ctx, l, r.Ref())
-		if err := l.limiter(action).Throttled(ctx, retryAfter(err)); err != nil {
+		if err := l.limiter(action).Throttled(ctx, classify.RetryAfter(err)); err != nil {
 			w.Log.Warn("slowing an account down", "account", l.Account, "error", err)
 		}
 		return
 	}
-	answer(&r, v, err)
-	doubtful := action == ActionList && contradicted(err)
+	classify.Describe(&r, v, err)
+	doubtful := action == ActionList && classify.Contradicted(err)
 	if doubtful {
 		r.Code = tasks.CodeContradicted
 	}
-	trip := tasks.Trip{Away: v.away(err), Action: action, Code: r.Code, Message: r.Message}
+	trip := tasks.Trip{Away: v.Away(err), Action: action, Code: r.Code, Message: r.Message}
 	switch {
-	case v.outcome == tasks.OutcomeSucceeded, v.kind == KindRequest && action == ActionCreate && v.outcome == tasks.OutcomeRejected:
+	case v.Outcome == tasks.OutcomeSucceeded, v.Kind == classify.KindRequest && action == ActionCreate && v.Outcome == tasks.OutcomeRejected:
 		w.letIn(ctx, l, r.Ref(), action)
-	case v.outcome == tasks.OutcomeBlocked:
+	case v.Outcome == tasks.OutcomeBlocked:
 		w.refused(ctx, l, r.Ref(), trip)
 	case trip.Away:
 		if l.falter(action) || l.isProbing(probeID(ctx, r.Ref())) {
 			w.refused(ctx, l, r.Ref(), trip)
 		}
-	case v.kind == KindUnknown && answered(err), v.kind == KindRequest, doubtful:
+	case v.Kind == classify.KindUnknown && classify.Answered(err), v.Kind == classify.KindRequest, doubtful:
 		if l.suspect(action, r.ID) || l.isProbing(probeID(ctx, r.Ref())) {
 			w.refused(ctx, l, r.Ref(), trip)
 		}
@@ -139,28 +139,15 @@ func unreachable(t tasks.Trip) bool {
 	return t.Away && (t.Code == tasks.CodeUnsent || t.Code == tasks.CodeNoAnswer)
 }
 
-// answered says whether the error is an answer of the API with a code that says no.
-func answered(err error) bool {
-	e, ok := asCall(err)
-	return ok && e.Status != 0 && e.Code != "" && !saysYes(e) && e.InstanceID == ""
-}
-
-// contradicted says whether the answer says yes and cannot be taken at its word: a list
-// that is never whole, for instance.
-func contradicted(err error) bool {
-	e, ok := asCall(err)
-	return ok && e.Status == http.StatusOK && saysYes(e)
-}
-
 // called counts a request to the API.
 func (w *Worker) called(r tasks.Record, action string, took time.Duration, err error) {
 	if w.Hooks.Call == nil {
 		return
 	}
-	v := classify(err)
-	answer(&r, v, err)
-	c := tasks.APICall{Account: r.Account, Action: action, Outcome: v.outcome, Code: r.Code, Took: took}
-	if e, ok := asCall(err); ok {
+	v := classify.Of(err)
+	classify.Describe(&r, v, err)
+	c := tasks.APICall{Account: r.Account, Action: action, Outcome: v.Outcome, Code: r.Code, Took: took}
+	if e, ok := classify.CallError(err); ok {
 		c.Status = e.Status
 	} else if err == nil {
 		c.Status = 200

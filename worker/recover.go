@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/internal/classify"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -256,15 +257,15 @@ func (w *Worker) lookFirst(ctx context.Context, l *lane, r tasks.Record) (tasks.
 // cannotList puts a job off whose look at the instances failed. It costs no try:
 // nothing was at stake. The state stays as it is, since no answer is no evidence.
 func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err error) error {
-	e, ok := asCall(err)
+	e, ok := classify.CallError(err)
 	if !ok {
 		return err // the wait, not the call
 	}
 	uncalled := r.State == tasks.StateQueued && !r.Doubted
-	v, own := l.blame(&r, classify(err))
+	v, own := l.blame(&r, classify.Of(err))
 	switch {
-	case own && v.outcome == tasks.OutcomeRejected && uncalled:
-		answer(&r, v, err)
+	case own && v.Outcome == tasks.OutcomeRejected && uncalled:
+		classify.Describe(&r, v, err)
 		return again(w.end(context.WithoutCancel(ctx), l, r, tasks.StepSpent))
 	case own: // the lane stays open, and the job waits by itself
 	default:
@@ -279,14 +280,14 @@ func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err er
 	}
 	due := max(e.RetryAfter, backoffDelay(r.Delays, w.RetryMin, w.RetryMax))
 	switch {
-	case v.throttled:
+	case v.Throttled:
 		due = w.throttledDelay(r.Delays, err)
-	case v.outcome == tasks.OutcomeBlocked && r.State == tasks.StateQueued && !own:
+	case v.Outcome == tasks.OutcomeBlocked && r.State == tasks.StateQueued && !own:
 		due = e.RetryAfter // the breaker holds the job back
 	}
 	if r.State == tasks.StateQueued {
-		answer(&r, v, err)
-		if contradicted(err) {
+		classify.Describe(&r, v, err)
+		if classify.Contradicted(err) {
 			r.Code = tasks.CodeContradicted
 		}
 	}
@@ -300,14 +301,14 @@ const maxUnseen = 10
 // unseen says whether the looks for the instance of a job's call are refused for the job
 // itself, so that waiting does not help: others are let in, or the words are about the
 // request or not known, and the lane is open.
-func (w *Worker) unseen(l *lane, r tasks.Record, v verdict, own bool, e *cams.Error) bool {
+func (w *Worker) unseen(l *lane, r tasks.Record, v classify.Verdict, own bool, e *cams.Error) bool {
 	if r.Now.Sub(r.Since) < w.SettleWindow {
 		return false
 	}
 	if own {
-		return v.outcome == tasks.OutcomeRejected
+		return v.Outcome == tasks.OutcomeRejected
 	}
-	refused := e.Status != 0 && !v.throttled && (v.kind == KindRequest || v.kind == KindUnknown)
+	refused := e.Status != 0 && !v.Throttled && (v.Kind == classify.KindRequest || v.Kind == classify.KindUnknown)
 	return refused && r.Delays >= maxUnseen && !l.isTripped()
 }
 
@@ -315,9 +316,9 @@ func (w *Worker) unseen(l *lane, r tasks.Record, v verdict, own bool, e *cams.Er
 // whether its call has made an instance.
 //
 // Dies before the step: the next look is refused too, and the turn comes here again.
-func (w *Worker) holdUnseen(ctx context.Context, l *lane, r tasks.Record, v verdict, err error) error {
-	answer(&r, v, err)
-	if contradicted(err) {
+func (w *Worker) holdUnseen(ctx context.Context, l *lane, r tasks.Record, v classify.Verdict, err error) error {
+	classify.Describe(&r, v, err)
+	if classify.Contradicted(err) {
 		r.Code = tasks.CodeContradicted
 	}
 	r.Message = strings.TrimSuffix("a call may have made an instance, and the looks for it are refused: "+r.Message, ": ")
@@ -366,5 +367,14 @@ func (w *Worker) unclaimedOr(ctx context.Context, r tasks.Record, found []cams.I
 func (w *Worker) looked(l *lane, result string) {
 	if w.Hooks.Look != nil {
 		w.Hooks.Look(l.Account, result)
+	}
+}
+
+// eventInstance is an instance as the receiver is told of it: under the name and the
+// channel type that the producer asked for, however the API spells them.
+func eventInstance(r tasks.Record, i cams.Instance) *tasks.EventInstance {
+	return &tasks.EventInstance{
+		InstanceID: i.InstanceID, InstanceName: r.Request.InstanceName, ChannelType: r.Request.ChannelType,
+		ResourceRegionID: i.ResourceRegionID, SubmitTime: i.SubmitTime,
 	}
 }

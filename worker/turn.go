@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/internal/classify"
 	"github.com/camsq/camsq/internal/finalize"
 	"github.com/camsq/camsq/tasks"
 )
@@ -74,8 +75,8 @@ func (w *Worker) early(ctx context.Context, l *lane, r tasks.Record) error {
 	defer stop()
 	s, err := w.survey(wait, l, r, false)
 	if err != nil {
-		if _, answered := asCall(err); answered {
-			w.pace(ctx, l, r, ActionList, classify(err), err)
+		if _, answered := classify.CallError(err); answered {
+			w.pace(ctx, l, r, ActionList, classify.Of(err), err)
 		}
 		return onTheWire
 	}
@@ -162,16 +163,16 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 	instance, err := w.create(ctx, l, r, start)
 	took := time.Since(start)
 	w.called(r, ActionCreate, took, err)
-	v := classify(err)
+	v := classify.Of(err)
 	a := tasks.Attempt{
-		Account: r.Account, JobID: r.ID, Outcome: v.outcome, Try: r.Tries,
+		Account: r.Account, JobID: r.ID, Outcome: v.Outcome, Try: r.Tries,
 		Waited: waited, Took: took, Age: r.Now.Sub(r.EnqueuedAt) + took,
 	}
-	if e, ok := asCall(err); ok {
+	if e, ok := classify.CallError(err); ok {
 		a.Status, a.Code, a.RequestID = e.Status, e.Code, e.RequestID
 		if e.Code == "" {
 			told := r
-			answer(&told, v, err)
+			classify.Describe(&told, v, err)
 			a.Reason = told.Message
 		}
 	} else if err == nil {
@@ -186,7 +187,7 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 	}
 	// A blocked call is news of the account's, which the breaker warns of once.
 	level := slog.LevelInfo
-	if v.outcome == tasks.OutcomeAmbiguous {
+	if v.Outcome == tasks.OutcomeAmbiguous {
 		level = slog.LevelWarn
 	}
 	w.Log.LogAttrs(ctx, level, "call", a.LogValue().Group()...)
@@ -220,15 +221,15 @@ func (w *Worker) create(ctx context.Context, l *lane, r tasks.Record, start time
 }
 
 // settle writes how the call ended, and says what the queue is to do.
-func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict, instance cams.Instance, callErr error) error {
+func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v classify.Verdict, instance cams.Instance, callErr error) error {
 	l.doubtUnknown(&r, v, callErr)
 	v, own := l.blame(&r, v)
 	if !own {
 		w.pace(ctx, l, r, ActionCreate, v, callErr)
 	}
-	answer(&r, v, callErr)
-	r.Named = namedInstance(callErr)
-	if !v.outcome.CostsTry() {
+	classify.Describe(&r, v, callErr)
+	r.Named = classify.NamedInstance(callErr)
+	if !v.Outcome.CostsTry() {
 		r.Tries--
 		if r.Tries == 0 {
 			r.FirstTry = time.Time{}
@@ -238,7 +239,7 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict,
 		r.Delays = 0
 	}
 	due := time.Duration(0)
-	switch v.outcome {
+	switch v.Outcome {
 	case tasks.OutcomeSucceeded:
 		l.admitted(r.Since)
 		r.Instance, r.RequestID = eventInstance(r, instance), instance.RequestID
@@ -248,7 +249,7 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict,
 	case tasks.OutcomeThrottled:
 		due = w.throttledDelay(r.Delays, callErr)
 	case tasks.OutcomeBlocked:
-		due = retryAfter(callErr) // the breaker holds the job back
+		due = classify.RetryAfter(callErr) // the breaker holds the job back
 		if own {
 			due = max(due, backoffDelay(r.Refusals, 5*w.RetryMin, w.RetryMax))
 		}
@@ -257,7 +258,7 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v verdict,
 	case tasks.OutcomeAmbiguous:
 		return w.doubt(ctx, r)
 	}
-	r, err := w.Ledger.Step(ctx, r, v.outcome.Step(), due)
+	r, err := w.Ledger.Step(ctx, r, v.Outcome.Step(), due)
 	if err != nil {
 		return again(err)
 	}
@@ -273,9 +274,9 @@ const freely = 3
 // it came with the others each time, it might have the pause begin anew before any of them.
 func (w *Worker) throttledDelay(n int, err error) time.Duration {
 	if n <= freely {
-		return retryAfter(err)
+		return classify.RetryAfter(err)
 	}
-	return retryAfter(err) + backoffDelay(n-freely, w.RetryMin, w.RetryMax)
+	return classify.RetryAfter(err) + backoffDelay(n-freely, w.RetryMin, w.RetryMax)
 }
 
 // succeed records an instance that the API returned. Knowing it is worth more

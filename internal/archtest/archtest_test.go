@@ -31,8 +31,8 @@ var rooms = map[string][]string{
 	// A family of commands knows no other one: what they share is in cmdutil, render and watch.
 	"internal/cli/accounts": {"internal/app", "internal/cli/cmdutil", "internal/config", "internal/exit", "internal/humanize", "internal/operate", "worker"},
 	"internal/cli/check": {
-		"callback", "cams", "internal/app", "internal/cli/cmdutil", "internal/cli/render", "internal/config", "internal/exit",
-		"internal/humanize", "internal/inspect", "internal/redisconn", "tasks", "worker",
+		"callback", "cams", "internal/app", "internal/classify", "internal/cli/cmdutil", "internal/cli/render", "internal/config", "internal/exit",
+		"internal/humanize", "internal/inspect", "internal/redisconn", "tasks",
 	},
 	"internal/cli/cmdutil": {"internal/app", "internal/config", "internal/exit", "internal/humanize", "internal/importer", "internal/ledger", "internal/operate", "internal/workdir"},
 	"internal/cli/enqueue": {
@@ -100,12 +100,13 @@ var rooms = map[string][]string{
 	"enqueue":           {"internal/ledger", "internal/queue", "internal/redisconn", "internal/seal", "tasks"},
 	"enqueue/rowfile":   {"internal/spreadsheet", "tasks"},
 	"internal/asynqx":   {"internal/redisconn"},
+	"internal/classify": {"cams", "tasks"},
 	"internal/finalize": {"tasks"},
 	"internal/ledger":   {"internal/redisconn", "internal/seal", "tasks"},
 	"internal/operate":  {"internal/finalize", "tasks"},
 	"internal/queue":    {"internal/asynqx", "internal/ledger", "internal/redisconn", "tasks"},
 	"metrics":           {"tasks"},
-	"worker":            {"cams", "internal/finalize", "tasks"},
+	"worker":            {"cams", "internal/classify", "internal/finalize", "tasks"},
 
 	// Floor 0 knows no room at all.
 	"cams":                 {},

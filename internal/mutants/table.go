@@ -106,62 +106,62 @@ func calling() []mutant {
 
 // judging are the guards of what an answer, or none, is taken for.
 func judging() []mutant {
-	const turn, recover, classify = "worker/turn.go", "worker/recover.go", "worker/classify.go"
+	const turn, recover, classify = "worker/turn.go", "worker/recover.go", "internal/classify/classify.go"
 	return []mutant{
 		{
 			name: "a retry on timeout", risk: "a call whose answer was lost is made again",
 			file: turn,
 			old:  "	case tasks.OutcomeAmbiguous:\n		return w.doubt(ctx, r)\n",
-			new:  "	case tasks.OutcomeAmbiguous:\n		v.outcome, due = tasks.OutcomeUnsent, backoffDelay(r.Tries, w.RetryMin, w.RetryMax)\n",
+			new:  "	case tasks.OutcomeAmbiguous:\n		v.Outcome, due = tasks.OutcomeUnsent, backoffDelay(r.Tries, w.RetryMin, w.RetryMax)\n",
 			pkg:  "worker", test: "TestNeverCreatesTwice",
 		},
 		{
 			name: "no answer is taken for not sent", risk: "a call whose answer was lost is made again",
 			file: classify, old: "	case !e.Sent:\n", new: "	case !e.Sent, e.Status == 0:\n",
-			pkg: "worker", test: "TestClassify",
+			pkg: "internal/classify", test: "TestClassify",
 		},
 		{
 			name: "a refusal with 5xx is believed", risk: "a job fails whose instance was made",
 			file: classify,
 			old:  "case !refusing(e.Status), begun(e.Status):", new: "case !refusing(e.Status) && e.Status < 500:",
-			pkg: "worker", test: "TestOnlyARefusalByTheGatewayOrAKnownOneByTheProductLeadsAnywhereButToALook",
+			pkg: "internal/classify", test: "TestOnlyARefusalByTheGatewayOrAKnownOneByTheProductLeadsAnywhereButToALook",
 		},
 		{
 			name: "a 5xx is taken for a refusal", risk: "a job fails whose instance was made",
 			file: classify,
-			old:  "		return verdict{kind: KindBusy}\n", new: "		return verdict{kind: KindRequest, outcome: tasks.OutcomeRejected}\n",
-			pkg: "worker", test: "TestClassify",
+			old:  "		return Verdict{Kind: KindBusy}\n", new: "		return Verdict{Kind: KindRequest, Outcome: tasks.OutcomeRejected}\n",
+			pkg: "internal/classify", test: "TestClassify",
 		},
 		{
 			name: "an unknown code with 200 is a refusal", risk: "a job fails whose instance was made",
 			file: classify,
 			old:  "	case kind == KindRequest:\n", new: "	case kind == KindRequest, kind == KindUnknown && e.Status == http.StatusOK:\n",
-			pkg: "worker", test: "TestClassify",
+			pkg: "internal/classify", test: "TestClassify",
 		},
 		{
 			name: "an unknown code ends a job", risk: "an import is lost by a code that says that the account is refused",
 			file: classify, old: "	case kind == KindRequest:\n", new: "	case kind == KindRequest, kind == KindUnknown && e.Status == 400:\n",
-			pkg: "worker", test: "TestCodesThatAreUnknownNeverEndAJob",
+			pkg: "internal/classify", test: "TestCodesThatAreUnknownNeverEndAJob",
 		},
 		{
 			name: "a page of a web server is a refusal of the job", risk: "a wrong endpoint fails every job of an import",
-			file: classify, old: "return verdict{kind: KindForeign, outcome: tasks.OutcomeBlocked}", new: "return verdict{kind: KindForeign, outcome: tasks.OutcomeRejected}",
-			pkg: "worker", test: "TestKindsOfWhatIsNoAnswer",
+			file: classify, old: "return Verdict{Kind: KindForeign, Outcome: tasks.OutcomeBlocked}", new: "return Verdict{Kind: KindForeign, Outcome: tasks.OutcomeRejected}",
+			pkg: "internal/classify", test: "TestKindsOfWhatIsNoAnswer",
 		},
 		{
 			name: "a conflict is believed", risk: "a job fails whose instance was made",
 			file: classify, old: "	case http.StatusRequestTimeout, http.StatusConflict, 499:\n", new: "	case http.StatusRequestTimeout, 499:\n",
-			pkg: "worker", test: "TestClassify",
+			pkg: "internal/classify", test: "TestClassify",
 		},
 		{
 			name: "a pause that the server asks for means nothing", risk: "flow control fails jobs",
 			file: classify, old: "	case e.RetryAfter > 0 || e.Status == http.StatusTooManyRequests:\n", new: "	case e.Status == http.StatusTooManyRequests:\n",
-			pkg: "worker", test: "TestClassify",
+			pkg: "internal/classify", test: "TestClassify",
 		},
 		{
 			name: "prefixes win over words", risk: "an account without balance fails its jobs",
-			file: "worker/words.go", old: `"|invalidparam", "|missingparam"`, new: `"^invalid", "|invalidparam", "|missingparam"`,
-			pkg: "worker", test: "TestCodesThatNoTableNames",
+			file: "internal/classify/words.go", old: `"|invalidparam", "|missingparam"`, new: `"^invalid", "|invalidparam", "|missingparam"`,
+			pkg: "internal/classify", test: "TestCodesThatNoTableNames",
 		},
 		{
 			name: "one job's refusals keep the lane shut", risk: "one row of a file stops the account for all the others",
@@ -216,13 +216,13 @@ func judging() []mutant {
 		{
 			name: "a refusal that names an instance is believed", risk: "a job fails whose instance was made",
 			file: classify, old: `case e.InstanceID != "", saysYes(e):`, new: `case saysYes(e):`,
-			pkg: "worker", test: "TestAnAnswerThatContradictsItselfIsAmbiguous",
+			pkg: "internal/classify", test: "TestAnAnswerThatContradictsItselfIsAmbiguous",
 		},
 		{
 			name: "every code of flow control is believed", risk: "a call that the product had accepted is made again",
-			file: "worker/words.go",
+			file: "internal/classify/words.go",
 			old:  `{KindFlow, true, "terraform"`, new: `{KindFlow, false, "terraform"`,
-			pkg: "worker", test: "TestClassify",
+			pkg: "internal/classify", test: "TestClassify",
 		},
 		{
 			name: "no baseline", risk: "an instance that stood there before is taken for the job's own",
@@ -302,7 +302,7 @@ func ending() []mutant {
 		},
 		{
 			name: "the vendor's message is kept as it is", risk: "mail and address stand in Redis, logs and webhooks",
-			file: "worker/answer.go", old: "	r.Message = r.Request.Redact(r.Message)\n",
+			file: "internal/classify/answer.go", old: "	r.Message = r.Request.Redact(r.Message)\n",
 			pkg: "worker", test: "TestNothingPersonalIsKeptOfAnAnswer",
 		},
 	}

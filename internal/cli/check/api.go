@@ -8,10 +8,10 @@ import (
 	"unicode"
 
 	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/internal/classify"
 	"github.com/camsq/camsq/internal/config"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
-	"github.com/camsq/camsq/worker"
 )
 
 // skewBound is well within the 15 minutes by which the API says that a clock may be wrong.
@@ -33,28 +33,28 @@ func (k *checker) explain(a config.Account, err error) {
 	}
 	said := humanize.Clip(strings.TrimSpace(e.Code+" "+e.Message), 300)
 	answers := fmt.Sprintf("%s answers HTTP %d", a.Host(), e.Status)
-	switch worker.KindOf(err) {
-	case worker.KindUnsent:
+	switch classify.Of(err).Kind {
+	case classify.KindUnsent:
 		k.fail(exit.CodeUnreachable, "api", a.Name, fmt.Sprintf("%s cannot be reached: %v", a.Host(), e.Err), "look at the network, the proxy and CAMSQ_ENDPOINT")
-	case worker.KindSilent:
+	case classify.KindSilent:
 		k.fail(exit.CodeUnreachable, "api", a.Name, fmt.Sprintf("%s does not answer: %v", a.Host(), e.Err), "look at the network, the proxy and CAMSQ_ENDPOINT")
-	case worker.KindForeign:
+	case classify.KindForeign:
 		k.explainForeign(a, e, answers)
-	case worker.KindBusy:
+	case classify.KindBusy:
 		k.fail(exit.CodeUnreachable, "api", a.Name, answers+": "+said, "the API is busy or has a fault; check again later")
-	case worker.KindFlow:
+	case classify.KindFlow:
 		k.warn("api", a.Name, a.Host()+" answers, but turns the list away: "+said, "the account is at its quota; check again later")
-	case worker.KindCredentials:
+	case classify.KindCredentials:
 		if errors.Is(err, cams.ErrCredentials) {
 			k.fail(exit.CodeUsage, "credentials", a.Name, e.Err.Error(), "")
 			return
 		}
 		// Not its message, which may repeat what was signed.
 		k.fail(exit.CodeUsage, "api", a.Name, "the API refuses the key: "+e.Code, "correct the access key ID, its secret and its token")
-	case worker.KindAccount:
+	case classify.KindAccount:
 		r := refusalOf(e)
 		k.fail(exit.CodeUsage, r.check, a.Name, r.text+": "+said, r.do)
-	case worker.KindOK, worker.KindRequest, worker.KindUnknown:
+	case classify.KindOK, classify.KindRequest, classify.KindUnknown:
 		if e.Err != nil {
 			k.explainForeign(a, e, answers)
 			return

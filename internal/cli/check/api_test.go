@@ -29,7 +29,7 @@ func explained(t *testing.T, err error) Result {
 // passes by itself as an API that is not ready, the account's as what a person must
 // mend, and what that is.
 func TestCheckTellsTheVendorsCodesAsWhatTheyAre(t *testing.T) {
-	table, err := os.ReadFile("../../../worker/testdata/codes.tsv")
+	table, err := os.ReadFile("../../../internal/classify/testdata/codes.tsv")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,7 @@
-package worker
+// Package classify says what an answer of the API means, or its absence: whose concern it
+// is, what it proves of a call that creates, and whether the account must slow down. It
+// keeps no state. What follows from an answer is the worker's decision.
+package classify
 
 import (
 	"errors"
@@ -36,62 +39,60 @@ const (
 	KindUnsent
 )
 
-// KindOf says what the error of a call is about, whatever the action was.
-func KindOf(err error) Kind { return classify(err).kind }
-
-// verdict is what a call's error means.
-type verdict struct {
-	kind    Kind
-	outcome tasks.Outcome
-	// throttled says that flow control spoke, so the account must slow down. It can
-	// be true of an ambiguous outcome.
-	throttled bool
-	// renew says that the credentials may be out of date.
-	renew bool
+// Verdict is the meaning of a call's error.
+type Verdict struct {
+	Kind Kind
+	// Outcome is what the error proves of a CreateInstance call.
+	Outcome tasks.Outcome
+	// Throttled reports flow control: the account must slow down. It can be set together
+	// with an ambiguous outcome.
+	Throttled bool
+	// Renew reports that the credentials may be out of date.
+	Renew bool
 }
 
-// away says that the answer, or its absence, speaks of an API that is not there or not
-// well, and of no job.
-func (v verdict) away(err error) bool {
-	e, ok := asCall(err)
+// Away reports whether the answer, or its absence, shows that the API is unreachable or
+// broken. Such an answer says nothing about a job.
+func (v Verdict) Away(err error) bool {
+	e, ok := CallError(err)
 	switch {
-	case !ok || v.throttled:
+	case !ok || v.Throttled:
 		return false
-	case v.kind == KindUnsent, v.kind == KindSilent, v.kind == KindForeign:
+	case v.Kind == KindUnsent, v.Kind == KindSilent, v.Kind == KindForeign:
 		return true
 	}
 	return e.Status >= http.StatusInternalServerError
 }
 
-// classify says what a call's error proves of a CreateInstance call. It is total, and
-// what it does not recognise is ambiguous: the unknown never calls again by itself, and
-// never ends a job by its HTTP status alone.
+// Of classifies the error of a call, or its success if err is nil. It is total, and what it
+// does not recognise is ambiguous: an unknown answer never leads to another call by itself,
+// and never ends a job by its HTTP status alone.
 //
 // The order is that of trust: whether an answer came at all, whether it is the API's,
 // its HTTP status and headers, and only then the code and its words (see words.go).
-func classify(err error) verdict {
+func Of(err error) Verdict {
 	if err == nil {
-		return verdict{kind: KindOK, outcome: tasks.OutcomeSucceeded}
+		return Verdict{Kind: KindOK, Outcome: tasks.OutcomeSucceeded}
 	}
-	e, ok := asCall(err)
+	e, ok := CallError(err)
 	switch {
 	case !ok:
-		return verdict{}
+		return Verdict{}
 	case errors.Is(e, cams.ErrCredentials) && !e.Sent:
-		return verdict{kind: KindCredentials, outcome: tasks.OutcomeBlocked, renew: true}
+		return Verdict{Kind: KindCredentials, Outcome: tasks.OutcomeBlocked, Renew: true}
 	case !e.Sent:
-		return verdict{kind: KindUnsent, outcome: tasks.OutcomeUnsent}
+		return Verdict{Kind: KindUnsent, Outcome: tasks.OutcomeUnsent}
 	case e.Status == 0:
-		return verdict{kind: KindSilent}
+		return Verdict{Kind: KindSilent}
 	case e.InstanceID != "", saysYes(e):
-		return verdict{} // says no and names an instance, or says yes and names none
+		return Verdict{} // says no and names an instance, or says yes and names none
 	case e.Code == "":
 		return foreign(e)
 	}
 	kind, sure := judge(e.Code, e.Message)
 	switch {
 	case kind == KindCredentials && refusing(e.Status):
-		return verdict{kind: kind, outcome: tasks.OutcomeBlocked, renew: true}
+		return Verdict{Kind: kind, Outcome: tasks.OutcomeBlocked, Renew: true}
 	case e.RetryAfter > 0 || e.Status == http.StatusTooManyRequests:
 		// The vendor's own command line takes the header for flow control whatever the
 		// code is (aliyun-cli, pull request 1395).
@@ -99,38 +100,38 @@ func classify(err error) verdict {
 	case kind == KindFlow:
 		return flow(e, sure)
 	case kind == KindUnknown && e.Status >= http.StatusInternalServerError:
-		return verdict{kind: KindBusy}
+		return Verdict{Kind: KindBusy}
 	case !refusing(e.Status), begun(e.Status):
-		return verdict{kind: kind}
+		return Verdict{Kind: kind}
 	case kind == KindAccount, kind == KindUnknown && e.Status == http.StatusUnauthorized:
-		return verdict{kind: KindAccount, outcome: tasks.OutcomeBlocked}
+		return Verdict{Kind: KindAccount, Outcome: tasks.OutcomeBlocked}
 	case kind == KindRequest:
-		return verdict{kind: kind, outcome: tasks.OutcomeRejected}
+		return Verdict{Kind: kind, Outcome: tasks.OutcomeRejected}
 	}
-	return verdict{kind: kind}
+	return Verdict{Kind: kind}
 }
 
 // foreign judges an answer that is not one of the API: it proves nothing about the job.
 // A refusal by whatever stands in between meets every job, so it is the account's, or
 // this host's way to the API.
-func foreign(e *cams.Error) verdict {
+func foreign(e *cams.Error) Verdict {
 	switch {
 	case e.Status == http.StatusTooManyRequests, e.RetryAfter > 0 && e.Status >= 400:
 		return flow(e, true)
 	case e.Status >= 400 && e.Status < 500 && !begun(e.Status):
-		return verdict{kind: KindForeign, outcome: tasks.OutcomeBlocked}
+		return Verdict{Kind: KindForeign, Outcome: tasks.OutcomeBlocked}
 	}
-	return verdict{kind: KindForeign}
+	return Verdict{Kind: KindForeign}
 }
 
 // flow is the verdict of flow control. Only an answer of the gateway's kind proves that
 // the call was turned away before it was carried out: sure says that the words do, and
 // the status must be that of a refusal, or the 5xx that the gateway's own codes have
 // been seen with.
-func flow(e *cams.Error, sure bool) verdict {
-	v := verdict{kind: KindFlow, throttled: true}
+func flow(e *cams.Error, sure bool) Verdict {
+	v := Verdict{Kind: KindFlow, Throttled: true}
 	if sure && (refusing(e.Status) && !begun(e.Status) && e.Status != http.StatusOK || gateway(e.Code) && e.Status >= 500) {
-		v.outcome = tasks.OutcomeThrottled
+		v.Outcome = tasks.OutcomeThrottled
 	}
 	return v
 }
@@ -152,8 +153,8 @@ func begun(status int) bool {
 	return status >= http.StatusInternalServerError
 }
 
-// saysYes says whether the code is one of a success. An error that has it contradicts itself.
+// saysYes reports whether the code is that of a success. An error with it contradicts itself.
 func saysYes(e *cams.Error) bool { return e.Code == "OK" || e.Code == "200" }
 
 // asCall returns the error as one that a call made, if it is.
-func asCall(err error) (*cams.Error, bool) { return errors.AsType[*cams.Error](err) }
+func CallError(err error) (*cams.Error, bool) { return errors.AsType[*cams.Error](err) }

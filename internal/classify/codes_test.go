@@ -1,4 +1,4 @@
-package worker
+package classify
 
 import (
 	"bufio"
@@ -44,18 +44,18 @@ func documentedCodes(t *testing.T) (all []documented) {
 
 // holds says whether a verdict is right for a class of the table: flow slows the account
 // and ends no job; busy may have begun, so the job is looked up; account waits for a probe.
-func holds(class string, v verdict) bool {
+func holds(class string, v Verdict) bool {
 	switch class {
 	case "flow":
-		return v.kind == KindFlow && v.throttled && (v.outcome == tasks.OutcomeThrottled || v.outcome == tasks.OutcomeAmbiguous)
+		return v.Kind == KindFlow && v.Throttled && (v.Outcome == tasks.OutcomeThrottled || v.Outcome == tasks.OutcomeAmbiguous)
 	case "busy":
-		return v.kind == KindBusy && v.outcome == tasks.OutcomeAmbiguous && !v.throttled
+		return v.Kind == KindBusy && v.Outcome == tasks.OutcomeAmbiguous && !v.Throttled
 	case "account":
-		return (v.kind == KindAccount || v.kind == KindCredentials) && v.outcome == tasks.OutcomeBlocked
+		return (v.Kind == KindAccount || v.Kind == KindCredentials) && v.Outcome == tasks.OutcomeBlocked
 	case "request":
-		return v.kind == KindRequest && v.outcome == tasks.OutcomeRejected
+		return v.Kind == KindRequest && v.Outcome == tasks.OutcomeRejected
 	case "unknown":
-		return v.kind == KindUnknown && v.outcome == tasks.OutcomeAmbiguous
+		return v.Kind == KindUnknown && v.Outcome == tasks.OutcomeAmbiguous
 	}
 	return false
 }
@@ -65,12 +65,12 @@ func holds(class string, v verdict) bool {
 func TestCodesOfTheVendor(t *testing.T) {
 	kinds := map[string]int{}
 	for _, d := range documentedCodes(t) {
-		v := classify(&cams.Error{Sent: true, Status: d.status, Code: d.code})
+		v := Of(&cams.Error{Sent: true, Status: d.status, Code: d.code})
 		if !holds(d.class, v) {
 			t.Errorf("%d %s is %+v, want %s", d.status, d.code, v, d.class)
 		}
 		kinds[d.class]++
-		t.Logf("%-8s %-9v %d %s", d.class, v.outcome, d.status, d.code)
+		t.Logf("%-8s %-9v %d %s", d.class, v.Outcome, d.status, d.code)
 	}
 	t.Logf("kinds: %v", kinds)
 	if kinds["flow"] == 0 || kinds["busy"] == 0 || kinds["account"] == 0 {
@@ -87,7 +87,7 @@ func TestCodesAreComparedByTheirWords(t *testing.T) {
 			strings.ToUpper(strings.Join(words, "_")), strings.ToLower(strings.Join(words, ".")),
 			"isv." + d.code, "cams." + d.code,
 		} {
-			if v := classify(&cams.Error{Sent: true, Status: d.status, Code: code}); !holds(d.class, v) {
+			if v := Of(&cams.Error{Sent: true, Status: d.status, Code: code}); !holds(d.class, v) {
 				t.Errorf("%d %s is %+v, and %s is %s", d.status, code, v, d.code, d.class)
 			}
 		}
@@ -120,7 +120,7 @@ func TestCodesThatNoTableNames(t *testing.T) {
 		"unknown": {"Biz.Whatever", "E1001", "Chatapp.Nope", "InstanceName.Duplicate", "OperationDenied", "FacebookBm.NotVerifiable", "X"},
 	} {
 		for _, code := range codes {
-			if v := classify(&cams.Error{Sent: true, Status: 400, Code: code}); !holds(class, v) {
+			if v := Of(&cams.Error{Sent: true, Status: 400, Code: code}); !holds(class, v) {
 				g := find(groups, code)
 				t.Errorf("400 %s is %+v, want %s (%v)", code, v, class, g)
 			}
@@ -133,8 +133,8 @@ func TestCodesThatNoTableNames(t *testing.T) {
 func TestCodesThatAreUnknownNeverEndAJob(t *testing.T) {
 	for status := range 600 {
 		for _, code := range []string{"", "Biz.Whatever", "E1001"} {
-			if v := classify(&cams.Error{Sent: true, Status: status, Code: code}); v.outcome == tasks.OutcomeRejected || v.outcome == tasks.OutcomeSucceeded {
-				t.Errorf("HTTP %d %q is %s", status, code, v.outcome)
+			if v := Of(&cams.Error{Sent: true, Status: status, Code: code}); v.Outcome == tasks.OutcomeRejected || v.Outcome == tasks.OutcomeSucceeded {
+				t.Errorf("HTTP %d %q is %s", status, code, v.Outcome)
 			}
 		}
 	}
@@ -147,13 +147,13 @@ func TestKindsOfWhatIsNoAnswer(t *testing.T) {
 		451: tasks.OutcomeBlocked, 499: tasks.OutcomeAmbiguous, 500: tasks.OutcomeAmbiguous, 502: tasks.OutcomeAmbiguous, 503: tasks.OutcomeAmbiguous, 504: tasks.OutcomeAmbiguous,
 	} {
 		err := &cams.Error{Sent: true, Status: status}
-		if v := classify(err); v.kind != KindForeign || v.outcome != want || !v.away(err) {
-			t.Errorf("a page with HTTP %d is %+v (away: %t), want %s", status, v, v.away(err), want)
+		if v := Of(err); v.Kind != KindForeign || v.Outcome != want || !v.Away(err) {
+			t.Errorf("a page with HTTP %d is %+v (away: %t), want %s", status, v, v.Away(err), want)
 		}
 	}
 	if got := slices.Collect(func(yield func(Kind) bool) {
 		for _, err := range []error{nil, &cams.Error{}, &cams.Error{Sent: true}, &cams.Error{Sent: true, Status: 200, Code: "OK"}} {
-			if !yield(KindOf(err)) {
+			if !yield(Of(err).Kind) {
 				return
 			}
 		}

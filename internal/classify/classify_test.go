@@ -1,4 +1,4 @@
-package worker
+package classify
 
 import (
 	"context"
@@ -17,12 +17,12 @@ import (
 
 // The verdicts of the tables, without their kinds.
 var (
-	ambiguous = verdict{outcome: tasks.OutcomeAmbiguous}
-	rejected  = verdict{outcome: tasks.OutcomeRejected}
-	blocked   = verdict{outcome: tasks.OutcomeBlocked}
-	stale     = verdict{outcome: tasks.OutcomeBlocked, renew: true}
-	throttled = verdict{outcome: tasks.OutcomeThrottled, throttled: true}
-	slowed    = verdict{outcome: tasks.OutcomeAmbiguous, throttled: true}
+	ambiguous = Verdict{Outcome: tasks.OutcomeAmbiguous}
+	rejected  = Verdict{Outcome: tasks.OutcomeRejected}
+	blocked   = Verdict{Outcome: tasks.OutcomeBlocked}
+	stale     = Verdict{Outcome: tasks.OutcomeBlocked, Renew: true}
+	throttled = Verdict{Outcome: tasks.OutcomeThrottled, Throttled: true}
+	slowed    = Verdict{Outcome: tasks.OutcomeAmbiguous, Throttled: true}
 )
 
 func TestClassify(t *testing.T) {
@@ -36,9 +36,9 @@ func TestClassify(t *testing.T) {
 	tests := []struct {
 		name string
 		err  error
-		want verdict
+		want Verdict
 	}{
-		{"an instance", nil, verdict{outcome: tasks.OutcomeSucceeded}},
+		{"an instance", nil, Verdict{Outcome: tasks.OutcomeSucceeded}},
 
 		{"200 OK without an instance", said(200, "OK"), ambiguous},
 		{"200 with code 200 without an instance", said(200, "200"), ambiguous},
@@ -150,18 +150,18 @@ func TestClassify(t *testing.T) {
 		{"499 without a code", said(499, ""), ambiguous},
 
 		{"no answer", &cams.Error{Sent: true, Err: errors.New("EOF")}, ambiguous},
-		{"not sent", &cams.Error{Err: errors.New("connection refused")}, verdict{outcome: tasks.OutcomeUnsent}},
-		{"not sent, wrapped", fmt.Errorf("calling: %w", &cams.Error{Err: errors.New("no such host")}), verdict{outcome: tasks.OutcomeUnsent}},
+		{"not sent", &cams.Error{Err: errors.New("connection refused")}, Verdict{Outcome: tasks.OutcomeUnsent}},
+		{"not sent, wrapped", fmt.Errorf("calling: %w", &cams.Error{Err: errors.New("no such host")}), Verdict{Outcome: tasks.OutcomeUnsent}},
 		{"no credentials", &cams.Error{Err: fmt.Errorf("%w: none", cams.ErrCredentials)}, stale},
 		{"an error that no call made", errors.New("nil map"), ambiguous},
 		{"an end of time that no call noticed", context.DeadlineExceeded, ambiguous},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := classify(tt.err)
-			got.kind = tt.want.kind
+			got := Of(tt.err)
+			got.Kind = tt.want.Kind
 			if got != tt.want {
-				t.Errorf("classify(%v) = %+v, want %+v", tt.err, got, tt.want)
+				t.Errorf("Of(%v) = %+v, want %+v", tt.err, got, tt.want)
 			}
 		})
 	}
@@ -212,7 +212,7 @@ func everyAnswer(f func(e cams.Error, named bool)) {
 func TestOnlyARefusalByTheGatewayOrAKnownOneByTheProductLeadsAnywhereButToALook(t *testing.T) {
 	throttling := map[string]bool{"Throttling": true, "Throttling.User": true, "Throttling.Api": true}
 	everyAnswer(func(e cams.Error, named bool) {
-		o := classify(&e).outcome
+		o := Of(&e).Outcome
 		var may bool
 		switch {
 		case e.Status >= 400 && e.Status < 500:
@@ -237,12 +237,12 @@ func TestOnlyARefusalByTheGatewayOrAKnownOneByTheProductLeadsAnywhereButToALook(
 func TestAnAnswerThatContradictsItselfIsAmbiguous(t *testing.T) {
 	everyAnswer(func(e cams.Error, _ bool) {
 		e.InstanceID = "4040404"
-		if got := classify(&e).outcome; got != tasks.OutcomeAmbiguous {
+		if got := Of(&e).Outcome; got != tasks.OutcomeAmbiguous {
 			t.Errorf("HTTP %d %q with an instance is %s", e.Status, e.Code, got)
 		}
 		e.InstanceID = ""
 		for _, e.Code = range []string{"OK", "200"} {
-			if got := classify(&e).outcome; got != tasks.OutcomeAmbiguous {
+			if got := Of(&e).Outcome; got != tasks.OutcomeAmbiguous {
 				t.Errorf("HTTP %d %q without an instance is %s", e.Status, e.Code, got)
 			}
 		}
@@ -252,7 +252,7 @@ func TestAnAnswerThatContradictsItselfIsAmbiguous(t *testing.T) {
 func TestWhatWasNotSentIsUnsentWhateverElseItSays(t *testing.T) {
 	everyAnswer(func(e cams.Error, _ bool) {
 		e.Sent = false
-		if got := classify(&e).outcome; got != tasks.OutcomeUnsent {
+		if got := Of(&e).Outcome; got != tasks.OutcomeUnsent {
 			t.Errorf("an unsent call with HTTP %d %q is %s", e.Status, e.Code, got)
 		}
 	})
@@ -281,7 +281,7 @@ func TestEveryReplyOfTheFakeCloudIsUnderstood(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			_, err := api.CreateInstance(ctx, cams.CreateInstanceRequest{ChannelType: "VIBER", InstanceName: reply.String()})
 			cancel()
-			if got := classify(err).outcome; got != want[reply] {
+			if got := Of(err).Outcome; got != want[reply] {
 				t.Errorf("reply %s: %v is %s, want %s", reply, err, got, want[reply])
 			}
 		}
