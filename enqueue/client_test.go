@@ -409,7 +409,7 @@ func TestWhatCannotBeReadIsNoOtherRequest(t *testing.T) {
 					continue // the request is the same, byte by byte
 				}
 				c.Set(t.Context(), key, text, 0)
-				looked, err := client.Look(t.Context(), []tasks.Job{sent})
+				looked, err := client.Lookup(t.Context(), []tasks.Job{sent})
 				if err != nil {
 					t.Fatal(err)
 				}

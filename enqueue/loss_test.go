@@ -24,7 +24,7 @@ import (
 // the producer dies of it. The same sequence again puts in what is missing.
 func TestAProducerThatIsCutOffAtAnyStepGoesOnWhereItWas(t *testing.T) {
 	each(t, func(t *testing.T, c redis.UniversalClient) {
-		const steps = underWay + 4
+		const steps = 4
 		const jobs = steps * stepSize
 		for _, how := range []fault{beforeScript, afterScript} {
 			for at := range steps {
@@ -32,7 +32,7 @@ func TestAProducerThatIsCutOffAtAnyStepGoesOnWhereItWas(t *testing.T) {
 					c.FlushDB(t.Context())
 					create(t, newClient(t, c, dataKey), numberedJob(0), enqueue.StatusQueued) // so that Redis knows the script
 					mine, wire := cutable(t, c, -1)
-					dying := newClientWith(t, enqueue.Config{Redis: mine, Patience: time.Nanosecond})
+					dying := newClientWith(t, enqueue.Config{Redis: mine, RetryFor: time.Nanosecond})
 					told := 0
 					wire.failAfter(how, at)
 					sum, err := dying.CreateAll(t.Context(), numbered(jobs), func(enqueue.Result) { told++ })
@@ -60,7 +60,7 @@ func TestALostConnectionIsWaitedOutAndNothingIsWrittenTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := redistest.Mini(t)
 		mine, wire := cutable(t, c, -1)
-		const jobs = 60 * stepSize
+		const jobs = 16 * stepSize
 		told := 0
 		sum, err := newClient(t, mine, dataKey).CreateAll(t.Context(), numbered(jobs), func(r enqueue.Result) {
 			if r.Status != enqueue.StatusQueued {
@@ -82,10 +82,10 @@ func TestARedisThatStaysAwayIsWaitedForAsLongAsTheSettingSays(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, c := redistest.Mini(t)
 			mine, wire := cutable(t, c, -1)
-			client := newClientWith(t, enqueue.Config{Redis: mine, Patience: patience})
+			client := newClientWith(t, enqueue.Config{Redis: mine, RetryFor: patience})
 			var begin time.Time
 			told := 0
-			sum, err := client.CreateAll(t.Context(), numbered(60*stepSize), func(enqueue.Result) {
+			sum, err := client.CreateAll(t.Context(), numbered(15*stepSize), func(enqueue.Result) {
 				if told++; told == 5*stepSize {
 					wire.fail(beforeScript, 1e6)
 					begin = time.Now()
@@ -96,7 +96,7 @@ func TestARedisThatStaysAwayIsWaitedForAsLongAsTheSettingSays(t *testing.T) {
 			}
 			want := patience
 			if want == 0 {
-				want = enqueue.DefaultPatience
+				want = enqueue.DefaultRetryFor
 			}
 			if took := time.Since(begin); took < want || took > want+5*time.Second {
 				t.Errorf("it tried for %v, want %v", took, want)
@@ -148,7 +148,7 @@ const (
 	childRedis = "ENQUEUE_TEST_REDIS"
 	childKey   = "ENQUEUE_TEST_KEY"
 	childName  = "producer"
-	childJobs  = 800 * stepSize
+	childJobs  = 200 * stepSize
 )
 
 // This is no test but the producer that the next one kills. It tells each step.

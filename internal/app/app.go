@@ -51,7 +51,7 @@ func Open(c config.Config) (_ *App, err error) {
 	if n.Queue, err = queue.New(rdb, n.Ledger); err != nil {
 		return nil, err
 	}
-	n.Client, err = enqueue.NewOn(n.Queue, enqueue.Config{Rules: c.Rules(), Waiting: func(used, max int64) {
+	n.Client, err = enqueue.NewOn(n.Queue, enqueue.Config{Rules: c.Rules(), OnBackpressure: func(used, max int64) {
 		if n.Waiting != nil {
 			n.Waiting(used, max)
 		}

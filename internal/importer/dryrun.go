@@ -12,7 +12,7 @@ import (
 // the jobs of this run.
 type DryRun struct {
 	Index *index
-	// look says what is in Redis of some jobs: see [enqueue.Client.Look]. Nil means that
+	// Lookup returns the results of existing jobs: see [enqueue.Client.Lookup]. Nil means that
 	// nobody looks.
 	Lookup func(context.Context, []tasks.Job) ([]enqueue.Result, error)
 }

@@ -36,7 +36,7 @@ func (r *BackpressureNotice) Waiting(used, max int64) {
 		return
 	}
 	fmt.Fprintf(r.Writer, "waiting: Redis uses %d of its %d MB; this goes on below %.0f %%, so that workers can take jobs out\n",
-		used/inspect.MiB, max/inspect.MiB, 100*enqueue.DefaultRoom)
+		used/inspect.MiB, max/inspect.MiB, 100*enqueue.DefaultHighWatermark)
 }
 
 // resumed takes in that a row was settled.

@@ -13,8 +13,8 @@ func MemoryWarning(where string, used, most int64) string {
 		return ""
 	case used >= most:
 		return fmt.Sprintf("%s is full: it uses %d of its %d MB, and no job can be taken or recorded", where, used/MiB, most/MiB)
-	case float64(used) > enqueue.DefaultRoom*float64(most):
-		return fmt.Sprintf("%s uses %d of its %d MB: files are taken below %.0f %% again", where, used/MiB, most/MiB, 100*enqueue.DefaultRoom)
+	case float64(used) > enqueue.DefaultHighWatermark*float64(most):
+		return fmt.Sprintf("%s uses %d of its %d MB: files are taken below %.0f %% again", where, used/MiB, most/MiB, 100*enqueue.DefaultHighWatermark)
 	}
 	return ""
 }

@@ -364,7 +364,7 @@ func ledger() []mutant {
 		},
 		{
 			name: "what cannot be read is another request", risk: "its sender takes another job ID, and there is a second call",
-			file: "enqueue/look.go", old: "	case there.Err != nil:\n", new: "	case false:\n",
+			file: "enqueue/lookup.go", old: "	case existing.Err != nil:\n", new: "	case false:\n",
 			pkg: "enqueue", test: "TestWhatCannotBeReadIsNoOtherRequest",
 		},
 		{
@@ -646,18 +646,13 @@ func queue() []mutant {
 			pkg: "worker", test: "TestAStopWaitsForTheLongestCall",
 		},
 		{
-			name: "steps overtake each other", risk: "of two rows that are one job, the later one is taken for the first",
-			file: "enqueue/stream.go", old: "is && number != st.number", new: "false",
-			pkg: "enqueue", test: "TestTheFirstOfTwoIsTheFirstHoweverTheStepsOvertakeEachOther",
-		},
-		{
 			name: "twins in a step are not looked for", risk: "a row that comes twice is counted and queued twice",
-			file: "enqueue/stream.go", old: "is && number == st.number", new: "false",
+			file: "enqueue/createall.go", old: "s.twins || w.refs[ref]", new: "false",
 			pkg: "enqueue", test: "TestEveryJobGetsItsResultInOrder",
 		},
 		{
 			name: "a step that is tried again has another name", risk: "what it wrote itself is told as another's",
-			file: "enqueue/chunk.go", old: "b.HighWatermark, b.Distinct = highWatermark, !ch.twins\n", new: "b.HighWatermark, b.Distinct, b.Try = highWatermark, !ch.twins, ledger.NewTry()\n",
+			file: "enqueue/step.go", old: "b.HighWatermark, b.Distinct = highWatermark, !s.twins\n", new: "b.HighWatermark, b.Distinct, b.Try = highWatermark, !s.twins, ledger.NewTry()\n",
 			pkg: "enqueue", test: "TestALostConnectionIsWaitedOutAndNothingIsWrittenTwice",
 		},
 		{
@@ -668,12 +663,12 @@ func queue() []mutant {
 		{
 			name: "an import fills Redis", risk: "at maxmemory no worker can take a job any more",
 			file: "internal/queue/create.lua", old: "if used > share * max then", new: "if false then",
-			pkg: "enqueue", test: "TestAnImportWaitsWhileRedisIsFullerThanItsRoomAndGoesOn",
+			pkg: "enqueue", test: "TestAnImportBlocksAboveTheHighWatermarkAndGoesOn",
 		},
 		{
 			name: "a Redis without memory ends an import", risk: "what could have waited is left to people",
-			file: "enqueue/stream.go", old: "errors.AsType[*queue.OutOfMemoryError](err); ok {", new: "errors.AsType[*queue.OutOfMemoryError](err); ok && full.Err == nil {",
-			pkg: "enqueue", test: "TestARedisThatDoesNotTellItsMemoryIsWaitedForOnlyWhenItRefuses",
+			file: "enqueue/createall.go", old: "errors.AsType[*queue.OutOfMemoryError](err); ok {", new: "errors.AsType[*queue.OutOfMemoryError](err); ok && full.Err == nil {",
+			pkg: "enqueue", test: "TestAnImportBlocksOnlyOnARefusalWhileItMayNotReadRedissMemory",
 		},
 		{
 			name: "a requeue looks into one queue alone", risk: "a job that an older camsq has put back has two tasks",

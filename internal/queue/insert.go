@@ -29,7 +29,7 @@ type AccountBatch struct {
 	// no limit.
 	HighWatermark float64
 
-	call *scriptCall
+	call *scriptCall // composed for the next attempt, or nil
 }
 
 // Existing is a job that was in Redis before an insert.
@@ -41,8 +41,8 @@ type Existing struct {
 	Priority tasks.Priority
 }
 
-// Prepare composes the script call that inserts a batch, so that [Client.Insert] need
-// not do it.
+// Prepare composes the call that the next [Client.Insert] of a batch sends. Insert does
+// it for a batch that is not prepared.
 func (c *Client) Prepare(b *AccountBatch) (err error) {
 	if b.call == nil {
 		b.call, err = c.compose(b)
@@ -55,15 +55,17 @@ func (c *Client) Prepare(b *AccountBatch) (err error) {
 // existed before by their index; an error ends them, and all may be inserted again.
 // The error may be an [*OutOfMemoryError].
 func (c *Client) Insert(ctx context.Context, batches []*AccountBatch) ([]map[int]Existing, error) {
-	for _, b := range batches {
+	calls := make([]*scriptCall, len(batches))
+	for i, b := range batches {
 		if err := c.Prepare(b); err != nil {
 			return nil, err
 		}
+		calls[i], b.call = b.call, nil // a later attempt has a later time of enqueueing
 	}
 	if err := c.prepare(ctx, queuesOf(batches)...); err != nil {
 		return nil, orOutOfMemory(batches[0].Account, err)
 	}
-	replies, err := c.exec(ctx, batches)
+	replies, err := c.exec(ctx, batches, calls)
 	var inserted []map[int]Existing
 	for i, reply := range replies {
 		existing, bad := batches[i].read(reply)
@@ -72,9 +74,6 @@ func (c *Client) Insert(ctx context.Context, batches []*AccountBatch) ([]map[int
 			break
 		}
 		inserted = append(inserted, existing)
-	}
-	for _, b := range batches {
-		b.call = nil // a later attempt has a later time of enqueueing
 	}
 	return inserted, err
 }
@@ -94,12 +93,12 @@ func queuesOf(batches []*AccountBatch) []string {
 
 // exec runs the script for each batch, all in one round trip. The replies are in
 // order; an error ends them.
-func (c *Client) exec(ctx context.Context, batches []*AccountBatch) ([][]string, error) {
+func (c *Client) exec(ctx context.Context, batches []*AccountBatch, calls []*scriptCall) ([][]string, error) {
 	cmds := make([]*redis.Cmd, len(batches))
 	// Each command has its own error.
 	_, _ = c.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for i, b := range batches {
-			cmds[i] = c.create.EvalSha(ctx, pipe, b.call.keys, b.call.args...)
+		for i := range batches {
+			cmds[i] = c.create.EvalSha(ctx, pipe, calls[i].keys, calls[i].args...)
 		}
 		return nil
 	})
@@ -107,7 +106,7 @@ func (c *Client) exec(ctx context.Context, batches []*AccountBatch) ([][]string,
 	for i, cmd := range cmds {
 		b := batches[i]
 		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-			cmd = c.create.Run(ctx, c.rdb, b.call.keys, b.call.args...)
+			cmd = c.create.Run(ctx, c.rdb, calls[i].keys, calls[i].args...)
 		}
 		reply, err := cmd.StringSlice()
 		if err != nil {

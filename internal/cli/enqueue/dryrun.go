@@ -26,7 +26,7 @@ func dryRun(p *cmdutil.Factory, ctx context.Context, files []importer.Input, o e
 	}
 	if n != nil {
 		defer n.Close()
-		h.Lookup, words.Queued = n.Client.Look, "valid and new"
+		h.Lookup, words.Queued = n.Client.Lookup, "valid and new"
 	}
 	in := importer.New(p.Stdin, p.Stderr, h.CreateAll)
 	in.Index, in.Digest, in.All, in.Rejected = h.Index, importer.RequestDigest, o.listAll, o.rejected

@@ -14,7 +14,7 @@ import (
 
 // Look tells what Create would, of new jobs and of those that are there, and leaves
 // Redis as it was.
-func TestLookTellsWhatCreateWouldAndWritesNothing(t *testing.T) {
+func TestLookupReturnsWhatCreateWouldAndWritesNothing(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 		client, l := newClient(t, c, dataKey), newLedger(t, c)
 		urgent := newJob("urgent")
@@ -41,7 +41,7 @@ func TestLookTellsWhatCreateWouldAndWritesNothing(t *testing.T) {
 		jobs := []tasks.Job{newJob("new"), newJob("queued"), invalid, newJob("ended"), later, another, newJob("damaged"), elsewhere, nameless}
 
 		keys := len(c.Keys(t.Context(), "*").Val())
-		looked, err := client.Look(t.Context(), jobs)
+		looked, err := client.Lookup(t.Context(), jobs)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,14 +66,14 @@ func TestLookTellsWhatCreateWouldAndWritesNothing(t *testing.T) {
 	})
 }
 
-func TestLookIsAnErrorWhileRedisDoesNotTell(t *testing.T) {
+func TestLookupIsAnErrorWhileRedisDoesNotAnswer(t *testing.T) {
 	m, c := redistest.Mini(t)
 	client := newClient(t, c, dataKey)
 	m.SetError("LOADING Redis is loading the dataset in memory")
-	if got, err := client.Look(t.Context(), []tasks.Job{newJob("a")}); err == nil {
+	if got, err := client.Lookup(t.Context(), []tasks.Job{newJob("a")}); err == nil {
 		t.Errorf("it told %+v", got)
 	}
-	if got, err := client.Look(t.Context(), nil); len(got) != 0 || err != nil {
+	if got, err := client.Lookup(t.Context(), nil); len(got) != 0 || err != nil {
 		t.Errorf("of no jobs: %+v, %v", got, err)
 	}
 }

@@ -7,10 +7,8 @@ import (
 	"iter"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
@@ -20,11 +18,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-const (
-	stepSize   = 100 // jobs of one step
-	underWay   = 16  // steps at once
-	lookedInto = stepSize * (underWay + 1)
-)
+const stepSize = 400 // jobs of one step
 
 // numbered is a sequence of n new jobs of one batch.
 func numbered(n int) iter.Seq2[tasks.Job, error] {
@@ -87,52 +81,16 @@ func (h hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 	}
 }
 
-func TestSeveralStepsAreUnderWayAtOnceAndNoMore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, c := redistest.Mini(t)
-		var mu sync.Mutex
-		now, most := 0, 0
-		c.AddHook(hook(func(next func() error) error {
-			mu.Lock()
-			now++
-			most = max(most, now)
-			mu.Unlock()
-			time.Sleep(time.Second)
-			mu.Lock()
-			now--
-			mu.Unlock()
-			return next()
-		}))
-		begin := time.Now()
-		const steps = 3 * underWay
-		sum, err := newClient(t, c, dataKey).CreateAll(t.Context(), numbered(steps*stepSize), nil)
-		if err != nil || sum.Queued != steps*stepSize {
-			t.Errorf("%+v, %v", sum, err)
-		}
-		if most != underWay {
-			t.Errorf("%d steps were under way at once, want %d", most, underWay)
-		}
-		if took := time.Since(begin); took > steps/2*time.Second {
-			t.Errorf("%d steps of a second took %v", steps, took)
-		}
-		mustHoldOnce(t, c, steps*stepSize)
-	})
-}
-
-// What an observer of the sequence expects: the first of those with one ID is the job,
-// and the others are compared with it, however the steps overtake each other.
-func TestTheFirstOfTwoIsTheFirstHoweverTheStepsOvertakeEachOther(t *testing.T) {
+// The first of the jobs with one ID is the job, and the later ones are compared with it,
+// in its step and in later ones.
+func TestTheFirstOfTwoJobsWithOneIDIsTheJob(t *testing.T) {
 	for seed := range uint64(4) {
 		synctest.Test(t, func(t *testing.T) {
 			_, c := redistest.Mini(t)
 			random := rand.New(rand.NewPCG(seed, 0))
-			c.AddHook(hook(func(next func() error) error {
-				time.Sleep(time.Duration(rand.IntN(10)) * time.Millisecond)
-				return next()
-			}))
 			var jobs []tasks.Job
-			for range 25 * stepSize {
-				j := newJob(fmt.Sprint("j", random.IntN(4000)))
+			for range 6 * stepSize {
+				j := newJob(fmt.Sprint("j", random.IntN(1000)))
 				j.Priority = []tasks.Priority{tasks.PriorityNormal, tasks.PriorityHigh}[random.IntN(2)]
 				j.Request.OfficeAddress = []string{"here", "here", "there"}[random.IntN(3)]
 				jobs = append(jobs, j)
@@ -189,19 +147,18 @@ func TestCancelingBeginsNoFurtherStep(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || sum != (enqueue.Summary{Queued: told}) || told == 0 {
 			t.Errorf("%+v, %v; want the %d that were told, and context.Canceled", sum, err, told)
 		}
-		if read > lookedInto+stepSize {
+		if read > 2*stepSize {
 			t.Errorf("%d jobs were read", read)
 		}
-		// What was under way was written as a whole or not at all.
 		there := len(c.Keys(t.Context(), keysOf(queue)("t:*")).Val())
-		if there < told || there > told+underWay*stepSize || there%stepSize != 0 {
+		if there != told {
 			t.Errorf("%d jobs are there, and %d were told", there, told)
 		}
 		mustBeWhole(t, c, there)
 	})
 }
 
-func TestASequenceThatIsStoppedByItsReaderLeavesNothingUnderWay(t *testing.T) {
+func TestAPanicOfTheReaderEndsTheSequence(t *testing.T) {
 	_, c := redistest.Mini(t)
 	client := newClient(t, c, dataKey)
 	defer func() {
@@ -209,8 +166,8 @@ func TestASequenceThatIsStoppedByItsReaderLeavesNothingUnderWay(t *testing.T) {
 			t.Error("the panic of each was swallowed")
 		}
 		n := len(c.Keys(t.Context(), keysOf(queue)("t:*")).Val())
-		if n%stepSize != 0 || n == 0 || n > underWay*stepSize {
-			t.Errorf("%d tasks are there, want some whole steps", n)
+		if n != stepSize {
+			t.Errorf("%d tasks are there, want one step", n)
 		}
 	}()
 	_, _ = client.CreateAll(t.Context(), numbered(10*stepSize), func(enqueue.Result) { panic("told") })

@@ -9,11 +9,11 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// Look tells, in the order of the jobs, what [Client.Create] would say of each, and
-// writes nothing: [StatusQueued] of one that is not there yet. It is one round trip for
+// Lookup returns, in the order of the jobs, the result that [Client.Create] would have
+// for each, and writes nothing: [StatusQueued] is a new job. It takes one round trip for
 // each account; some hundreds of jobs at a time are a good number. The error means that
 // Redis did not answer.
-func (c *Client) Look(ctx context.Context, jobs []tasks.Job) ([]Result, error) {
+func (c *Client) Lookup(ctx context.Context, jobs []tasks.Job) ([]Result, error) {
 	results := make([]Result, len(jobs))
 	byAccount := map[string][]*Result{}
 	for i, job := range jobs {
@@ -28,7 +28,7 @@ func (c *Client) Look(ctx context.Context, jobs []tasks.Job) ([]Result, error) {
 	for account, rs := range byAccount {
 		found, err := c.records(ctx, account, rs)
 		if err != nil {
-			return nil, fmt.Errorf("enqueue: looking for jobs that are there: %w", err)
+			return nil, fmt.Errorf("enqueue: looking up existing jobs: %w", err)
 		}
 		for i, r := range rs {
 			if errors.Is(found[i].Err, tasks.ErrNotFound) {
@@ -41,7 +41,7 @@ func (c *Client) Look(ctx context.Context, jobs []tasks.Job) ([]Result, error) {
 	return results, nil
 }
 
-// records reads what is there under the names of an account's jobs.
+// records reads the existing records of an account's jobs.
 func (c *Client) records(ctx context.Context, account string, rs []*Result) ([]ledger.Found, error) {
 	ids := make([]string, len(rs))
 	for i, r := range rs {
@@ -50,16 +50,16 @@ func (c *Client) records(ctx context.Context, account string, rs []*Result) ([]l
 	return c.ledger.GetMany(ctx, account, ids)
 }
 
-// compare settles a job under whose name there is a record. A record may be older than
-// a rule of [tasks.Job.Normalize]: what that makes the same is the same request.
-func (r *Result) compare(there ledger.Found) {
-	kept := there.Record
+// compare settles a job whose ID has a record. A record may be older than a rule of
+// [tasks.Job.Normalize]: requests that are equal after it are the same request.
+func (r *Result) compare(existing ledger.Found) {
+	kept := existing.Record
 	kept.Job = kept.Job.Normalize()
 	switch {
-	case there.Err != nil:
-		r.Status, r.Err = StatusUnreadable, &UnreadableError{Ref: r.Job.Ref(), Err: there.Err}
-	case ledger.SameRequest(there.Record, r.Job), ledger.SameRequest(kept, r.Job):
-		r.Status, r.Job.Priority = StatusKnown, there.Record.Priority
+	case existing.Err != nil:
+		r.Status, r.Err = StatusUnreadable, &UnreadableError{Ref: r.Job.Ref(), Err: existing.Err}
+	case ledger.SameRequest(existing.Record, r.Job), ledger.SameRequest(kept, r.Job):
+		r.Status, r.Job.Priority = StatusKnown, existing.Record.Priority
 	default:
 		r.Status, r.Err = StatusConflict, &ConflictError{Ref: r.Job.Ref(), State: r.State}
 	}

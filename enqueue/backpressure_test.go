@@ -72,17 +72,17 @@ func whole(t *testing.T, c redis.UniversalClient) int {
 	return n
 }
 
-func TestAnImportWaitsWhileRedisIsFullerThanItsRoomAndGoesOn(t *testing.T) {
+func TestAnImportBlocksAboveTheHighWatermarkAndGoesOn(t *testing.T) {
 	t.Parallel()
 	_, c := filled(t, 0.59)
-	const jobs = 20 * stepSize
+	const jobs = 5 * stepSize
 	told, waits := 0, 0
-	client := newClientWith(t, enqueue.Config{Redis: c, Waiting: func(used, max int64) {
+	client := newClientWith(t, enqueue.Config{Redis: c, OnBackpressure: func(used, max int64) {
 		waits++
-		if max != 32<<20 || float64(used) <= enqueue.DefaultRoom*float64(max) || used >= max {
+		if max != 32<<20 || float64(used) <= enqueue.DefaultHighWatermark*float64(max) || used >= max {
 			t.Errorf("it waits at %d of %d bytes", used, max)
 		}
-		if n := whole(t, c); n%stepSize != 0 || n < told || n == jobs {
+		if n := whole(t, c); n != told || n == jobs {
 			t.Errorf("it waits with %d jobs there and %d told", n, told)
 		}
 		c.Del(t.Context(), "ballast")
@@ -100,9 +100,9 @@ func TestAnImportWaitsWhileRedisIsFullerThanItsRoomAndGoesOn(t *testing.T) {
 func TestAStepThatRedisHasNoMemoryForIsNotWrittenAndComesAgain(t *testing.T) {
 	t.Parallel()
 	_, c := filled(t, 0.96)
-	const jobs = 40 * stepSize
+	const jobs = 10 * stepSize
 	waits := 0
-	client := newClientWith(t, enqueue.Config{Redis: c, Room: 1, Waiting: func(used, max int64) {
+	client := newClientWith(t, enqueue.Config{Redis: c, HighWatermark: 1, OnBackpressure: func(used, max int64) {
 		// Redis counts what its clients' buffers take just then, and may have less in use
 		// when it is asked.
 		if waits++; waits == 1 && (used < max-max/10 || max != 32<<20) {
@@ -120,7 +120,7 @@ func TestAStepThatRedisHasNoMemoryForIsNotWrittenAndComesAgain(t *testing.T) {
 	mustHoldOnce(t, c, jobs)
 }
 
-func TestARedisThatDoesNotTellItsMemoryIsWaitedForOnlyWhenItRefuses(t *testing.T) {
+func TestAnImportBlocksOnlyOnARefusalWhileItMayNotReadRedissMemory(t *testing.T) {
 	t.Parallel()
 	server, admin := filled(t, 0.8)
 	if err := admin.Do(t.Context(), "ACL", "SETUSER", "producer", "reset", "on", ">secret", "~*", "allchannels", "+@all", "-info").Err(); err != nil {
@@ -132,7 +132,7 @@ func TestARedisThatDoesNotTellItsMemoryIsWaitedForOnlyWhenItRefuses(t *testing.T
 		t.Fatalf("INFO: %v: this cannot prove anything", err)
 	}
 	waits := 0
-	client := newClientWith(t, enqueue.Config{Redis: c, Waiting: func(used, max int64) {
+	client := newClientWith(t, enqueue.Config{Redis: c, OnBackpressure: func(used, max int64) {
 		if waits++; used != 0 || max != 0 {
 			t.Errorf("it knows %d and %d", used, max)
 		}
@@ -142,20 +142,20 @@ func TestARedisThatDoesNotTellItsMemoryIsWaitedForOnlyWhenItRefuses(t *testing.T
 		admin.ConfigSet(t.Context(), "maxmemory", "256mb")
 	}})
 	if sum, err := client.CreateAll(t.Context(), numbered(2*stepSize), nil); err != nil || sum.Queued != 2*stepSize || waits != 0 {
-		t.Errorf("above the room: %+v, %v after %d waits", sum, err, waits)
+		t.Errorf("above the high watermark: %+v, %v after %d waits", sum, err, waits)
 	}
-	const jobs = 120 * stepSize
+	const jobs = 30 * stepSize
 	if sum, err := client.CreateAll(t.Context(), numbered(jobs), nil); err != nil || sum.Queued+sum.Known != jobs || waits == 0 {
 		t.Errorf("above maxmemory: %+v, %v after %d waits", sum, err, waits)
 	}
 	mustHoldOnce(t, admin, jobs)
 }
 
-func TestWhatIsThereNeedsNoRoom(t *testing.T) {
+func TestExistingJobsNeedNoMemory(t *testing.T) {
 	t.Parallel()
 	_, c := filled(t, 0.1)
 	waits := 0
-	client := newClientWith(t, enqueue.Config{Redis: c, Waiting: func(int64, int64) { waits++ }})
+	client := newClientWith(t, enqueue.Config{Redis: c, OnBackpressure: func(int64, int64) { waits++ }})
 	const jobs = 3 * stepSize
 	if _, err := client.CreateAll(t.Context(), numbered(jobs), nil); err != nil {
 		t.Fatal(err)
@@ -166,10 +166,10 @@ func TestWhatIsThereNeedsNoRoom(t *testing.T) {
 	}
 }
 
-func TestASingleJobGoesInAboveTheRoomAndIsRefusedAtMaxmemory(t *testing.T) {
+func TestASingleJobIsQueuedAboveTheHighWatermarkAndRefusedAtMaxmemory(t *testing.T) {
 	t.Parallel()
 	_, c := filled(t, 0.8)
-	client := newClientWith(t, enqueue.Config{Redis: c, Waiting: func(int64, int64) { t.Error("a single job waits") }})
+	client := newClientWith(t, enqueue.Config{Redis: c, OnBackpressure: func(int64, int64) { t.Error("a single job waits") }})
 	create(t, client, newJob("a"), enqueue.StatusQueued)
 	c.ConfigSet(t.Context(), "maxmemory", "1mb")
 	if _, err := client.Create(t.Context(), newJob("b")); !redis.IsOOMError(err) {
@@ -178,12 +178,12 @@ func TestASingleJobGoesInAboveTheRoomAndIsRefusedAtMaxmemory(t *testing.T) {
 	mustBeWhole(t, c, 1)
 }
 
-func TestCancelingEndsTheWaitForRoom(t *testing.T) {
+func TestCancelingEndsTheWaitForMemory(t *testing.T) {
 	t.Parallel()
 	_, c := filled(t, 0.8)
 	ctx, cancel := context.WithCancel(t.Context())
 	waits := 0
-	client := newClientWith(t, enqueue.Config{Redis: c, Waiting: func(int64, int64) {
+	client := newClientWith(t, enqueue.Config{Redis: c, OnBackpressure: func(int64, int64) {
 		waits++
 		cancel()
 	}})
@@ -197,11 +197,11 @@ func TestCancelingEndsTheWaitForRoom(t *testing.T) {
 	mustBeWhole(t, c, 0)
 }
 
-func TestRoomIsThatOfTheAccountsNodeInACluster(t *testing.T) {
+func TestMemoryIsThatOfTheAccountsNodeInACluster(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
 	waits := 0
-	client := newClientWith(t, enqueue.Config{Redis: c, Waiting: func(used, max int64) {
+	client := newClientWith(t, enqueue.Config{Redis: c, OnBackpressure: func(used, max int64) {
 		if waits++; used <= 0 || max != 1<<20 {
 			t.Errorf("it waits at %d of %d bytes", used, max)
 		}
@@ -216,7 +216,7 @@ func TestRoomIsThatOfTheAccountsNodeInACluster(t *testing.T) {
 func TestSettingsOfAnImportThatCannotWorkAreRefused(t *testing.T) {
 	_, c := redistest.Mini(t)
 	for name, config := range map[string]enqueue.Config{
-		"Room": {Room: 1.5}, "Room below": {Room: -0.1}, "Patience": {Patience: -time.Second},
+		"HighWatermark": {HighWatermark: 1.5}, "HighWatermark below": {HighWatermark: -0.1}, "RetryFor": {RetryFor: -time.Second},
 	} {
 		config.Redis, config.DataKeys = c, dataKey
 		if _, err := enqueue.New(config); err == nil || !strings.Contains(err.Error(), "Config."+strings.Fields(name)[0]) {
