@@ -8,17 +8,17 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// CloseBatch says that the last job of a batch was sent in these accounts; without
+// CloseBatch declares that the last job of a batch was sent in these accounts; without
 // any, in every account of this Redis that has jobs of it. Once each of its jobs has
 // ended, and none is held, the batch is completed in the account, and the account's
-// receiver is told so ([tasks.EventBatchCompleted]): now, if they have ended already.
+// receiver gets an event ([tasks.EventBatchCompleted]): now, if they have ended already.
 //
-// Closing twice is closing once. A job that is sent after it opens the batch again:
-// close it again, and another completion is told. An account without a job of the
-// batch is left alone. The error means that Redis did not answer: call it again.
+// It is idempotent. A job that is sent later opens the batch again: close it again, and
+// the receiver gets another completion. CloseBatch skips an account without a job of the
+// batch. The error means that Redis did not answer: call it again.
 func (c *Client) CloseBatch(ctx context.Context, batch string, accounts ...string) error {
 	if batch == "" {
-		return errors.New("enqueue: closing a batch: it has no name")
+		return errors.New("enqueue: cannot close a batch without a name")
 	}
 	if len(accounts) == 0 {
 		var err error

@@ -12,34 +12,32 @@ import (
 // bookkeepingTimeout bounds a write that has no deadline of its own left.
 const bookkeepingTimeout = 5 * time.Second
 
-// KeepBookkeeping is a go-redis hook that lets asynq finish what it writes
-// about a task: a script on the list of active tasks is no longer ended by the
-// cancellation of its context. It keeps the context's deadline; when that is
-// over, or there is none, 5 s. A context that ended by its deadline stays
-// ended, and so does every other command.
+// KeepBookkeeping is a go-redis hook that lets asynq finish what it writes about a task:
+// the cancellation of its context does not end a script on the list of active tasks. The
+// context's deadline holds; without one, or once it is over, it is 5 s. A context that
+// ended by its deadline stays ended. All other commands pass unchanged.
 //
-// It is there because asynq, since v0.25.0, repeats a failed Done, Retry or
-// Archive with a context that it has cancelled itself (v0.26.0
-// processor.go:292-299 and its like), so that the repeat cannot work and a
-// task that succeeded runs again when its lease is over.
+// asynq needs it because, since v0.25.0, it repeats a failed Done, Retry or Archive with a
+// context that it has cancelled itself (v0.26.0 processor.go:292-299 and similar), so that
+// the repeat always fails and a task that succeeded runs again when its lease expires.
 //
-// A write may also come too late: when this process was taken for gone, its task was
-// put back, and another has it or has done with it (package worker). Redis then answers
-// NOT FOUND, and asynq would complain and repeat the write. There is nothing to repeat
-// and nothing wrong, so asynq is told that it is done. If the other process still has
-// the task, the write takes the task off its hands: Done, since the job has ended, and
-// Retry into the tasks that come back. So nothing is lost either way.
+// A write may also come too late: other processes counted this one as dead and put its
+// task back, and another one has or has finished it (package worker). Redis then replies
+// NOT FOUND, and asynq would log an error and repeat the write. Nothing is wrong, so the
+// hook reports success to asynq. If the other process still has the task, the write takes
+// it away: Done, since the job has ended, and Retry into the tasks that come back. No task
+// is lost either way.
 type KeepBookkeeping struct{}
 
-// DialHook passes through.
+// DialHook does nothing.
 func (KeepBookkeeping) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-// ProcessPipelineHook passes through: asynq keeps its books with single commands.
+// ProcessPipelineHook does nothing: asynq writes about tasks with single commands.
 func (KeepBookkeeping) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }
 
-// ProcessHook frees asynq's bookkeeping from cancellation.
+// ProcessHook protects asynq's writes about tasks from cancellation.
 func (KeepBookkeeping) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if !bookkeeping(cmd) {
@@ -63,8 +61,8 @@ func (KeepBookkeeping) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// bookkeeping tells whether cmd is a script with asynq's list of active tasks
-// among its keys. Enqueueing has not, and may be cancelled; dequeueing has.
+// bookkeeping reports whether cmd is a script with asynq's list of active tasks among
+// its keys. That includes dequeueing. Enqueueing has no such key, and may be cancelled.
 func bookkeeping(cmd redis.Cmder) bool {
 	for _, key := range scriptKeys(cmd) {
 		if strings.HasPrefix(key, "asynq:{") && strings.HasSuffix(key, "}:active") {

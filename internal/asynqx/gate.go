@@ -9,52 +9,50 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Gate decides when asynq looks into a queue. Its methods are called from
-// asynq's own goroutines, one at a time for each server.
+// Gate decides when asynq polls a queue. asynq's own goroutines call it, one at a time
+// for each server.
 type Gate interface {
-	// Enter is asked before asynq takes a task of the queue. It may block until there
-	// may be one, and until one may be taken; false means that there is nothing to
-	// take now. A server that is told to stop waits for Enter to return.
+	// Enter is called before asynq takes a task of the queue. It may block until the
+	// queue may have a task, and until a worker may take it; false means no task now. A
+	// server that stops waits for Enter to return.
 	Enter(queue string) bool
-	// Left is told what came of it: whether there was a task.
+	// Left is called with the result: whether asynq got a task.
 	Left(queue string, found bool)
-	// Due is asked before asynq looks for tasks of the queue that come back later.
-	// It must not block; false means that none is due.
+	// Due is called before asynq polls for tasks of the queue that come back later. It
+	// must not block; false means that none is due.
 	Due(queue string) bool
-	// Came is told when such tasks have come back into the queue, or when a look has
-	// failed: there may be some.
+	// Came is called when such tasks have come back into the queue, and when a poll has
+	// failed: the queue may have some.
 	Came(queue string)
 }
 
-// AtGate is a go-redis hook that has asynq ask a [Gate] before it looks into a
-// queue. asynq v0.26.0 knows no other way to learn of a task than to look again
-// and again (processor.go:180-186, forwarder.go:70): often enough to be quick is
-// a load on Redis for each queue, however empty. At a gate it looks when there is
-// something to see, and finds it at once.
+// AtGate is a go-redis hook that asks a [Gate] before asynq polls a queue. asynq v0.26.0
+// learns of a task only by polling (processor.go:180-186, forwarder.go:70): polling often
+// enough to be quick loads Redis for each queue, however empty. With a gate asynq polls
+// when a queue has a task, and finds it at once.
 //
-// A script whose shape asynq has changed passes unasked: then asynq polls.
+// If asynq changes the shape of its scripts, the hook passes them on, and asynq polls.
 type AtGate struct{ Gate Gate }
 
-// oldLook is how long a look may have waited at the gate and still take a task. asynq dates
-// the task's lease, of 30 s, when it begins to look (v0.26.0, rdb.go:253), and moves it on
-// for the first time within 5 s of taking it. A lease that is over it never moves on, and
-// what came of the turn it does not write down: the task would lie there as one of a worker
-// that is gone, and be taken again.
-const oldLook = 10 * time.Second
+// oldPoll is how long a poll may wait at the gate and still take a task. asynq computes the
+// task's lease, of 30 s, when the poll begins (v0.26.0, rdb.go:253), and extends it for the
+// first time within 5 s of taking the task. It never extends an expired lease, and does
+// not record the task's result: the task would count as one of a dead worker, and run again.
+const oldPoll = 10 * time.Second
 
-// DialHook passes through.
+// DialHook does nothing.
 func (AtGate) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-// ProcessPipelineHook passes through: asynq looks with single scripts.
+// ProcessPipelineHook does nothing: asynq polls with single scripts.
 func (AtGate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }
 
-// ProcessHook asks the gate, and answers in Redis's place if it says no.
+// ProcessHook asks the gate, and replies in place of Redis if the gate refuses.
 func (g AtGate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		queue, kind := parseScript(cmd)
-		// An EVAL comes after an EVALSHA that has asked already.
+		// An EVAL follows an EVALSHA that has asked already.
 		asks := cmd.Name() == "evalsha"
 		switch kind {
 		case takes:
@@ -63,11 +61,11 @@ func (g AtGate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 				cmd.SetErr(redis.Nil)
 				return redis.Nil
 			}
-			if asks && time.Since(asked) > oldLook {
+			if asks && time.Since(asked) > oldPoll {
 				g.Gate.Left(queue, false)
 				g.Gate.Came(queue)
 				cmd.SetErr(redis.Nil)
-				return redis.Nil // asynq looks anew at once
+				return redis.Nil // asynq polls again at once
 			}
 			err := next(ctx, cmd)
 			if asks && redis.HasErrorPrefix(err, "NOSCRIPT") {
@@ -75,8 +73,8 @@ func (g AtGate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 			}
 			g.Gate.Left(queue, err == nil)
 			if err != nil && !errors.Is(err, redis.Nil) {
-				// Whether there is a task is not known. A gate that shuts now may stay
-				// shut for as long as no other can be asked, so asynq looks again.
+				// The queue may have a task. A gate that closes now could stay closed as
+				// long as Redis does not answer, so asynq polls again.
 				g.Gate.Came(queue)
 			}
 			return err

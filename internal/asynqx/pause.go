@@ -16,15 +16,14 @@ const (
 	pauseMax = 2 * time.Second
 )
 
-// PauseOnError is a go-redis hook that sleeps before it returns an error that
-// would come again at once: a lost or refused connection, or a reply such as
-// OOM, READONLY or LOADING. Failures that follow each other double the pause
-// from 100 ms to 2 s, less up to half of it at random; a success ends that. A
-// context that ends cuts the pause short. Missing keys, NOSCRIPT and what a
-// script answers are never paused for.
+// PauseOnError is a go-redis hook that sleeps before it returns an error that the next
+// command would get too: a lost or refused connection, or a reply such as OOM, READONLY or
+// LOADING. Successive failures double the pause from 100 ms to 2 s, with up to half of it
+// off at random; a success resets it. The end of the context ends the pause. It never
+// pauses for a missing key, NOSCRIPT or a script's own error.
 //
-// It is there because asynq's dequeue loop does not sleep after an error
-// (v0.26.0 processor.go:188-193) and takes most of a core while Redis is away.
+// asynq needs it because its dequeue loop does not sleep after an error (v0.26.0
+// processor.go:188-193) and takes most of a core while Redis is away.
 //
 // The zero value is ready. A client has one, which all its commands share; it
 // must not be copied after it was added.
@@ -34,7 +33,7 @@ type PauseOnError struct {
 	grown time.Time     // when it last grew
 }
 
-// DialHook passes through: go-redis holds a lock while it dials for pub/sub.
+// DialHook does nothing: go-redis holds a lock while it dials for pub/sub.
 func (p *PauseOnError) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 // ProcessHook pauses after one command.
@@ -63,7 +62,7 @@ func (p *PauseOnError) ProcessPipelineHook(next redis.ProcessPipelineHook) redis
 
 func (p *PauseOnError) after(ctx context.Context, again bool) {
 	if ctx.Err() != nil {
-		return // the caller gave up: this says nothing about Redis
+		return // the caller canceled it: the error is not Redis's
 	}
 	d := p.next(again)
 	if d == 0 {
@@ -97,8 +96,7 @@ func (p *PauseOnError) next(again bool) time.Duration {
 	return p.pause
 }
 
-// repeats says whether the next command would get the error too, until somebody or
-// time mends the server.
+// repeats reports whether the next command would get the error too.
 func repeats(err error) bool {
 	switch redisconn.AnswerOf(err) {
 	case redisconn.Silence, redisconn.Passing, redisconn.Refusal:

@@ -11,28 +11,28 @@ import (
 	"github.com/camsq/camsq/internal/redisconn"
 )
 
-// Takes is a go-redis hook that says once when Redis answers and does not let asynq
-// take tasks, at maxmemory for instance, and once when it does again. Looks, which only
-// read, go on meanwhile and show nothing. It comes within [AtGate].
+// Takes is a go-redis hook that logs once when Redis refuses to let asynq take tasks, at
+// maxmemory for instance, and once when it lets asynq take them again. Polls, which only
+// read, succeed meanwhile and do not show it. Add it after [AtGate].
 //
 // Log is required. It must not be copied after it was added.
 type Takes struct {
 	Log *slog.Logger
 
 	mu     sync.Mutex
-	queues map[string]bool // those whose last take was turned away
+	queues map[string]bool // those whose last take Redis refused
 	since  time.Time
 }
 
-// DialHook passes through.
+// DialHook does nothing.
 func (t *Takes) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-// ProcessPipelineHook passes through: asynq takes with single scripts.
+// ProcessPipelineHook does nothing: asynq takes tasks with single scripts.
 func (t *Takes) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }
 
-// ProcessHook listens to what came of a take.
+// ProcessHook observes the results of takes.
 func (t *Takes) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
@@ -60,6 +60,6 @@ func (t *Takes) note(queue string, err error) {
 		if delete(t.queues, queue); len(t.queues) == 0 {
 			t.Log.Info("Redis lets tasks be taken again", "after", time.Since(t.since).Round(time.Millisecond))
 		}
-	case redisconn.Silence, redisconn.Strange: // the looks tell of the one; the other may be NOSCRIPT
+	case redisconn.Silence, redisconn.Strange: // polls report the first; the other may be NOSCRIPT
 	}
 }

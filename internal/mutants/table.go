@@ -190,7 +190,7 @@ func judging() []mutant {
 		},
 		{
 			name: "a look that has waited takes a task", risk: "asynq forgets that a task is finished, and a living worker counts as gone",
-			file: "internal/asynqx/gate.go", old: "if asks && time.Since(asked) > oldLook {", new: "if asks && time.Since(asked) > 1000*oldLook {",
+			file: "internal/asynqx/gate.go", old: "if asks && time.Since(asked) > oldPoll {", new: "if asks && time.Since(asked) > 1000*oldPoll {",
 			pkg: "worker", test: "TestATaskThatComesAfterALongWaitIsFinishedAtOnce",
 		},
 		{

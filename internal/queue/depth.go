@@ -14,28 +14,28 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// Depths tells how the accounts' asynq queues stand, in the order of the names. It
-// is one round trip of plain commands for all of them, cheap enough for a look each
-// second at some hundred accounts. The numbers are of one moment for each queue,
-// not for all together. Each account is judged by its own answers: errs is nil if all
-// have answered; else it has the error of each account, nil where the depth is right.
+// Depths returns the depths of the accounts' asynq queues, in the order of the names. It
+// takes one round trip of plain commands, cheap enough to poll some hundred accounts each
+// second. The numbers of one queue are of one moment, those of several are not. An
+// account fails alone: errs is nil if no account has an error; otherwise it has the error
+// of each account, nil where the depth is valid.
 func (c *Client) Depths(ctx context.Context, accounts []string) (depths []tasks.Depth, errs []error) {
 	keys := make([]string, len(accounts))
 	for i, account := range accounts {
 		keys[i] = asynqx.Key(tasks.ProvisionQueue(account), "pending")
 	}
-	asked := make([]struct{ normal, high depth }, len(accounts))
+	replies := make([]struct{ normal, high depth }, len(accounts))
 	redisconn.Apart(ctx, c.rdb, keys, func(p redis.Pipeliner, some []int) {
 		for _, i := range some {
-			asked[i].normal.ask(ctx, p, tasks.ProvisionQueue(accounts[i]))
-			asked[i].high.ask(ctx, p, tasks.HighQueue(accounts[i]))
+			replies[i].normal.query(ctx, p, tasks.ProvisionQueue(accounts[i]))
+			replies[i].high.query(ctx, p, tasks.HighQueue(accounts[i]))
 		}
 	})
 	depths, each := make([]tasks.Depth, len(accounts)), make([]error, len(accounts))
 	failed := false
-	for i, a := range asked {
+	for i, a := range replies {
 		if err := cmp.Or(a.normal.err(), a.high.err()); err != nil {
-			each[i], failed = fmt.Errorf("queue: looking how deep the queues of account %s are: %w", accounts[i], err), true
+			each[i], failed = fmt.Errorf("queue: reading the depths of the queues of account %s: %w", accounts[i], err), true
 			continue
 		}
 		depths[i] = tasks.Depth{
@@ -50,13 +50,13 @@ func (c *Client) Depths(ctx context.Context, accounts []string) (depths []tasks.
 	return depths, errs
 }
 
-// depth is what is asked of one queue.
+// depth holds the replies about one queue.
 type depth struct {
 	pending, active  *redis.IntCmd
 	retry, scheduled *redis.ZSliceCmd
 }
 
-func (d *depth) ask(ctx context.Context, p redis.Pipeliner, queue string) {
+func (d *depth) query(ctx context.Context, p redis.Pipeliner, queue string) {
 	d.pending, d.active = p.LLen(ctx, asynqx.Key(queue, "pending")), p.LLen(ctx, asynqx.Key(queue, "active"))
 	d.retry, d.scheduled = p.ZRangeWithScores(ctx, asynqx.Key(queue, "retry"), 0, 0), p.ZRangeWithScores(ctx, asynqx.Key(queue, "scheduled"), 0, 0)
 }
@@ -65,8 +65,8 @@ func (d *depth) err() error {
 	return cmp.Or(d.pending.Err(), d.active.Err(), d.retry.Err(), d.scheduled.Err())
 }
 
-// earliest is the first of the times at which tasks come back, which asynq keeps in
-// seconds; zero if none does.
+// earliest returns the earliest time at which asynq brings a task back, in whole seconds;
+// zero if there is no such task.
 func earliest(lists ...*redis.ZSliceCmd) time.Time {
 	var first time.Time
 	for _, list := range lists {
@@ -79,15 +79,15 @@ func earliest(lists ...*redis.ZSliceCmd) time.Time {
 	return first
 }
 
-// positionWalk is how far [Client.Position] walks along a queue: some milliseconds of
-// Redis's time, during which it answers no other command.
+// positionWalk is how many tasks of a queue [Client.Position] searches: some milliseconds
+// of Redis's time, during which it answers no other command.
 const positionWalk = 50_000
 
-// Position tells how many tasks of its queue will be taken before the job's, or -1
-// if the job's does not wait there: a worker has it, it comes back later, or it is
-// lost. It walks along the queue from the end that is taken first, so it is for a
-// person who asks about one job. Of a very long queue it walks a part; then atLeast
-// says that there are more before the job's.
+// Position returns how many tasks of the job's queue workers take before the job's, or -1
+// if that one is not pending: a worker has it, it comes back later, or it is lost. It
+// searches the queue from the end that workers take from, so it is for questions about
+// one job. It searches only a part of a very long queue; then atLeast means that there
+// may be more before the job's.
 func (c *Client) Position(ctx context.Context, r tasks.Record) (before int64, atLeast bool, err error) {
 	queue := tasks.JobQueue(r.Account, r.Priority)
 	var length, at *redis.IntCmd
@@ -102,7 +102,7 @@ func (c *Client) Position(ctx context.Context, r tasks.Record) (before int64, at
 		return nil
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return 0, false, fmt.Errorf("queue: looking where job %s stands in its queue: %w", r.Ref(), err)
+		return 0, false, fmt.Errorf("queue: reading the position of job %s in its queue: %w", r.Ref(), err)
 	}
 	if at.Err() == nil {
 		return length.Val() - 1 - at.Val(), false, nil

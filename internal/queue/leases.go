@@ -14,14 +14,14 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// Leases returns the tasks that workers have taken from each of the asynq queues, in
-// the order of the queues and in one round trip: each task with the end of its lease,
-// in seconds, by the clock of the process that wrote it. The queues are of one account.
+// Leases returns the leased tasks of each of the asynq queues, in the order of the queues
+// and in one round trip: each task with the time at which its lease expires, in seconds,
+// by the clock of the process that wrote it. The queues are of one account.
 func (c *Client) Leases(ctx context.Context, queues ...string) ([]map[string]int64, error) {
-	asked := make([]*redis.ZSliceCmd, len(queues))
+	replies := make([]*redis.ZSliceCmd, len(queues))
 	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, queue := range queues {
-			asked[i] = p.ZRangeWithScores(ctx, asynqx.Key(queue, "lease"), 0, -1)
+			replies[i] = p.ZRangeWithScores(ctx, asynqx.Key(queue, "lease"), 0, -1)
 		}
 		return nil
 	})
@@ -29,7 +29,7 @@ func (c *Client) Leases(ctx context.Context, queues ...string) ([]map[string]int
 		return nil, fmt.Errorf("queue: reading the leases of %q: %w", queues, err)
 	}
 	out := make([]map[string]int64, len(queues))
-	for i, cmd := range asked {
+	for i, cmd := range replies {
 		out[i] = make(map[string]int64, len(cmd.Val()))
 		for _, lease := range cmd.Val() {
 			out[i][lease.Member.(string)] = int64(lease.Score)
@@ -38,9 +38,9 @@ func (c *Client) Leases(ctx context.Context, queues ...string) ([]map[string]int
 	return out, nil
 }
 
-// Extend makes the leases of tasks end d from now. Like asynq (v0.26.0, rdb.go,
-// ExtendLease) it writes them by this process's clock, in seconds, and writes none for a
-// task that has no lease any more: its worker is done with it.
+// Extend makes the leases of tasks expire d from now. Like asynq (v0.26.0, rdb.go,
+// ExtendLease) it uses this process's clock, in seconds, and skips a task without a
+// lease: its worker has finished it.
 func (c *Client) Extend(ctx context.Context, queue string, ids []string, d time.Duration) error {
 	ends := float64(time.Now().Add(d).Unix())
 	leases := make([]redis.Z, len(ids))
@@ -53,21 +53,20 @@ func (c *Client) Extend(ctx context.Context, queue string, ids []string, d time.
 	return nil
 }
 
-// givenBackAtOnce is how many tasks one script puts back. Each costs a walk along the
+// givenBackAtOnce is how many tasks one script puts back. Each costs a search of the
 // queue's active tasks.
 const givenBackAtOnce = 100
 
-// GiveBack puts tasks that workers have taken back into their queue, where they are
-// the next to be taken, the one with the oldest lease first. It leaves each task alone
-// whose lease no longer ends where leases says: its worker lives, or another one has
-// it. It also leaves alone a task whose message asynq cannot read: no worker ever gets
-// it, and at the head of the queue it would keep all others from being taken. asynq takes
-// that one back much later. GiveBack returns how many tasks it put back.
+// GiveBack puts leased tasks back into their queue, where workers take them next, the one
+// with the oldest lease first, and returns how many. It skips a task whose lease differs
+// from the one in leases: its worker is alive, or another one has it. It also skips a
+// task whose message asynq cannot decode: no worker ever gets it, and at the head of the
+// queue it would block all others. asynq takes that one back much later.
 //
-// It does what asynq's own script for a task of a worker that stops does (v0.26.0,
+// It does what asynq's own script does for a task of a worker that stops (v0.26.0,
 // rdb.go, requeueCmd). If the worker that had the task goes on, its bookkeeping finds
-// no task, or the task of the worker that has it now, which then has no lease: either
-// way the task comes back or its job has ended.
+// no task, or the task of the next worker, which then has no lease: either way the task
+// comes back or its job has ended.
 func (c *Client) GiveBack(ctx context.Context, queue string, leases map[string]int64) (int, error) {
 	ids := slices.SortedFunc(maps.Keys(leases), func(a, b string) int {
 		return cmp.Or(cmp.Compare(leases[b], leases[a]), cmp.Compare(b, a)) // the last is taken first
