@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -60,6 +59,23 @@ func (c *Composer) Call(t Task) (Call, error) {
 		return Call{}, err
 	}
 	return captured.call, nil
+}
+
+// Message composes the message of a task, for a script that has the time of enqueueing
+// from elsewhere. It is what [Call] has first, before the ID and the time.
+func (c *Composer) Message(t Task) ([]byte, error) {
+	call, err := c.Call(t)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(call.Keys, []string{TaskKey(t.Queue, t.ID), Key(t.Queue, "pending")}) || len(call.Args) != 3 || call.Args[1] != t.ID {
+		return nil, errUnknownAsynq
+	}
+	message, ok := call.Args[0].([]byte)
+	if !ok {
+		return nil, errUnknownAsynq
+	}
+	return message, nil
 }
 
 // Size returns how many keys and arguments each [Call] has.
@@ -154,15 +170,4 @@ func (c *Composer) collecting() (string, error) {
 // place of the globals of the same names.
 func function(name, params, body string) string {
 	return "local function " + name + "(" + params + ")\n" + strings.TrimSpace(body) + "\nend\n"
-}
-
-// enqueueArgs takes apart what asynq sends with its enqueueCmd (v0.26.0,
-// internal/rdb/rdb.go): the keys of task and pending list; message, ID and time.
-func enqueueArgs(c Call, t Task) (message []byte, at string, ok bool) {
-	if !slices.Equal(c.Keys, []string{TaskKey(t.Queue, t.ID), Key(t.Queue, "pending")}) || len(c.Args) != 3 || c.Args[1] != t.ID {
-		return nil, "", false
-	}
-	message, isBytes := c.Args[0].([]byte)
-	nanoseconds, isTime := c.Args[2].(int64)
-	return message, strconv.FormatInt(nanoseconds, 10), isBytes && isTime
 }

@@ -652,7 +652,7 @@ func queue() []mutant {
 		},
 		{
 			name: "a step that is tried again has another name", risk: "what it wrote itself is told as another's",
-			file: "enqueue/step.go", old: "b.HighWatermark, b.Distinct = highWatermark, !s.twins\n", new: "b.HighWatermark, b.Distinct, b.Try = highWatermark, !s.twins, ledger.NewTry()\n",
+			file: "enqueue/step.go", old: "			open, inserts = append(open, b)", new: "			b.Try = ledger.NewTry()\n			open, inserts = append(open, b)",
 			pkg: "enqueue", test: "TestALostConnectionIsWaitedOutAndNothingIsWrittenTwice",
 		},
 		{

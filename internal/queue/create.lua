@@ -4,26 +4,20 @@
 --   its task's hash.
 -- ARGV: the channel to wake; the names of the two queues; the share of maxmemory
 --   above which nothing new is written ('0' = none); the name of the try; asynq's
---   time; '1' if no ID comes twice; numbers of templates and of runs.
---   For each message template: its queue (1, 2), the length of its IDs, and asynq's
---   message before the ID, between the two IDs, and after them.
+--   time; '1' if no ID comes twice; the number of runs.
 --   For each run of successive jobs: how many, their priority and batch.
---   For each job: its ID and its sealed request.
+--   For each job: its ID, its sealed request and asynq's message of its task.
 -- Returns 'ok', and for each job that exists its number, and '=' if the existing
 -- record has the same request and '!' if it has another, with that record's
 -- priority, a space and its head. Or 'full', used_memory and maxmemory: then nothing
 -- was written.
 local channel, share, try, stamp, distinct = ARGV[1], tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7] == '1'
-local templates, runs = tonumber(ARGV[8]), tonumber(ARGV[9])
+local runs = tonumber(ARGV[8])
 local queues = {
-  {name = ARGV[2], lists = {unpack(KEYS, 1, 7)}, templates = {}},
-  {name = ARGV[3], lists = {unpack(KEYS, 8, 14)}, templates = {}},
+  {name = ARGV[2], lists = {unpack(KEYS, 1, 7)}},
+  {name = ARGV[3], lists = {unpack(KEYS, 8, 14)}},
 }
-local a, k = 9, 17
-for _ = 1, templates do
-  queues[tonumber(ARGV[a + 1])].templates[tonumber(ARGV[a + 2])] = {ARGV[a + 3], ARGV[a + 4], ARGV[a + 5]}
-  a = a + 5
-end
+local a, k = 8, 17
 local runOf = {}
 for r = 1, runs do
   local run = {priority = ARGV[a + 2], batch = ARGV[a + 3], count = KEYS[k + r]}
@@ -41,12 +35,12 @@ fresh = distinct and redis.call('EXISTS', unpack(KEYS, k + 1, k + 2 * #runOf)) =
 local head, first = {}, {} -- of new jobs: the heads by number, the numbers by ID
 local due, ids, batches, out = {}, {}, {}, {'ok'} -- due: numbers of the jobs that need a task
 for i, run in ipairs(runOf) do
-  local id, sealed = ARGV[a + 2 * i - 1], ARGV[a + 2 * i]
+  local id, sealed = ARGV[a + 3 * i - 2], ARGV[a + 3 * i - 1]
   local found, same, priority
   if not fresh then
     local twin = first[id]
     if twin then
-      found, same, priority = head[twin], sealed == ARGV[a + 2 * twin], runOf[twin].priority
+      found, same, priority = head[twin], sealed == ARGV[a + 3 * twin - 1], runOf[twin].priority
     else
       found, same, priority = standing(KEYS[k + 2 * i - 1], try .. i, sealed)
     end
@@ -80,18 +74,17 @@ if #ids > 0 then
   for _, i in ipairs(due) do
     if head[i] then
       records[#records + 1] = KEYS[k + 2 * i - 1]
-      records[#records + 1] = join(head[i], runOf[i].priority, '', ARGV[a + 2 * i])
+      records[#records + 1] = join(head[i], runOf[i].priority, '', ARGV[a + 3 * i - 1])
     end
   end
   insert(records)
 end
 local taskKeys, taskArgs = {}, {nil, nil, stamp}
 for _, i in ipairs(due) do
-  local run, id, task = runOf[i], ARGV[a + 2 * i - 1], KEYS[k + 2 * i]
+  local run, id, task = runOf[i], ARGV[a + 3 * i - 2], KEYS[k + 2 * i]
   local queue = run.queue
-  local template = queue.templates[#id]
   taskKeys[1], taskKeys[2] = task, queue.lists[1]
-  taskArgs[1], taskArgs[2] = template[1] .. id .. template[2] .. id .. template[3], id
+  taskArgs[1], taskArgs[2] = ARGV[a + 3 * i], id
   if enqueue(taskKeys, taskArgs) == 1 then
     queue.grew = true
   else

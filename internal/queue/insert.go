@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -153,58 +154,29 @@ type scriptCall struct {
 
 func (c *Client) compose(b *AccountBatch) (*scriptCall, error) {
 	normal, high := tasks.ProvisionQueue(b.Account), tasks.HighQueue(b.Account)
-	call := &scriptCall{keys: make([]string, 0, 20+2*len(b.Jobs)), args: make([]any, 0, 20+2*len(b.Jobs))}
+	call := &scriptCall{keys: make([]string, 0, 20+2*len(b.Jobs)), args: make([]any, 0, 20+3*len(b.Jobs))}
 	call.keys = append(append(append(call.keys, asynqx.Lists(normal)...), asynqx.Lists(high)...), ledger.BookKeys(b.Account)...)
-	templates, at, err := c.templates(b.Jobs, normal, high)
-	if err != nil {
-		return nil, err
-	}
+	at := strconv.FormatInt(time.Now().UnixNano(), 10)
 	counts, runs := b.runs()
 	call.keys = append(call.keys, counts...)
-	call.args = append(call.args, tasks.WakeChannel, normal, high, b.HighWatermark, b.Try, at, b.Distinct, len(templates)/templateArgs, len(counts))
-	call.args = append(append(call.args, templates...), runs...)
+	call.args = append(call.args, tasks.WakeChannel, normal, high, b.HighWatermark, b.Try, at, b.Distinct, len(counts))
+	call.args = append(call.args, runs...)
 
 	insertion := c.ledger.Insertion(b.Account)
-	hashes := [...]string{asynqx.TaskKey(normal, ""), asynqx.TaskKey(high, "")}
 	for _, j := range b.Jobs {
 		record, sealed, err := insertion(*j)
 		if err != nil {
 			return nil, fmt.Errorf("queue: %w", err)
 		}
-		call.keys = append(call.keys, record, hashes[queueOf(j)]+j.ID)
-		call.args = append(call.args, j.ID, sealed)
+		queue := tasks.JobQueue(b.Account, j.Priority)
+		message, err := c.composer.Message(asynqx.Task{Queue: queue, Type: tasks.TypeCreateInstance, ID: j.ID, Payload: j.ID, Timeout: tasks.TurnTimeout})
+		if err != nil {
+			return nil, fmt.Errorf("queue: %w", err)
+		}
+		call.keys = append(call.keys, record, asynqx.TaskKey(queue, j.ID))
+		call.args = append(call.args, j.ID, sealed, message)
 	}
 	return call, nil
-}
-
-// queueOf is 0 for a job of the normal queue and 1 for one of the high one.
-func queueOf(j *tasks.Job) int {
-	if j.Priority == tasks.PriorityHigh {
-		return 1
-	}
-	return 0
-}
-
-// templateArgs is how many arguments a message template is.
-const templateArgs = 5
-
-// templates composes a template for each queue and each length of ID among the jobs.
-func (c *Client) templates(jobs []*tasks.Job, queues ...string) (args []any, at string, err error) {
-	type shape struct{ queue, length int }
-	composed := map[shape]bool{}
-	for _, j := range jobs {
-		s := shape{queueOf(j), len(j.ID)}
-		if composed[s] {
-			continue
-		}
-		composed[s] = true
-		m, err := c.composer.Template(asynqx.Task{Queue: queues[s.queue], Type: tasks.TypeCreateInstance, Timeout: tasks.TurnTimeout}, s.length)
-		if err != nil {
-			return nil, "", fmt.Errorf("queue: %w", err)
-		}
-		args, at = append(args, s.queue+1, s.length, m.Before, m.Between, m.After), m.At
-	}
-	return args, at, nil
 }
 
 // runs returns the priorities and batches of the jobs by runs of jobs that share them,
