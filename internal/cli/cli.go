@@ -25,28 +25,28 @@ func (silent) Printf(context.Context, string, ...any) {}
 // setGlobals sets what libraries keep for a whole process.
 var setGlobals = sync.OnceFunc(func() {
 	redis.SetLogger(silent{})
-	cobra.EnableCommandSorting = false // the order of [program.commands] is for newcomers
+	cobra.EnableCommandSorting = false // families has the order in which a newcomer meets them
 })
 
-// Run is the whole program but for the process around it. It prints at most one
-// line for an error.
+// Run runs one command with the given arguments, environment and streams, and returns
+// the exit code. It prints at most one line for an error.
 func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	return execute((&cmdutil.Factory{Env: env, Stdin: stdin, Stdout: stdout, Stderr: stderr}), ctx, args)
+	return execute(ctx, &cmdutil.Factory{Env: env, Stdin: stdin, Stdout: stdout, Stderr: stderr}, args)
 }
 
-func execute(p *cmdutil.Factory, ctx context.Context, args []string) int {
+func execute(ctx context.Context, f *cmdutil.Factory, args []string) int {
 	setGlobals()
-	root := root(p)
+	root := root(f)
 	root.SetArgs(args)
-	root.SetIn(p.Stdin)
-	root.SetOut(p.Stdout)
-	root.SetErr(p.Stderr)
+	root.SetIn(f.Stdin)
+	root.SetOut(f.Stdout)
+	root.SetErr(f.Stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exit.CodeOK
 	}
 	if err != exit.ErrSomeFailed {
-		fmt.Fprintln(p.Stderr, "camsq:", err)
+		fmt.Fprintln(f.Stderr, "camsq:", err)
 	}
 	if e, ok := errors.AsType[*exit.Error](err); ok {
 		return e.Code
@@ -54,7 +54,7 @@ func execute(p *cmdutil.Factory, ctx context.Context, args []string) int {
 	return exit.CodeUsage // cobra's own: an unknown command or flag
 }
 
-func root(p *cmdutil.Factory) *cobra.Command {
+func root(f *cmdutil.Factory) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "camsq",
 		Short: "Create Alibaba Cloud Chat App (CAMS) instances from a queue, each at most once",
@@ -65,19 +65,23 @@ at most one instance, whatever dies in between.
 
 To see it at work on this machine alone: camsq demo
 
-Each setting is a flag, a variable of the environment (the name in capitals) or a line of the
-file that CAMSQ_CONFIG names; the flag goes first, then the environment. Secrets have no flag:
+Each setting is a flag of the commands that use it, a variable of the environment (the name in
+capitals) or a line of the file that CAMSQ_CONFIG names; the flag goes first, then the
+environment. camsq worker --help lists all of them. Secrets have no flag:
 ` + config.SecretSettings(),
 		Version:       app.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.Flags().SortFlags = false
-	p.AddSettings(root)
-	root.AddCommand(commands(p)...)
-	for _, cmd := range root.Commands() {
-		cmd.InheritedFlags().SortFlags = false // in the order of the settings
+	root.SetUsageFunc(cmdutil.Usage)
+	for _, family := range families(f) {
+		root.AddGroup(&cobra.Group{ID: family.title, Title: family.title})
+		for _, cmd := range family.commands {
+			cmd.GroupID = family.title
+			cmd.Flags().SortFlags = false // own flags, then the settings in their order
+			root.AddCommand(cmd)
+		}
 	}
 	return root
 }

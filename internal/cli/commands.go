@@ -13,24 +13,19 @@ import (
 	"github.com/camsq/camsq/internal/cli/status"
 )
 
-// commands are camsq's subcommands, in the order in which a newcomer meets them.
-func commands(p *cmdutil.Factory) []*cobra.Command {
-	return []*cobra.Command{
-		demoCommand(p),
-		enqueuecmd.New(p),
-		status.New(p),
-		results.New(p),
-		jobs.NewFailed(p),
-		jobs.NewHeld(p),
-		jobs.NewRetry(p),
-		jobs.NewResolve(p),
-		jobs.NewCancel(p),
-		accounts.NewPause(p),
-		accounts.NewResume(p),
-		accounts.NewLimit(p),
-		workerCommand(p),
-		fake.New(p),
-		check.New(p),
-		proveCommand(p),
+// family is commands that serve one end.
+type family struct {
+	title    string
+	commands []*cobra.Command
+}
+
+// families are camsq's commands, in the order in which a newcomer meets them.
+func families(f *cmdutil.Factory) []family {
+	return []family{
+		{"Try it:", []*cobra.Command{demoCommand(f), fake.New(f), proveCommand(f)}},
+		{"Enqueue and follow jobs:", []*cobra.Command{enqueuecmd.New(f), status.New(f), results.New(f)}},
+		{"Decide about jobs:", []*cobra.Command{jobs.NewFailed(f), jobs.NewHeld(f), jobs.NewRetry(f), jobs.NewResolve(f), jobs.NewCancel(f)}},
+		{"Control accounts:", []*cobra.Command{accounts.NewPause(f), accounts.NewResume(f), accounts.NewLimit(f)}},
+		{"Run:", []*cobra.Command{workerCommand(f), check.New(f), versionCommand(f)}},
 	}
 }

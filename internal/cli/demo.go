@@ -22,9 +22,6 @@ loopback addresses. No setting and no credential of yours is used, and no real c
 or receiver is touched. A few calls and a webhook go wrong on purpose.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := cmdutil.OnlyOwnFlags(cmd); err != nil {
-				return err
-			}
 			name, raw := "examples/tenants.csv", examples.Tenants
 			if len(args) > 0 {
 				var err error
@@ -41,6 +38,5 @@ or receiver is touched. A few calls and a webhook go wrong on purpose.`,
 		},
 	}
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "show the workers' logs, on stderr")
-	cmd.SetUsageTemplate(cmdutil.OwnFlagsUsage)
 	return cmd
 }

@@ -99,7 +99,7 @@ func (d *desk) runWith(ctx context.Context, stdin io.Reader, args ...string) (co
 // runTo is camsq in the desk's folder.
 func (d *desk) runTo(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, args ...string) int {
 	p := cmdutil.Factory{Env: d.env, Dir: workdir.Dir(d.dir), Stdin: stdin, Stdout: stdout, Stderr: stderr}
-	return execute(&p, ctx, args)
+	return execute(ctx, &p, args)
 }
 
 func (d *desk) get(account, id string) tasks.Record {

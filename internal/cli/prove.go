@@ -4,10 +4,8 @@ import (
 	"math/rand/v2"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/camsq/camsq/internal/cli/cmdutil"
-	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/lab/prove"
 )
 
@@ -34,15 +32,6 @@ there is one, must be among the candidates, and no other job's.
 The same seed gives the same plan and the same faults; what they hit depends on the machine.`,
 		Args: cmdutil.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var foreign error
-			cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) {
-				if f.Changed {
-					foreign = exit.Usagef("prove takes no --%s: it uses no setting of yours; its own flags are in camsq prove --help", f.Name)
-				}
-			})
-			if foreign != nil {
-				return foreign
-			}
 			if o.Seed == 0 {
 				o.Seed = rand.Uint64N(1<<32) + 1
 			}

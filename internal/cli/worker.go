@@ -5,10 +5,11 @@ import (
 
 	"github.com/camsq/camsq/internal/app"
 	"github.com/camsq/camsq/internal/cli/cmdutil"
+	"github.com/camsq/camsq/internal/config"
 )
 
 func workerCommand(p *cmdutil.Factory) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "worker",
 		Short: "Take jobs from the queue and make the calls, until told to stop",
 		Long: `worker takes jobs from the queue and makes the calls. Start as many as you like: the
@@ -24,4 +25,6 @@ end and are recorded, and the exit code is 0.`,
 			return n.RunWorker(cmd.Context(), app.WorkerOptions{Log: app.NewLog(n.Config, p.Stderr), Env: p.Env})
 		},
 	}
+	cmdutil.AddSettings(cmd, config.Worker)
+	return cmd
 }

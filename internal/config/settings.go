@@ -59,17 +59,38 @@ type Account struct {
 	KeyID, KeySecret, Token string
 }
 
+// Audience is a set of uses that commands make of settings. A worker uses all settings;
+// any other command has only the flags of those that it uses.
+type Audience uint
+
+// The uses.
+const (
+	Client   Audience = 1 << iota // work with the jobs in Redis
+	Files                         // read jobs from files
+	Pace                          // tell how fast an account is
+	Operator                      // decide about jobs
+	Check                         // check what a worker needs
+	File                          // read the settings file alone
+	Worker                        // run a worker
+)
+
 // Setting is one variable: CAMSQ_NAME in the environment, --name as a flag,
 // name in the file.
 type Setting struct {
 	Name  string // lower case, words joined by _
 	Value string // the default
 	Usage string
+	// For says which commands have the setting as a flag.
+	For Audience
 	// secret settings have no flag: a process list shows flags to everybody.
 	Secret bool
 	Set    func(c *Config, value string) error
 }
 
+// HasFlag says whether a command of the audience has the setting as a flag.
+func (s Setting) HasFlag(a Audience) bool { return !s.Secret && (a&Worker != 0 || s.For&a != 0) }
+
+// Env is the setting's variable.
 func (s Setting) Env() string { return "CAMSQ_" + strings.ToUpper(s.Name) }
 
 func (s Setting) Flag() string { return strings.ReplaceAll(s.Name, "_", "-") }
@@ -80,14 +101,14 @@ const ConfigFile = "config"
 // Settings is the table of every variable, in the order of the README.
 func Settings() []Setting {
 	return []Setting{
-		{Name: "redis_url", Value: "redis://127.0.0.1:6379/0", Usage: "Redis: redis://, rediss://, redis-sentinel://, or several cluster nodes",
+		{Name: "redis_url", For: Client, Value: "redis://127.0.0.1:6379/0", Usage: "Redis: redis://, rediss://, redis-sentinel://, or several cluster nodes",
 			Set: func(c *Config, v string) error { c.RedisURL = v; return nil }},
-		{Name: ConfigFile, Usage: "YAML `file` with accounts and any of these settings", Set: func(*Config, string) error { return nil }},
-		{Name: "endpoint", Usage: "CAMS endpoint (default cams.REGION.aliyuncs.com; http:// only for this machine)",
+		{Name: ConfigFile, For: Client | File, Usage: "YAML `file` with accounts and any of these settings", Set: func(*Config, string) error { return nil }},
+		{Name: "endpoint", For: Check, Usage: "CAMS endpoint (default cams.REGION.aliyuncs.com; http:// only for this machine)",
 			Set: func(c *Config, v string) error { c.Account.Endpoint = v; return nil }},
-		{Name: "region", Value: "ap-southeast-1", Usage: "region of the endpoint",
+		{Name: "region", For: Check, Value: "ap-southeast-1", Usage: "region of the endpoint",
 			Set: func(c *Config, v string) error { c.Account.Region = v; return nil }},
-		{Name: "rate", Value: strconv.Itoa(DefaultRate), Usage: "`creates` a second for each account",
+		{Name: "rate", For: Pace, Value: strconv.Itoa(DefaultRate), Usage: "`creates` a second for each account",
 			Set: func(c *Config, v string) (err error) { c.Account.Rate, err = parseRate(v); return }},
 		{Name: "concurrency", Value: "32", Usage: "`turns` at once for each account in this process",
 			Set: func(c *Config, v string) (err error) { c.Account.Concurrency, err = parseCount(v); return }},
@@ -103,7 +124,7 @@ func Settings() []Setting {
 			Set: func(c *Config, v string) (err error) { c.MaxAge, err = parseDuration(v); return }},
 		{Name: "reconcile_delay", Value: "2s", Usage: "`time` before the first look for the instance of a lost answer",
 			Set: func(c *Config, v string) (err error) { c.ReconcileDelay, err = parseDuration(v); return }},
-		{Name: "settle_window", Value: "3m", Usage: "`time` for which no look may find it before it counts as absent",
+		{Name: "settle_window", For: Pace, Value: "3m", Usage: "`time` for which no look may find it before it counts as absent",
 			Set: func(c *Config, v string) (err error) { c.SettleWindow, err = parseDuration(v); return }},
 		{Name: "absent", Value: "resend", Usage: "what then: resend or hold",
 			Set: func(c *Config, v string) error {
@@ -115,19 +136,19 @@ func Settings() []Setting {
 				c.Existing = worker.Existing(v)
 				return oneOf(v, string(worker.ExistingFail), string(worker.ExistingAdopt), string(worker.ExistingCreate))
 			}},
-		{Name: "callback_url", Usage: "receiver of the outcomes of jobs that name none",
+		{Name: "callback_url", For: Operator | Check, Usage: "receiver of the outcomes of jobs that name none",
 			Set: func(c *Config, v string) error { c.Account.CallbackURL = v; return nil }},
 		{Name: "callback_secret", Usage: "webhook secrets (whsec_…), separated by spaces", Secret: true,
 			Set: func(c *Config, v string) error { c.CallbackSecret = v; return nil }},
-		{Name: "callback_allow_private", Value: "false", Usage: "allow receivers at private addresses and over http",
+		{Name: "callback_allow_private", For: Files | Check, Value: "false", Usage: "allow receivers at private addresses and over http",
 			Set: func(c *Config, v string) (err error) { c.CallbackAllowPrivate, err = parseBool(v); return }},
 		{Name: "data_key", Usage: "keys that seal requests in Redis, separated by spaces", Secret: true,
 			Set: func(c *Config, v string) error { c.DataKeys = v; return nil }},
-		{Name: "keep", Value: "2160h", Usage: "`time` for which records of finished jobs stay",
+		{Name: "keep", For: Operator, Value: "2160h", Usage: "`time` for which records of finished jobs stay",
 			Set: func(c *Config, v string) (err error) { c.Keep, err = parseDuration(v); return }},
 		{Name: "listen", Value: "127.0.0.1:9464", Usage: "`address` of /metrics, /healthz and /readyz",
 			Set: func(c *Config, v string) error { c.Listen = v; return nil }},
-		{Name: "channel_types", Usage: "channel types that may be asked for, separated by commas (default WHATSAPP,MESSENGER,INSTAGRAM,VIBER)",
+		{Name: "channel_types", For: Files, Usage: "channel types that may be asked for, separated by commas (default WHATSAPP,MESSENGER,INSTAGRAM,VIBER)",
 			Set: func(c *Config, v string) error { c.ChannelTypes = splitList(v); return nil }},
 		{Name: "log_format", Value: "text", Usage: "form of the worker's log: text or json",
 			Set: func(c *Config, v string) error { c.LogFormat = v; return oneOf(v, "text", "json") }},

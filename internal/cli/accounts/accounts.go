@@ -44,11 +44,12 @@ Exit codes: 0 it is paused; 2 there is no such account; 3 Redis did not answer.`
 		},
 	}
 	cmd.Flags().StringVar(&why, "reason", "", "`text` that camsq status shows; nothing personal")
+	cmdutil.AddSettings(cmd, config.Client)
 	return cmd
 }
 
 func NewResume(p *cmdutil.Factory) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "resume ACCOUNT...",
 		Short: "Let an account go on that was paused, or that the API has refused",
 		Long: `resume ends a pause. If the API refuses the account or cannot be reached (camsq status says why),
@@ -75,10 +76,12 @@ Exit codes: 0 it may go on; 2 there is no such account; 3 Redis did not answer.`
 			})
 		},
 	}
+	cmdutil.AddSettings(cmd, config.Client)
+	return cmd
 }
 
 func NewLimit(p *cmdutil.Factory) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "limit ACCOUNT RATE|off",
 		Short: "Change an account's rate while its workers run",
 		Long: `limit sets how many creates an account may make, in the place of CAMSQ_RATE and for every worker,
@@ -108,6 +111,8 @@ Exit codes: 0 it holds; 2 wrong usage, or there is no such account; 3 Redis did 
 			})
 		},
 	}
+	cmdutil.AddSettings(cmd, config.Client)
+	return cmd
 }
 
 // eachLane does something to the lanes of accounts, which must all be there, and

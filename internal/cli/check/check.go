@@ -51,6 +51,7 @@ The exit code is 0 if all is well or there are warnings only, 2 if something is 
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write the results as JSON")
 	cmd.Flags().BoolVar(&send, "send", false, "also open a connection to each receiver, over which nothing is sent")
+	cmdutil.AddSettings(cmd, config.Client|config.Check)
 	return cmd
 }
 

@@ -16,7 +16,6 @@ type Factory struct {
 	Dir            workdir.Dir // where relative paths start
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	flags          map[string]*string
 }
 
 // Open reads the settings and makes a node. It does not talk to Redis.

@@ -4,20 +4,25 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/camsq/camsq/internal/config"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
 )
 
-func (p *Factory) AddSettings(root *cobra.Command) {
-	p.flags = map[string]*string{}
+// settingFlag marks the flags of settings. A command's own flag may have the name of a
+// setting that the command does not use.
+const settingFlag = "setting"
+
+// AddSettings gives a command the flags of the settings that it uses.
+func AddSettings(cmd *cobra.Command, uses config.Audience) {
 	for _, s := range config.Settings() {
-		if !s.Secret {
-			p.flags[s.Name] = root.PersistentFlags().String(s.Flag(), s.Value, s.Usage+"; "+s.Env())
+		if s.HasFlag(uses) {
+			cmd.Flags().String(s.Flag(), s.Value, s.Usage+"; "+s.Env())
+			cmd.Flags().Lookup(s.Flag()).Annotations = map[string][]string{settingFlag: {s.Name}}
 		}
 	}
-	root.PersistentFlags().SortFlags = false
 }
 
 // Config reads every setting: flag before environment before file before default.
@@ -27,11 +32,11 @@ func (p *Factory) Config(cmd *cobra.Command) (config.Config, error) {
 		return config.Config{}, err
 	}
 	flags := map[string]string{}
-	for name, value := range p.flags {
-		if f := cmd.Flag(config.Setting{Name: name}.Flag()); f != nil && f.Changed {
-			flags[name] = *value
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if names := f.Annotations[settingFlag]; len(names) > 0 {
+			flags[names[0]] = f.Value.String()
 		}
-	}
+	})
 	path := humanize.Or(flags[config.ConfigFile], env[config.ConfigFile])
 	file, err := config.ReadFile(p.Dir, path)
 	if err != nil {

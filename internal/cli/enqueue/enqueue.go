@@ -13,6 +13,7 @@ import (
 	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/internal/app"
 	"github.com/camsq/camsq/internal/cli/cmdutil"
+	"github.com/camsq/camsq/internal/config"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/importer"
@@ -108,6 +109,7 @@ could not be written.`,
 	f.BoolVar(&o.listAll, "list-all", false, "list every bad row and every one that comes twice, not just the first 20 of a file")
 	f.BoolVar(&o.template, "template", false, "write a table with a header and one example row, and do nothing else")
 	f.StringVarP(&o.output, "output", "o", "", "`file` for --template: .csv or .xlsx (default: standard output)")
+	cmdutil.AddSettings(cmd, config.Client|config.Files|config.Pace)
 	return cmd
 }
 

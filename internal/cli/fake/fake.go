@@ -65,9 +65,6 @@ is a list that never ends, each description so many bytes long; headers go with 
 An endpoint that is away is a stand-in that does not run.`,
 		Args: cmdutil.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := cmdutil.OnlyOwnFlags(cmd, config.ConfigFile); err != nil {
-				return err
-			}
 			c, err := p.Config(cmd)
 			if err != nil {
 				return err
@@ -95,8 +92,7 @@ An endpoint that is away is a stand-in that does not run.`,
 	f.StringVar(&o.receiver, "receiver", "", "also receive webhooks at this `address`, verify them with CAMSQ_CALLBACK_SECRET and print them")
 	f.Float64Var(&o.receiverFails, "receiver-fail", 0, "`share` of webhooks that are answered 500, from 0 to 1")
 	f.BoolVar(&o.public, "public", false, "allow addresses that other machines can reach")
-	f.SortFlags = false
-	cmd.SetUsageTemplate(cmdutil.OwnFlagsUsage)
+	cmdutil.AddSettings(cmd, config.File)
 	return cmd
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/camsq/camsq/internal/app"
 	"github.com/camsq/camsq/internal/cli/cmdutil"
 	"github.com/camsq/camsq/internal/cli/render"
+	"github.com/camsq/camsq/internal/config"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/inspect"
@@ -48,6 +49,7 @@ docs/runbook.md says what to look at; camsq resolve decides.
 		},
 	}
 	o.flags(cmd)
+	cmdutil.AddSettings(cmd, config.Client)
 	return cmd
 }
 
@@ -76,6 +78,7 @@ reason why the last try failed. Those of completed batches stand there as ACCOUN
 	}
 	o.flags(cmd)
 	cmd.Flags().BoolVar(&callbacks, "callbacks", false, "list the callbacks that were given up")
+	cmdutil.AddSettings(cmd, config.Client)
 	return cmd
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/camsq/camsq/internal/app"
 	"github.com/camsq/camsq/internal/cli/cmdutil"
+	"github.com/camsq/camsq/internal/config"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/inspect"
@@ -51,6 +52,7 @@ Exit codes: 0 all were put back; 1 some could not be, and stderr says why; 2 wro
 	addFilterFlags(&o.Filter, f)
 	f.BoolVar(&o.all, "all", false, "all of them")
 	f.BoolVar(&o.callbacks, "callbacks", false, "callbacks that were given up instead of failed jobs")
+	cmdutil.AddSettings(cmd, config.Client|config.Operator)
 	return cmd
 }
 
@@ -100,6 +102,7 @@ batch; 2 wrong usage; 3 Redis did not answer.`,
 	f := cmd.Flags()
 	f.StringVar(&s.Batch, "batch", "", "the queued jobs of the batch of this `name`")
 	f.StringVar(&s.Account, "account", "", "with --batch: only those of the account of this `name`")
+	cmdutil.AddSettings(cmd, config.Client|config.Operator)
 	return cmd
 }
 
@@ -222,13 +225,13 @@ Exit codes: 0 it is done; 1 it is not, and stderr says why; 2 wrong usage; 3 Red
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.created, "created", "", "the `ID` of the job's instance")
-	// This one hides the setting of the same name, of which resolve makes no use.
 	f.BoolVar(&o.absent, "absent", false, "the job has no instance: try again")
 	f.BoolVar(&o.failed, "failed", false, "give the job up")
 	f.BoolVar(&o.other, "other", false, "with --created: an instance that is not among those in question")
 	f.StringVar(&o.note, "note", "", "`text` for the record; the webhook tells it, so nothing personal")
 	cmd.MarkFlagsOneRequired("created", "absent", "failed")
 	cmd.MarkFlagsMutuallyExclusive("created", "absent", "failed")
+	cmdutil.AddSettings(cmd, config.Client|config.Operator)
 	return cmd
 }
 

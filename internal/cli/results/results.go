@@ -16,6 +16,7 @@ import (
 	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/internal/app"
 	"github.com/camsq/camsq/internal/cli/cmdutil"
+	"github.com/camsq/camsq/internal/config"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/importer"
@@ -67,6 +68,7 @@ results could not be written.`,
 	f.StringVarP(&o.output, "output", "o", "", "`file` to write (default: standard output)")
 	f.StringSliceVar(&o.only, "only", nil, "`states` of the rows to write, separated by commas; unfinished stands for queued,calling,uncertain,held")
 	cmdutil.AddReadFlags(&o.reading, f)
+	cmdutil.AddSettings(cmd, config.Client|config.Files)
 	return cmd
 }
 

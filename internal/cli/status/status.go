@@ -12,6 +12,7 @@ import (
 	"github.com/camsq/camsq/internal/cli/cmdutil"
 	"github.com/camsq/camsq/internal/cli/render"
 	"github.com/camsq/camsq/internal/cli/watch"
+	"github.com/camsq/camsq/internal/config"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/importer"
@@ -72,6 +73,7 @@ some jobs have no instance in the end, or the wait was stopped with Ctrl-C; 2 wr
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&wait, "wait", false, "follow it until nothing goes further by itself; Ctrl-C stops following, not the jobs")
+	cmdutil.AddSettings(cmd, config.Client|config.Pace)
 	return cmd
 }
 
