@@ -75,6 +75,7 @@ environment. camsq worker --help lists all of them. Secrets have no flag:
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetUsageFunc(cmdutil.Usage)
+	root.SetFlagErrorFunc(cmdutil.FlagError)
 	for _, family := range families(f) {
 		root.AddGroup(&cobra.Group{ID: family.title, Title: family.title})
 		for _, cmd := range family.commands {

@@ -121,7 +121,7 @@ func TestProveRefusesWhatItMustNotTouch(t *testing.T) {
 		{"another program's queue", []string{"--redis", other.URL()}, exit.CodeUsage, "prove touches nobody's data"},
 		{"a cluster", []string{"--redis", "redis://a,b"}, exit.CodeUsage, "one server"},
 		{"a Redis that is not there", []string{"--redis", "redis://127.0.0.1:1/0"}, exit.CodeUnreachable, "--redis"},
-		{"a setting", []string{"--rate", "5"}, exit.CodeUsage, "prove takes no --rate"},
+		{"a setting", []string{"--rate", "5"}, exit.CodeUsage, "prove does not use the setting --rate"},
 		{"no job", []string{"--jobs", "0"}, exit.CodeUsage, "--jobs 0"},
 		{"faults alone", []string{"--faults", "1"}, exit.CodeUsage, "--faults 1"},
 	} {

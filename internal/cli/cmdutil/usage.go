@@ -1,12 +1,16 @@
 package cmdutil
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/camsq/camsq/internal/config"
+	"github.com/camsq/camsq/internal/exit"
 )
 
 // Usage prints how a command is used: its own flags, and apart from them the settings
@@ -44,6 +48,20 @@ func Usage(cmd *cobra.Command) error {
 		fmt.Fprintf(w, "\n%s COMMAND --help says more about a command.\n", cmd.CommandPath())
 	}
 	return nil
+}
+
+// FlagError is what is wrong with a flag: a setting that the command does not use is
+// told apart from a flag that does not exist.
+func FlagError(cmd *cobra.Command, err error) error {
+	help := strings.TrimSpace(cmd.CommandPath()) + " --help"
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		for _, s := range config.Settings() {
+			if s.Flag() == unknown.GetSpecifiedName() && !s.Secret {
+				return exit.Usagef("%s does not use the setting --%s; see %s", cmd.Name(), s.Flag(), help)
+			}
+		}
+	}
+	return exit.Usagef("%w; see %s", err, help)
 }
 
 func flagSet() *pflag.FlagSet {
