@@ -10,12 +10,14 @@ import (
 
 // readiness is what /readyz asks.
 type readiness struct {
-	node *App
+	app  *App
 	mu   sync.Mutex
 	gone bool
 }
 
-func (r *readiness) stop() {
+// run ends with ctx; from then on the process is not ready.
+func (r *readiness) run(ctx context.Context) {
+	<-ctx.Done()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.gone = true
@@ -29,7 +31,7 @@ func (r *readiness) Ready(ctx context.Context) error {
 	if gone {
 		return errors.New("stopping")
 	}
-	if err := r.node.Available(ctx); redisconn.AnswerOf(err) == redisconn.Silence {
+	if err := r.app.Available(ctx); redisconn.AnswerOf(err) == redisconn.Silence {
 		return errors.New("no answer from Redis")
 	} else if err != nil {
 		return errors.New("Redis " + redisconn.Told(err))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/camsq/camsq/callback"
 	"github.com/camsq/camsq/cams"
@@ -66,33 +67,110 @@ type WorkerOptions struct {
 	Attempt func(tasks.Attempt)
 }
 
-// RunWorker is the composition root of a worker process. What is wrong with the
-// configuration is said before anything starts; a Redis that is away is waited for.
-func (n *App) RunWorker(ctx context.Context, o WorkerOptions) error {
-	n.Use = ledger.Working
-	c := n.Config
-	lanes, err := n.lanes(ctx, o)
+// RunWorker runs a worker process until ctx ends. What is wrong with the configuration is
+// said before anything starts; a Redis that is away is waited for.
+func (a *App) RunWorker(ctx context.Context, o WorkerOptions) error {
+	a.Use = ledger.Working
+	p, err := a.newWorkerProcess(ctx, o)
 	if err != nil {
 		return err
+	}
+	defer p.close()
+	// The address is taken before the worker starts, so a taken one stops it.
+	listener, err := Listen("CAMSQ_LISTEN", a.Config.Listen)
+	if err != nil {
+		return err
+	}
+	defer Serve(listener, metrics.Handler(p.registry, p.readiness), o.Log.Handler())()
+	o.Log.Info("listening", "address", listener.Addr().String())
+	if err := a.waitForRedis(ctx, o.Log); err != nil || ctx.Err() != nil {
+		return err
+	}
+	a.WarnOfRedis(ctx, o.Log)
+	a.warnOfStrangers(ctx, o.Log)
+	// All parts are told to stop at once: no call may begin after that, not even while a
+	// round of the reconciler ends. What they use is closed when the last has ended.
+	ctx, stop := context.WithCancel(ctx)
+	var parts sync.WaitGroup
+	parts.Go(func() { p.readiness.run(ctx) })
+	parts.Go(func() { p.sweeper.Run(ctx) })
+	parts.Go(func() { p.reconciler.Run(ctx) })
+	err = p.worker.Run(ctx, asynqx.NewServers(p.queue, p.worker, o.Log))
+	stop()
+	parts.Wait()
+	return err
+}
+
+// workerProcess is what a worker process consists of.
+type workerProcess struct {
+	registry   *prometheus.Registry
+	readiness  *readiness
+	worker     *worker.Worker
+	sweeper    worker.Sweeper
+	reconciler worker.Reconciler
+	sender     *callback.Sender // nil without a secret
+	queue      redis.UniversalClient
+}
+
+// close frees what the parts read from until they have stopped.
+func (p *workerProcess) close() {
+	_ = p.queue.Close()
+	if p.sender != nil {
+		p.sender.Close()
+	}
+}
+
+func (a *App) newWorkerProcess(ctx context.Context, o WorkerOptions) (*workerProcess, error) {
+	c := a.Config
+	lanes, err := a.lanes(ctx, o)
+	if err != nil {
+		return nil, err
 	}
 	// Two clients, with ten connections for each core.
 	if err := fitFiles(lanes, filesLimit(), 2*10*runtime.GOMAXPROCS(0), o.Log); err != nil {
-		return err
+		return nil, err
 	}
-	sender, err := NewSender(c)
-	if err != nil {
-		return err
-	}
-	registry := o.Registry
-	if registry == nil {
-		registry = prometheus.NewRegistry()
-		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p := &workerProcess{registry: o.Registry, readiness: &readiness{app: a}}
+	if p.registry == nil {
+		p.registry = prometheus.NewRegistry()
+		p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
 	turns := new(turnTimes)
-	m := metrics.New(registry, metrics.Config{Accounts: c.Names(), Version: Version(), Backlog: NewBacklog(n, turns)})
-	wc := worker.Config{
-		Lanes: lanes, Ledger: n.Ledger, Batches: n.Ledger, Callbacks: n.Queue, Breaker: n.Ledger,
-		Lookout: lookout{n}, Leases: n.Queue, Log: o.Log,
+	m := metrics.New(p.registry, metrics.Config{Accounts: c.Names(), Version: Version(), Backlog: NewBacklog(a, turns)})
+	if p.sender, err = NewSender(c); err != nil {
+		return nil, err
+	}
+	wc := a.workerConfig(m, o.Log)
+	wc.Lanes = lanes
+	wc.Hooks.Attempt = func(attempt tasks.Attempt) {
+		m.Attempt(attempt)
+		turns.note(attempt)
+		if o.Attempt != nil {
+			o.Attempt(attempt)
+		}
+	}
+	if p.sender != nil {
+		wc.Sender = p.sender
+	}
+	if p.worker, err = worker.New(wc); err != nil {
+		return nil, exit.Usagef("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	p.sweeper = worker.Sweeper{
+		Accounts: c.Names(), Books: a.Ledger, Tasks: a.Queue, Log: o.Log, Swept: m.Swept, Every: o.sweep,
+	}
+	p.reconciler = worker.Reconciler{Accounts: c.Names(), Doubts: a.Ledger, Turn: p.worker.Turn, Log: o.Log}
+	if p.queue, err = redisconn.Open(c.RedisURL, redisconn.Options{ClientName: "camsq-asynq"}); err != nil {
+		return nil, exit.Usagef("%w", err)
+	}
+	return p, nil
+}
+
+// workerConfig is the worker's configuration but for its lanes and its sender.
+func (a *App) workerConfig(m *metrics.Metrics, log *slog.Logger) worker.Config {
+	c := a.Config
+	return worker.Config{
+		Ledger: a.Ledger, Batches: a.Ledger, Callbacks: a.Queue, Breaker: a.Ledger,
+		Lookout: lookout{a}, Leases: a.Queue, Log: log,
 		Schedule: callback.Schedule{}.NextDelay,
 		Hooks: worker.Hooks{
 			Call: m.APICall, Finish: m.Finish, Delivery: m.Delivery, Waited: m.LimiterWait, Look: m.Look, Swept: m.Swept,
@@ -102,56 +180,6 @@ func (n *App) RunWorker(ctx context.Context, o WorkerOptions) error {
 		ReconcileDelay: c.ReconcileDelay, SettleWindow: c.SettleWindow,
 		Existing: c.Existing, Absent: c.Absent,
 	}
-	wc.Hooks.Attempt = func(a tasks.Attempt) {
-		m.Attempt(a)
-		turns.note(a)
-		if o.Attempt != nil {
-			o.Attempt(a)
-		}
-	}
-	if sender != nil {
-		defer sender.Close()
-		wc.Sender = sender
-	}
-	w, err := worker.New(wc)
-	if err != nil {
-		return exit.Usagef("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
-	}
-
-	health := &readiness{node: n}
-	// The address is taken before the worker starts, so a taken one stops it.
-	l, err := Listen("CAMSQ_LISTEN", c.Listen)
-	if err != nil {
-		return err
-	}
-	defer Serve(l, metrics.Handler(registry, health), o.Log.Handler())()
-	o.Log.Info("listening", "address", l.Addr().String())
-	if err := n.waitForRedis(ctx, o.Log); err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return nil
-	}
-
-	n.WarnOfRedis(ctx, o.Log)
-	n.warnOfStrangers(ctx, o.Log)
-
-	rdb, err := redisconn.Open(c.RedisURL, redisconn.Options{ClientName: "camsq-asynq"})
-	if err != nil {
-		return exit.Usagef("%w", err)
-	}
-	defer rdb.Close() // after Run: asynq reads from it until its servers have stopped
-
-	var sweeping sync.WaitGroup
-	sweeper := worker.Sweeper{
-		Accounts: c.Names(), Books: n.Ledger, Tasks: n.Queue, Log: o.Log, Swept: m.Swept, Every: o.sweep,
-	}
-	sweeping.Go(func() { sweeper.Run(ctx) })
-	reconciler := worker.Reconciler{Accounts: c.Names(), Doubts: n.Ledger, Turn: w.Turn, Log: o.Log}
-	sweeping.Go(func() { reconciler.Run(ctx) })
-	defer sweeping.Wait()
-	context.AfterFunc(ctx, health.stop)
-	return w.Run(ctx, asynqx.NewServers(rdb, w, o.Log))
 }
 
 // lanes makes a lane of each account. If no account at all has credentials the
