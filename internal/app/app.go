@@ -29,7 +29,7 @@ type App struct {
 	patience time.Duration
 }
 
-func Open(c config.Config) (_ *App, err error) {
+func Open(c config.Config) (a *App, err error) {
 	_, ring, err := c.Keyring()
 	if err != nil {
 		return nil, err
@@ -39,56 +39,56 @@ func Open(c config.Config) (_ *App, err error) {
 		return nil, exit.Usagef("%w", err)
 	}
 	rdb.AddHook(new(redisconn.EvalInstead))
-	n := &App{Model: &inspect.Model{Config: c, Redis: rdb}, patience: readyPatience}
+	a := &App{Model: &inspect.Model{Config: c, Redis: rdb}, patience: readyPatience}
 	defer func() {
 		if err != nil {
-			n.Close()
+			a.Close()
 		}
 	}()
-	if n.Ledger, err = ledger.New(ledger.Config{Redis: rdb, Keys: ring, Keep: c.Keep}); err != nil {
+	if a.Ledger, err = ledger.New(ledger.Config{Redis: rdb, Keys: ring, Keep: c.Keep}); err != nil {
 		return nil, exit.Usagef("%w", err)
 	}
-	if n.Queue, err = queue.New(rdb, n.Ledger); err != nil {
+	if a.Queue, err = queue.New(rdb, a.Ledger); err != nil {
 		return nil, err
 	}
-	n.Client, err = enqueue.NewOn(n.Queue, enqueue.Config{Rules: c.Rules(), OnBackpressure: func(used, max int64) {
-		if n.Waiting != nil {
-			n.Waiting(used, max)
+	a.Client, err = enqueue.NewOn(a.Queue, enqueue.Config{Rules: c.Rules(), OnBackpressure: func(used, max int64) {
+		if a.Waiting != nil {
+			a.Waiting(used, max)
 		}
 	}})
 	if err != nil {
 		return nil, exit.Usagef("%w", err)
 	}
-	return n, nil
+	return a, nil
 }
 
-func (n *App) Close() { _ = n.Redis.Close() }
+func (a *App) Close() { _ = a.Redis.Close() }
 
 // CheckFormat makes sure that the records are for this process. A worker notes its own
 // format, which may be newer than what is in use.
-func (n *App) CheckFormat(ctx context.Context) error {
-	check := n.Ledger.CheckFormat
-	if n.Use == ledger.Working {
-		check = n.Ledger.UseFormat
+func (a *App) CheckFormat(ctx context.Context) error {
+	check := a.Ledger.CheckFormat
+	if a.Use == ledger.Working {
+		check = a.Ledger.UseFormat
 	}
-	err := check(ctx, n.Use)
+	err := check(ctx, a.Use)
 	if unfit, ok := errors.AsType[*ledger.FormatError](err); ok {
-		return exit.Usagef("Redis at %s: %s", n.Config.RedisHost(), strings.TrimPrefix(unfit.Error(), "ledger: "))
+		return exit.Usagef("Redis at %s: %s", a.Config.RedisHost(), strings.TrimPrefix(unfit.Error(), "ledger: "))
 	}
 	if err != nil {
-		return n.RedisError(ctx, err)
+		return a.RedisError(ctx, err)
 	}
 	return nil
 }
 
-func (n *App) CheckKeys(ctx context.Context) error {
-	err := n.Ledger.CheckKeys(ctx)
+func (a *App) CheckKeys(ctx context.Context) error {
+	err := a.Ledger.CheckKeys(ctx)
 	if wrong, ok := errors.AsType[*ledger.WrongKeyError](err); ok {
 		return exit.Usagef("CAMSQ_DATA_KEY: the jobs in Redis are sealed with key %v, and this process has %v; "+
-			"give every producer and worker the same key (%s)", wrong.Want, wrong.Have, keySource(n.Config))
+			"give every producer and worker the same key (%s)", wrong.Want, wrong.Have, keySource(a.Config))
 	}
 	if err != nil {
-		return n.RedisError(ctx, err)
+		return a.RedisError(ctx, err)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 // OpenForDryRun returns a node whose Redis can be asked what is there already, or why there
 // is none: a dry run needs neither Redis nor a data key, and makes none. What would be
 // wrong without the dry run too is an error.
-func OpenForDryRun(ctx context.Context, c config.Config) (n *App, without string, err error) {
+func OpenForDryRun(ctx context.Context, c config.Config) (a *App, without string, err error) {
 	if c.DataKeys == "" {
 		path, err := config.DataKeyFile()
 		if err != nil {
@@ -25,16 +25,16 @@ func OpenForDryRun(ctx context.Context, c config.Config) (n *App, without string
 			return nil, "there is no data key yet", nil
 		}
 	}
-	if n, err = Open(c); err != nil {
+	if a, err = Open(c); err != nil {
 		return nil, "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, dryNodeTime)
 	defer cancel()
-	n.Use = ledger.Producing
-	if err = n.ping(ctx); err == nil {
-		return n, "", nil
+	a.Use = ledger.Producing
+	if err = a.ping(ctx); err == nil {
+		return a, "", nil
 	}
-	n.Close()
+	a.Close()
 	if e, ok := errors.AsType[*exit.Error](err); ok && e.Code == exit.CodeUnreachable {
 		return nil, err.Error(), nil
 	}

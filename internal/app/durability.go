@@ -11,14 +11,14 @@ import (
 // WarnOfRedis has the log of a worker that starts name each setting of Redis that
 // can lose what the worker writes. It stops nobody: a replica may be about to
 // become the master, and who has weighed the risk is to be able to run.
-func (n *App) WarnOfRedis(ctx context.Context, log *slog.Logger) {
+func (a *App) WarnOfRedis(ctx context.Context, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, redisconn.CheckTime)
 	defer cancel()
-	for _, s := range redisconn.Servers(ctx, n.Redis) {
+	for _, s := range redisconn.Servers(ctx, a.Redis) {
 		if s.Err != nil {
 			continue // the looks at the lanes say so
 		}
-		where := humanize.Or(s.Addr, n.Config.RedisHost())
+		where := humanize.Or(s.Addr, a.Config.RedisHost())
 		for _, c := range s.Findings(where) {
 			level := slog.LevelWarn
 			switch {

@@ -17,37 +17,37 @@ const readyPatience = 30 * time.Second
 // Ready makes sure that Redis is ready, that its records are of a format for this
 // process, and that the process shares a data key with the others. It is what every command does first but the worker, which waits.
 // A Redis that says that it is not ready yet is waited for; told hears so once.
-func (n *App) Ready(ctx context.Context, told io.Writer) error {
-	end, said := time.Now().Add(n.patience), false
+func (a *App) Ready(ctx context.Context, told io.Writer) error {
+	end, said := time.Now().Add(a.patience), false
 	for {
-		err := n.ping(ctx)
+		err := a.ping(ctx)
 		if err == nil || redisconn.AnswerOf(err) != redisconn.Passing || !time.Now().Before(end) {
 			return err
 		}
 		if !said {
 			said = true
-			fmt.Fprintf(told, "camsq: %v; waiting for %s at most\n", err, humanize.Duration(n.patience))
+			fmt.Fprintf(told, "camsq: %v; waiting for %s at most\n", err, humanize.Duration(a.patience))
 		}
 		select {
 		case <-ctx.Done():
-			return n.RedisError(ctx, err)
+			return a.RedisError(ctx, err)
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
 }
 
 // ping asks once.
-func (n *App) ping(ctx context.Context) error {
+func (a *App) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := redisconn.Ping(ctx, n.Redis); err != nil {
-		return n.RedisError(ctx, err)
+	if err := redisconn.Ping(ctx, a.Redis); err != nil {
+		return a.RedisError(ctx, err)
 	}
-	err := n.CheckFormat(ctx)
+	err := a.CheckFormat(ctx)
 	if err == nil {
-		err = n.CheckKeys(ctx)
+		err = a.CheckKeys(ctx)
 	}
-	if n.PartlyDown(ctx, err) {
+	if a.PartlyDown(ctx, err) {
 		return nil // their part of the cluster is away; who seals asks for them again
 	}
 	return err

@@ -17,13 +17,13 @@ func TestARedisThatDoesNotBecomeReadyIsNotToldAsSilent(t *testing.T) {
 	t.Parallel()
 	m := miniredis.RunT(t)
 	m.SetError("LOADING Redis is loading the dataset in memory")
-	n, err := Open(config.Config{RedisURL: "redis://" + m.Addr(), DataKeys: enqueue.NewDataKey(), Keep: time.Hour})
+	a, err := Open(config.Config{RedisURL: "redis://" + m.Addr(), DataKeys: enqueue.NewDataKey(), Keep: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer n.Close()
-	n.patience = time.Second
-	err = n.Ready(t.Context(), io.Discard)
+	defer a.Close()
+	a.patience = time.Second
+	err = a.Ready(t.Context(), io.Discard)
 	if e, ok := err.(*exit.Error); !ok || e.Code != exit.CodeUnreachable || !strings.Contains(err.Error(), "answers, and is not ready: LOADING") {
 		t.Errorf("%v, want exit code 3 and Redis's own words", err)
 	}

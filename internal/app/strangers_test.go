@@ -17,23 +17,23 @@ import (
 // told: the worker's log and the metrics.
 func TestJobsOfAnAccountThatIsNotConfiguredAreReported(t *testing.T) {
 	mini := miniredis.RunT(t)
-	n, err := Open(config.Config{RedisURL: "redis://" + mini.Addr(), DataKeys: enqueue.NewDataKey(), Accounts: []config.Account{{Name: "default", Rate: 5}, {Name: "gone", Rate: 5}}})
+	a, err := Open(config.Config{RedisURL: "redis://" + mini.Addr(), DataKeys: enqueue.NewDataKey(), Accounts: []config.Account{{Name: "default", Rate: 5}, {Name: "gone", Rate: 5}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer n.Close()
+	defer a.Close()
 	job := tasks.Job{Account: "gone", Request: tasks.Request{ChannelType: "VIBER", InstanceName: "a"}}
-	if _, err := n.Client.Create(t.Context(), job); err != nil {
+	if _, err := a.Client.Create(t.Context(), job); err != nil {
 		t.Fatal(err)
 	}
 
-	n.Config.Accounts = n.Config.Accounts[:1]
+	a.Config.Accounts = a.Config.Accounts[:1]
 	var log bytes.Buffer
-	n.warnOfStrangers(t.Context(), slog.New(slog.NewTextHandler(&log, nil)))
+	a.warnOfStrangers(t.Context(), slog.New(slog.NewTextHandler(&log, nil)))
 	if got := log.String(); !strings.Contains(got, "account=gone jobs=1") {
 		t.Errorf("the worker's log says %q", got)
 	}
-	lanes, _, err := NewBacklog(n, nil).Backlog(t.Context())
+	lanes, _, err := NewBacklog(a, nil).Backlog(t.Context())
 	if err != nil || len(lanes) != 2 || lanes[1].Jobs[tasks.StateQueued] != 1 {
 		t.Errorf("the metrics see %+v, %v", lanes, err)
 	}

@@ -21,22 +21,22 @@ redis.call('DEL', key)
 return found`
 
 // Tryout has each account's part of Redis run a script, and write and delete.
-func (n *App) Tryout(ctx context.Context) []error {
+func (a *App) Tryout(ctx context.Context) []error {
 	script, try := redis.NewScript(tryoutLua), rand.Text()
-	names := n.Config.Names()
+	names := a.Config.Names()
 	return inspect.EachAccount(ctx, names, func(ctx context.Context, i int) error {
 		key := ledger.TryoutKey(names[i], try)
 		// Not by EVALSHA: that may be let through while the script is in Redis's memory.
-		found, err := script.Eval(ctx, n.Redis, []string{key}, try).Text()
+		found, err := script.Eval(ctx, a.Redis, []string{key}, try).Text()
 		if err != nil {
 			return err
 		}
 		if found != try {
 			return fmt.Errorf("a script that wrote %q read %.40q", try, found)
 		}
-		if err := n.Redis.Set(ctx, key, try, time.Minute).Err(); err != nil {
+		if err := a.Redis.Set(ctx, key, try, time.Minute).Err(); err != nil {
 			return err
 		}
-		return n.Redis.Del(ctx, key).Err()
+		return a.Redis.Del(ctx, key).Err()
 	})
 }

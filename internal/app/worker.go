@@ -287,12 +287,12 @@ func Credentials(a config.Account, env []string) (cams.CredentialSource, func(),
 
 // waitForRedis returns when Redis answers, or ctx ends. Only an answer that
 // waiting does not mend is an error.
-func (n *App) waitForRedis(ctx context.Context, log *slog.Logger) error {
+func (a *App) waitForRedis(ctx context.Context, log *slog.Logger) error {
 	var since time.Time
 	for ctx.Err() == nil {
-		err := n.ping(ctx)
+		err := a.ping(ctx)
 		if err == nil {
-			err = n.refused(ctx)
+			err = a.refused(ctx)
 		}
 		if err == nil {
 			if !since.IsZero() {
@@ -317,10 +317,10 @@ func (n *App) waitForRedis(ctx context.Context, log *slog.Logger) error {
 
 // refused tells whether Redis refuses what the worker must do, which waiting does not
 // mend. Whatever else goes wrong is met on the way.
-func (n *App) refused(ctx context.Context) error {
-	for _, err := range n.Tryout(ctx) {
+func (a *App) refused(ctx context.Context) error {
+	for _, err := range a.Tryout(ctx) {
 		if redisconn.AnswerOf(err) == redisconn.Refusal {
-			return n.RedisError(ctx, err)
+			return a.RedisError(ctx, err)
 		}
 	}
 	return nil
@@ -329,14 +329,14 @@ func (n *App) refused(ctx context.Context) error {
 // warnOfStrangers says which accounts have jobs here that this worker does not
 // know: another worker may; if none does, they wait. The metrics count them as
 // account "other".
-func (n *App) warnOfStrangers(ctx context.Context, log *slog.Logger) {
-	names, err := n.AccountNames(ctx)
+func (a *App) warnOfStrangers(ctx context.Context, log *slog.Logger) {
+	names, err := a.AccountNames(ctx)
 	if err != nil {
 		log.Warn("looking for accounts that are not configured", "error", err)
 		return
 	}
-	for _, name := range names[len(n.Config.Names()):] {
-		if jobs, err := n.Ledger.CountUnfinished(ctx, name); err == nil && jobs > 0 {
+	for _, name := range names[len(a.Config.Names()):] {
+		if jobs, err := a.Ledger.CountUnfinished(ctx, name); err == nil && jobs > 0 {
 			log.Warn("jobs wait for an account that is not configured here", "account", name, "jobs", jobs)
 		}
 	}
@@ -363,11 +363,11 @@ func (l lookout) Listen(ctx context.Context, heard func(string)) {
 
 // NewBacklog makes one. Without turn times each account counts as one that has made no
 // call here.
-func NewBacklog(n *App, turns *turnTimes) backlog {
+func NewBacklog(a *App, turns *turnTimes) backlog {
 	if turns == nil {
 		turns = new(turnTimes)
 	}
-	return backlog{n, turns}
+	return backlog{a, turns}
 }
 
 func NewLog(c config.Config, w io.Writer) *slog.Logger {

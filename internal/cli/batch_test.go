@@ -405,22 +405,22 @@ func TestVeryManyJobsAreFollowedByTheirBatch(t *testing.T) {
 	d.succeed("default", "a", "i-1")
 	d.reject("default", "b", "InvalidParameter.X", "no")
 	var out, errs bytes.Buffer
-	p := &cmdutil.Factory{Stdout: &out, Stderr: &errs}
+	f := &cmdutil.Factory{Stdout: &out, Stderr: &errs}
 	c := config.Config{RedisURL: "redis://" + d.mini.Addr(), Accounts: []config.Account{{Name: "default", Rate: 5}}, DataKeys: strings.TrimPrefix(d.env[1], "CAMSQ_DATA_KEY="), Keep: time.Hour}
-	n, err := app.Open(c)
+	a, err := app.Open(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer n.Close()
+	defer a.Close()
 	files := []importer.Input{{Path: "march.csv", Batch: "march"}}
-	err = enqueuecmd.Wait(p, t.Context(), n, make([]importer.Accepted, inspect.MaxFollowed+1), files, []string{"march"}, func() {})
+	err = enqueuecmd.Wait(f, t.Context(), a, make([]importer.Accepted, inspect.MaxFollowed+1), files, []string{"march"}, func() {})
 	if !errors.Is(err, exit.ErrSomeFailed) || errs.String() != "More than 100,000 jobs: their batches are followed, with all that they hold.\n" {
 		t.Errorf("%v: %s", err, &errs)
 	}
 	if !strings.Contains(out.String(), "InvalidParameter.X  default     1\n") {
 		t.Errorf("printed:\n%s", &out)
 	}
-	if err := enqueuecmd.Wait(p, t.Context(), n, make([]importer.Accepted, inspect.MaxFollowed+1), files, nil, func() {}); err == nil || !strings.Contains(err.Error(), "were sent before under another one") {
+	if err := enqueuecmd.Wait(f, t.Context(), a, make([]importer.Accepted, inspect.MaxFollowed+1), files, nil, func() {}); err == nil || !strings.Contains(err.Error(), "were sent before under another one") {
 		t.Errorf("of no batch: %v", err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/camsq/camsq/internal/lab/demo"
 )
 
-func demoCommand(p *cmdutil.Factory) *cobra.Command {
+func demoCommand(f *cmdutil.Factory) *cobra.Command {
 	verbose := false
 	cmd := &cobra.Command{
 		Use:   "demo [FILE]",
@@ -26,15 +26,15 @@ or receiver is touched. A few calls and a webhook go wrong on purpose.`,
 			if len(args) > 0 {
 				var err error
 				name = args[0]
-				if raw, err = p.Dir.ReadFile(name); err != nil {
+				if raw, err = f.Dir.ReadFile(name); err != nil {
 					return exit.Usagef("%w", err)
 				}
 			}
 			log := slog.New(slog.DiscardHandler)
 			if verbose {
-				log = slog.New(slog.NewTextHandler(p.Stderr, nil))
+				log = slog.New(slog.NewTextHandler(f.Stderr, nil))
 			}
-			return demo.Run(cmd.Context(), p.Stdout, log, name, raw)
+			return demo.Run(cmd.Context(), f.Stdout, log, name, raw)
 		},
 	}
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "show the workers' logs, on stderr")

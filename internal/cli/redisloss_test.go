@@ -68,13 +68,13 @@ func TestAWorkersStartDoesNotWarnOfWhatItIsNotTold(t *testing.T) {
 func startLog(t *testing.T, redisURL string) []string {
 	t.Helper()
 	cloud := startCloud(t, camstest.Config{})
-	n, err := app.Open(config.Config{RedisURL: redisURL, DataKeys: enqueue.NewDataKey(), Accounts: []config.Account{{Name: "default", Endpoint: cloud.URL()}}})
+	a, err := app.Open(config.Config{RedisURL: redisURL, DataKeys: enqueue.NewDataKey(), Accounts: []config.Account{{Name: "default", Endpoint: cloud.URL()}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer n.Close()
+	defer a.Close()
 	var out screen
-	n.WarnOfRedis(t.Context(), slog.New(slog.NewTextHandler(&out, nil)))
+	a.WarnOfRedis(t.Context(), slog.New(slog.NewTextHandler(&out, nil)))
 	return strings.FieldsFunc(out.String(), func(r rune) bool { return r == '\n' })
 }
 
@@ -106,12 +106,12 @@ func (w *world) stands(t *testing.T, ids []string) map[string]stand {
 		}
 		return value
 	}
-	n, err := app.Open(config.Config{RedisURL: setting("CAMSQ_REDIS_URL"), DataKeys: setting("CAMSQ_DATA_KEY"), Keep: time.Hour})
+	a, err := app.Open(config.Config{RedisURL: setting("CAMSQ_REDIS_URL"), DataKeys: setting("CAMSQ_DATA_KEY"), Keep: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer n.Close()
-	found, err := n.Ledger.GetMany(t.Context(), tasks.DefaultAccount, ids)
+	defer a.Close()
+	found, err := a.Ledger.GetMany(t.Context(), tasks.DefaultAccount, ids)
 	if err != nil {
 		t.Fatal(err)
 	}

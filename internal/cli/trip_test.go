@@ -237,12 +237,12 @@ func TestTheMetricsAreToldThatTheAPIIsAway(t *testing.T) {
 		RedisURL: "redis://" + d.mini.Addr(), DataKeys: strings.TrimPrefix(d.env[1], "CAMSQ_DATA_KEY="), Keep: time.Hour,
 		Accounts: []config.Account{{Name: "default", Rate: 1000, Concurrency: 1}},
 	}
-	n, err := app.Open(c)
+	a, err := app.Open(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer n.Close()
-	lanes, _, err := app.NewBacklog(n, nil).Backlog(context.Background())
+	defer a.Close()
+	lanes, _, err := app.NewBacklog(a, nil).Backlog(context.Background())
 	if err != nil || len(lanes) != 1 {
 		t.Fatalf("%v, %v", lanes, err)
 	}

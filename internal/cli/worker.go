@@ -8,7 +8,7 @@ import (
 	"github.com/camsq/camsq/internal/config"
 )
 
-func workerCommand(p *cmdutil.Factory) *cobra.Command {
+func workerCommand(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "worker",
 		Short: "Take jobs from the queue and make the calls, until told to stop",
@@ -17,12 +17,12 @@ quota of each account is shared by all. On SIGTERM no new call begins, calls und
 end and are recorded, and the exit code is 0.`,
 		Args: cmdutil.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			n, err := p.Open(cmd)
+			a, err := f.Open(cmd)
 			if err != nil {
 				return err
 			}
-			defer n.Close()
-			return n.RunWorker(cmd.Context(), app.WorkerOptions{Log: app.NewLog(n.Config, p.Stderr), Env: p.Env})
+			defer a.Close()
+			return a.RunWorker(cmd.Context(), app.WorkerOptions{Log: app.NewLog(a.Config, f.Stderr), Env: f.Env})
 		},
 	}
 	cmdutil.AddSettings(cmd, config.Worker)

@@ -19,8 +19,8 @@ type Factory struct {
 }
 
 // Open reads the settings and makes a node. It does not talk to Redis.
-func (p *Factory) Open(cmd *cobra.Command) (*app.App, error) {
-	c, err := p.Config(cmd)
+func (f *Factory) Open(cmd *cobra.Command) (*app.App, error) {
+	c, err := f.Config(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -28,20 +28,20 @@ func (p *Factory) Open(cmd *cobra.Command) (*app.App, error) {
 }
 
 // App opens a node whose Redis answers, for a command that changes no job.
-func (p *Factory) App(cmd *cobra.Command) (*app.App, error) {
-	return p.AppFor(cmd, ledger.Reading)
+func (f *Factory) App(cmd *cobra.Command) (*app.App, error) {
+	return f.AppFor(cmd, ledger.Reading)
 }
 
 // AppFor opens one for a use.
-func (p *Factory) AppFor(cmd *cobra.Command, use ledger.Use) (*app.App, error) {
-	n, err := p.Open(cmd)
+func (f *Factory) AppFor(cmd *cobra.Command, use ledger.Use) (*app.App, error) {
+	a, err := f.Open(cmd)
 	if err != nil {
 		return nil, err
 	}
-	n.Use = use
-	if err := n.Ready(cmd.Context(), p.Stderr); err != nil {
-		n.Close()
+	a.Use = use
+	if err := a.Ready(cmd.Context(), f.Stderr); err != nil {
+		a.Close()
 		return nil, err
 	}
-	return n, nil
+	return a, nil
 }

@@ -11,17 +11,17 @@ import (
 
 // Inputs looks at every file before the first is read: a name that is wrong
 // stops the command while nothing has happened.
-func (p *Factory) Inputs(paths []string, batch string, r importer.ReadFlags, c config.Config) ([]importer.Input, error) {
+func (f *Factory) Inputs(paths []string, batch string, r importer.ReadFlags, c config.Config) ([]importer.Input, error) {
 	options, err := importer.ParseReadFlags(&r, c)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]importer.Input, len(paths))
 	for i, path := range paths {
-		s := importer.Input{Dir: p.Dir, Path: path, Name: path, Batch: importer.BatchOf(path), Reading: r, Options: options}
+		s := importer.Input{Dir: f.Dir, Path: path, Name: path, Batch: importer.BatchOf(path), Reading: r, Options: options}
 		if path == importer.StandardInput {
 			s.Name = "stdin"
-		} else if err := importer.CheckFile(p.Dir, path); err != nil {
+		} else if err := importer.CheckFile(f.Dir, path); err != nil {
 			return nil, err
 		}
 		if slices.Contains(paths[:i], path) {

@@ -7,7 +7,7 @@ import (
 	"github.com/camsq/camsq/internal/operate"
 )
 
-func Operator(n *app.App, p *Factory) operate.Operator {
+func Operator(n *app.App, f *Factory) operate.Operator {
 	return operate.Operator{
 		Store: n.Ledger, Queue: n.Queue, Lanes: n.Ledger,
 		Receiver: func(name string) string {
@@ -18,6 +18,6 @@ func Operator(n *app.App, p *Factory) operate.Operator {
 			}
 			return ""
 		},
-		Log: slog.New(slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Log: slog.New(slog.NewTextHandler(f.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 }

@@ -66,13 +66,13 @@ func (p *Factory) Config(cmd *cobra.Command) (config.Config, error) {
 
 // environment returns the CAMSQ_ variables by the names of their settings. One
 // that no setting has is refused: it is a typing error that would go unnoticed.
-func (p *Factory) environment() (map[string]string, error) {
+func (f *Factory) environment() (map[string]string, error) {
 	known := map[string]string{}
 	for _, s := range config.Settings() {
 		known[s.Env()] = s.Name
 	}
 	out := map[string]string{}
-	for _, pair := range p.Env {
+	for _, pair := range f.Env {
 		name, value, _ := strings.Cut(pair, "=")
 		if !strings.HasPrefix(name, "CAMSQ_") {
 			continue
@@ -89,4 +89,4 @@ func (p *Factory) environment() (map[string]string, error) {
 }
 
 // Getenv is the program's environment.
-func Getenv(p *Factory, name string) string { return config.Lookup(p.Env, name) }
+func Getenv(f *Factory, name string) string { return config.Lookup(f.Env, name) }
