@@ -29,7 +29,8 @@ type App struct {
 	patience time.Duration
 }
 
-func Open(c config.Config) (a *App, err error) {
+// Open composes an App from a configuration. It does not talk to Redis.
+func Open(c config.Config) (_ *App, err error) {
 	_, ring, err := c.Keyring()
 	if err != nil {
 		return nil, err
