@@ -24,8 +24,8 @@ var rooms = map[string][]string{
 	"cmd/camsq": {"internal/cli"},
 	"internal/cli": {
 		"examples", "internal/app", "internal/cli/accounts", "internal/cli/check", "internal/cli/cmdutil", "internal/cli/enqueue",
-		"internal/cli/fake", "internal/cli/jobs", "internal/cli/results", "internal/cli/status", "internal/config", "internal/exit",
-		"internal/lab/demo", "internal/lab/prove",
+		"internal/cli/fake", "internal/cli/jobs", "internal/cli/render", "internal/cli/results", "internal/cli/status",
+		"internal/config", "internal/exit", "internal/lab/demo", "internal/lab/prove",
 	},
 
 	// A family of commands knows no other one: what they share is in cmdutil, render and watch.
@@ -44,17 +44,17 @@ var rooms = map[string][]string{
 		"internal/config", "internal/exit", "internal/humanize", "internal/workdir",
 	},
 	"internal/cli/jobs": {
-		"internal/app", "internal/cli/cmdutil", "internal/cli/render", "internal/exit", "internal/humanize", "internal/inspect",
-		"internal/ledger", "internal/operate", "internal/queue", "internal/workdir", "tasks", "worker",
+		"internal/app", "internal/cli/cmdutil", "internal/cli/render", "internal/config", "internal/exit", "internal/humanize",
+		"internal/inspect", "internal/ledger", "internal/operate", "internal/queue", "internal/workdir", "tasks", "worker",
 	},
 	"internal/cli/render": {"internal/humanize"},
 	"internal/cli/results": {
-		"enqueue", "enqueue/rowfile", "internal/app", "internal/cli/cmdutil", "internal/exit", "internal/humanize", "internal/importer",
-		"internal/inspect", "internal/ledger", "internal/spreadsheet", "internal/workdir", "tasks",
+		"enqueue", "enqueue/rowfile", "internal/app", "internal/cli/cmdutil", "internal/config", "internal/exit", "internal/humanize",
+		"internal/importer", "internal/inspect", "internal/ledger", "internal/spreadsheet", "internal/workdir", "tasks",
 	},
 	"internal/cli/status": {
-		"internal/app", "internal/cli/cmdutil", "internal/cli/render", "internal/cli/watch", "internal/exit", "internal/humanize",
-		"internal/importer", "internal/inspect", "tasks",
+		"internal/app", "internal/cli/cmdutil", "internal/cli/render", "internal/cli/watch", "internal/config", "internal/exit",
+		"internal/humanize", "internal/importer", "internal/inspect", "tasks",
 	},
 	"internal/cli/watch": {
 		"internal/app", "internal/cli/cmdutil", "internal/cli/render", "internal/exit", "internal/humanize", "internal/importer",
