@@ -138,6 +138,7 @@ var owners = map[string][]string{
 	"github.com/aliyun/credentials-go":    {"cams"},
 	"code.dny.dev/ssrf":                   {"callback"},
 	"github.com/alicebob/miniredis/v2":    {"internal/lab/demo", "internal/redistest"},
+	"github.com/rogpeppe/go-internal":     {"internal/mutants"},
 	"github.com/spf13/cobra":              {"internal/cli", "internal/cli/accounts", "internal/cli/check", "internal/cli/cmdutil", "internal/cli/enqueue", "internal/cli/fake", "internal/cli/jobs", "internal/cli/results", "internal/cli/status"},
 	"github.com/spf13/pflag":              {"internal/cli", "internal/cli/cmdutil", "internal/cli/jobs"},
 	"github.com/prometheus/client_model":  {"internal/lab/demo"},

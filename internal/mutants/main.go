@@ -5,9 +5,9 @@
 //
 // It promises that each test passes on the code as it is, that a mutant counts as
 // caught only by a test that failed, and not by code that does not compile, and
-// that a table which no longer fits the code is an error. It never writes into the
-// work tree. It refuses to invent mutants: each is a mistake that somebody could
-// make, named in [table].
+// that a list which no longer fits the code is an error. It never writes into the
+// work tree. It refuses to invent mutants: each is a mistake that a person could
+// make, listed in the file mutants.txtar of the package that it changes.
 package main
 
 import (
@@ -23,7 +23,10 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, ".", matching(os.Args[1:]))
+	all, err := read(".")
+	if err == nil {
+		err = run(ctx, os.Stdout, ".", matching(all, os.Args[1:]))
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -32,9 +35,9 @@ func main() {
 }
 
 // matching returns the mutants with every word in their name or file.
-func matching(words []string) []mutant {
+func matching(mutants []mutant, words []string) []mutant {
 	var chosen []mutant
-	for _, m := range table() {
+	for _, m := range mutants {
 		all := true
 		for _, w := range words {
 			all = all && strings.Contains(m.name+" "+m.file, w)

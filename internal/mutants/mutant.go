@@ -33,7 +33,7 @@ func (m mutant) apply(root string) ([]byte, error) {
 		return nil, fmt.Errorf("mutants: %s: %w", m.name, err)
 	}
 	if n := bytes.Count(text, []byte(m.old)); n != 1 {
-		return nil, fmt.Errorf("mutants: %s: its old text stands in %s %d times, want once: mend the table", m.name, m.file, n)
+		return nil, fmt.Errorf("mutants: %s: its old text stands in %s %d times, want once: correct the package's mutants.txtar", m.name, m.file, n)
 	}
 	return bytes.Replace(text, []byte(m.old), []byte(m.new), 1), nil
 }
