@@ -337,9 +337,11 @@ func (f *fuse) Trip(_ context.Context, id tasks.ProbeID, t tasks.Trip, next time
 		f.trips, f.prober = map[string]tasks.Trip{}, map[string]tasks.ProbeID{}
 	}
 	t.ProbeAt = time.Now().Add(next)
-	t.Witness = id.ID
-	if before, open := f.trips[id.Account]; open && before.Witness != t.Witness {
+	before, open := f.trips[id.Account]
+	if open && before.Witness != id.ID && t.Witness != id.ID {
 		t.Witness = ""
+	} else {
+		t.Witness = id.ID
 	}
 	f.trips[id.Account] = t
 	delete(f.prober, id.Account)

@@ -79,6 +79,27 @@ func TestALaneIsPausedAndLimitedUntilSomebodySaysOtherwise(t *testing.T) {
 	})
 }
 
+// A prober whose job was refused before says nothing of other jobs: then its job alone is
+// known to have failed, and any other one may probe at once.
+func TestAProberMayStayTheOnlyWitness(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
+		l := open(t, c, 0)
+		noError(t, l.Trip(t.Context(), turnOf("a"), noPermission, time.Hour))
+		if ok, _ := probe(t, l, "b#1"); !ok {
+			t.Fatal("the probe of another job was refused")
+		}
+		again := noPermission
+		again.Witness = "b"
+		noError(t, l.Trip(t.Context(), turnOf("b#1"), again, time.Hour))
+		if got := lane(t, l).Trip; got.Witness != "b" || got.Probes != 2 {
+			t.Errorf("after a job was refused again: %+v, want b to be the witness", got)
+		}
+		if ok, _ := probe(t, l, "c"); !ok {
+			t.Error("the probe of another job than the witness was refused")
+		}
+	})
+}
+
 // One job at a time asks whether the API still refuses the account, and only its
 // word counts.
 func TestALaneThatHasTrippedIsProbedByOneJobAtATime(t *testing.T) {
