@@ -11,6 +11,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/camsq/camsq/internal/recovery"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -33,7 +34,9 @@ func (w *Worker) Run(ctx context.Context, newServer func(asynq.Config) *asynq.Se
 	if w.Lookout == nil || w.Leases == nil {
 		return errors.New("worker: Config.Lookout and Config.Leases are required to run")
 	}
-	c := &crew{worker: w, newServer: newServer, working: map[string]bool{}}
+	c := &crew{worker: w, newServer: newServer, working: map[string]bool{}, leases: recovery.LeaseWatcher{
+		Store: w.Leases, Every: w.LookEvery, Log: w.Log, OnGivenBack: w.countGivenBack,
+	}}
 	err := c.start(w.settings(tasks.QueueCallback, callbackConcurrency), w.callbackTask)
 	if err == nil {
 		w.Log.Info("working", "accounts", len(w.lanes))
@@ -51,19 +54,35 @@ func (w *Worker) watch(ctx context.Context, c *crew) {
 	var listening sync.WaitGroup
 	listening.Go(func() { w.Lookout.Listen(ctx, func(message string) { w.heard(c, message) }) })
 	defer listening.Wait()
-	gone := newAbandoned(w, &c.inHand)
-	defer gone.wait()
+	defer c.leases.Wait()
 	tick := time.NewTicker(w.LookEvery)
 	defer tick.Stop()
 	for seen := new(sight); ; {
 		w.look(ctx, c, seen)
-		gone.look(ctx)
+		c.leases.Poll(ctx, w.queueGroups())
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		case <-w.kick:
 		}
+	}
+}
+
+// queueGroups are the queues in which workers have taken tasks, in groups that lie together.
+func (w *Worker) queueGroups() [][]string {
+	groups := [][]string{{tasks.QueueCallback}}
+	for _, account := range w.accounts {
+		if w.lanes[account].hasTaken() {
+			groups = append(groups, []string{tasks.ProvisionQueue(account), tasks.HighQueue(account)})
+		}
+	}
+	return groups
+}
+
+func (w *Worker) countGivenBack(n int) {
+	if w.Hooks.Swept != nil {
+		w.Hooks.Swept("abandoned", n)
 	}
 }
 
@@ -100,33 +119,41 @@ func (w *Worker) heard(c *crew, message string) {
 	}
 }
 
-// Enter, Left, Due and Came make the worker the gate of its queues: see package
-// redisconn. The queue of callbacks has none, and is looked into from time to time.
-func (w *Worker) Enter(queue string) bool {
-	if l := w.queues[queue]; l != nil {
+// Gate returns the gate of the worker's queues, as asynqx.AtGate asks for it. The queue of
+// callbacks has none: asynq polls it as it is.
+func (w *Worker) Gate() Gate { return Gate{w.queues} }
+
+// Gate decides when asynq may take tasks from the queues of a worker's accounts.
+type Gate struct {
+	lanes map[string]*lane // by queue
+}
+
+// Enter waits until a task of the queue may be taken, and reports whether it may.
+func (g Gate) Enter(queue string) bool {
+	if l := g.lanes[queue]; l != nil {
 		return l.gate.Enter(queue)
 	}
 	return true
 }
 
-// Left: see [Worker.Enter].
-func (w *Worker) Left(queue string, found bool) {
-	if l := w.queues[queue]; l != nil {
+// Left records whether the queue had a task.
+func (g Gate) Left(queue string, found bool) {
+	if l := g.lanes[queue]; l != nil {
 		l.gate.Left(queue, found)
 	}
 }
 
-// Due: see [Worker.Enter].
-func (w *Worker) Due(queue string) bool {
-	if l := w.queues[queue]; l != nil {
+// Due reports whether a delayed task of the queue is due.
+func (g Gate) Due(queue string) bool {
+	if l := g.lanes[queue]; l != nil {
 		return l.gate.Due(queue)
 	}
 	return true
 }
 
-// Came: see [Worker.Enter].
-func (w *Worker) Came(queue string) {
-	if l := w.queues[queue]; l != nil {
+// Came records that the queue has got a task.
+func (g Gate) Came(queue string) {
+	if l := g.lanes[queue]; l != nil {
 		l.gate.Came(queue)
 	}
 }
@@ -136,7 +163,7 @@ type crew struct {
 	worker    *Worker
 	newServer func(asynq.Config) *asynq.Server
 	turns     sync.WaitGroup
-	inHand    inHand
+	leases    recovery.LeaseWatcher
 
 	mu      sync.Mutex
 	working map[string]bool // the accounts that have a server
@@ -173,7 +200,7 @@ func (c *crew) startLocked(settings asynq.Config, h asynq.HandlerFunc) error {
 		defer c.turns.Done()
 		queue, _ := asynq.GetQueueName(ctx)
 		task, _ := asynq.GetTaskID(ctx)
-		defer c.inHand.take(queue, task)()
+		defer c.leases.Take(queue, task)()
 		return h(ctx, t)
 	}))
 	if err != nil {
@@ -214,7 +241,7 @@ func (w *Worker) settings(queue string, concurrency int) asynq.Config {
 		DelayedTaskCheckInterval: time.Second,
 		ShutdownTimeout:          w.ShutdownTimeout(),
 		RetryDelayFunc:           w.retryDelay,
-		IsFailure:                func(err error) bool { _, ok := errors.AsType[*Later](err); return !ok },
+		IsFailure:                func(err error) bool { _, ok := errors.AsType[*SnoozeError](err); return !ok },
 		ErrorHandler:             asynq.ErrorHandlerFunc(w.report),
 		Logger:                   asynqLog{w.Log},
 		LogLevel:                 asynq.WarnLevel,
@@ -251,16 +278,16 @@ func (w *Worker) laneSettings(l *lane) []asynq.Config {
 // retryDelay tells asynq when to bring a task back. asynq cuts the time to whole
 // seconds, so one is added: never early.
 func (w *Worker) retryDelay(n int, err error, _ *asynq.Task) time.Duration {
-	if later, ok := errors.AsType[*Later](err); ok {
-		return later.After + time.Second
+	if later, ok := errors.AsType[*SnoozeError](err); ok {
+		return later.For + time.Second
 	}
 	return backoffDelay(n+1, w.RetryMin, w.RetryMax) + time.Second
 }
 
 func (w *Worker) provisionTask(l *lane) asynq.HandlerFunc {
 	return func(ctx context.Context, t *asynq.Task) error {
-		entry := l.gate.begin()
-		defer entry.end()
+		entry := l.gate.Begin()
+		defer entry.End()
 		return w.run(ctx, t, tasks.TypeCreateInstance, l.Account+"/"+string(t.Payload()), func(ctx context.Context, ref tasks.Ref) error {
 			return w.stay(ctx, func() error { return w.turn(ctx, ref, entry) })
 		})
@@ -275,11 +302,11 @@ const patience = time.Second
 func (w *Worker) stay(ctx context.Context, turn func() error) error {
 	for {
 		err := turn()
-		later, ok := errors.AsType[*Later](err)
-		if !ok || later.After > patience {
+		later, ok := errors.AsType[*SnoozeError](err)
+		if !ok || later.For > patience {
 			return err
 		}
-		t := time.NewTimer(later.After)
+		t := time.NewTimer(later.For)
 		select {
 		case <-t.C:
 			continue
@@ -320,14 +347,14 @@ func (w *Worker) carry(ctx context.Context, name string, unread error, turn func
 		return fmt.Errorf("worker: the payload of a task does not name a job: %w", asynq.SkipRetry)
 	}
 	if w.draining.Err() != nil {
-		return &Later{0, errDraining.Error()}
+		return &SnoozeError{0, errDraining.Error()}
 	}
 	switch err := turn(ctx); {
 	case errors.Is(err, tasks.ErrNotFound):
 		return fmt.Errorf("worker: %w: %w", err, asynq.SkipRetry)
 	case errors.Is(err, tasks.ErrUnreadable):
 		w.Log.Error("a job cannot be read; it waits", "job", name, "error", err)
-		return &Later{unreadablePause, "its record cannot be read by this version with these keys"}
+		return &SnoozeError{unreadablePause, "its record cannot be read by this version with these keys"}
 	default:
 		return err
 	}
@@ -335,7 +362,7 @@ func (w *Worker) carry(ctx context.Context, name string, unread error, turn func
 
 // report logs what asynq takes for a failure. Coming back later is none.
 func (w *Worker) report(ctx context.Context, t *asynq.Task, err error) {
-	if _, ok := errors.AsType[*Later](err); ok {
+	if _, ok := errors.AsType[*SnoozeError](err); ok {
 		return
 	}
 	id, _ := asynq.GetTaskID(ctx)

@@ -19,9 +19,9 @@ const heldBack = 5 * time.Second
 func (l *lane) hear(change func()) {
 	l.mu.Lock()
 	change()
-	hold := l.holds()
+	block := l.block()
 	l.mu.Unlock()
-	l.gate.set(hold)
+	l.gate.SetBlock(block)
 }
 
 // tripped opens the breaker here.
@@ -41,7 +41,7 @@ func probeID(ctx context.Context, ref tasks.Ref) tasks.ProbeID {
 	return tasks.ProbeID{Ref: ref, Turn: turn}
 }
 
-// permit says whether a turn may call the API now: nil, or a [*Later]. A look for
+// permit says whether a turn may call the API now: nil, or a [*SnoozeError]. A look for
 // the instance of an earlier call goes on while a person has paused the account,
 // and while the API refuses something else than looks: what may have been made
 // must be known.
@@ -61,11 +61,11 @@ func (w *Worker) permit(ctx context.Context, l *lane, r tasks.Record, looking bo
 	l.mu.Unlock()
 	switch {
 	case paused && !looking:
-		return &Later{heldBack, "the account is paused"}
+		return &SnoozeError{heldBack, "the account is paused"}
 	case trip == nil && (looking && mine.action != ActionList || l.mayTry(id)):
 		return nil
 	case trip == nil:
-		return &Later{heldBack, "the API refuses this worker, and no other: " + mine.code}
+		return &SnoozeError{heldBack, "the API refuses this worker, and no other: " + mine.code}
 	case looking && trip.Action != ActionList && !unreachable(*trip):
 		return nil
 	case wait <= -late || probing || !again && l.otherThanWitness(r.ID): // the prober's time begins anew with each of its calls
@@ -85,9 +85,9 @@ func (w *Worker) permit(ctx context.Context, l *lane, r tasks.Record, looking bo
 		l.tripped(&later)
 	}
 	if trip.Away {
-		return &Later{heldBack, "the API is away: " + trip.Code}
+		return &SnoozeError{heldBack, "the API is away: " + trip.Code}
 	}
-	return &Later{heldBack, "the API refuses the account: " + trip.Code}
+	return &SnoozeError{heldBack, "the API refuses the account: " + trip.Code}
 }
 
 // againLate is by how much later than others a job comes to a probe that has been

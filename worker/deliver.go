@@ -85,7 +85,7 @@ type delivery struct {
 // try sends a callback once, and notes what came of it.
 func (w *Worker) try(ctx context.Context, owed delivery) error {
 	if owed.url == "" || w.Sender == nil {
-		return &Later{time.Hour, "this worker has no receiver or no secret for the callback"}
+		return &SnoozeError{time.Hour, "this worker has no receiver or no secret for the callback"}
 	}
 	body, err := tasks.EncodeEvent(owed.event)
 	if err != nil {
@@ -101,7 +101,7 @@ func (w *Worker) try(ctx context.Context, owed delivery) error {
 		w.Log.LogAttrs(ctx, slog.LevelWarn, "callback", owed.about, slog.Any("delivery", d))
 	}
 	if d.Result == tasks.DeliveryRetry && !d.CostsTry() {
-		return &Later{max(d.RetryAfter, time.Second), "its receiver asked for a pause"}
+		return &SnoozeError{max(d.RetryAfter, time.Second), "its receiver asked for a pause"}
 	}
 	to := owed.callback
 	to.Tries++
@@ -124,7 +124,7 @@ func (w *Worker) try(ctx context.Context, owed delivery) error {
 		return again(err)
 	}
 	if to.State == tasks.CallbackOwed {
-		return &Later{delay, "its receiver did not take the callback: " + d.Reason}
+		return &SnoozeError{delay, "its receiver did not take the callback: " + d.Reason}
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/queue"
 	"github.com/camsq/camsq/internal/ratelimit"
+	"github.com/camsq/camsq/internal/recovery"
 	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/internal/redistest"
 	"github.com/camsq/camsq/internal/seal"
@@ -227,7 +228,7 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 	if p.Worker, err = worker.New(s.Config); err != nil {
 		w.t.Fatal(err)
 	}
-	queue.AddHook(asynqx.AtGate{Gate: p.Worker})
+	queue.AddHook(asynqx.AtGate{Gate: p.Worker.Gate()})
 	queue.AddHook(p.commands)
 	for _, h := range s.hooks {
 		queue.AddHook(h)
@@ -256,9 +257,9 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 	for _, l := range s.Lanes {
 		accounts = append(accounts, l.Account)
 	}
-	sweeper := worker.Sweeper{Accounts: accounts, Books: books, Tasks: client, Log: s.Log, Every: s.sweep}
+	sweeper := recovery.Sweeper{Accounts: accounts, Store: books, Queue: client, Log: s.Log, Every: s.sweep}
 	running.Go(func() { sweeper.Run(ctx) })
-	reconciler := worker.Reconciler{Accounts: accounts, Doubts: books, Turn: p.Turn, Log: s.Log, Every: s.reconcile}
+	reconciler := recovery.Reconciler{Accounts: accounts, Store: books, Process: p.Turn, Log: s.Log, Every: s.reconcile}
 	running.Go(func() { reconciler.Run(ctx) })
 	go func() {
 		running.Wait()

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/camsq/camsq/internal/gate"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -20,7 +21,7 @@ const (
 // lane is a [Lane] and what this process knows of it.
 type lane struct {
 	Lane
-	gate *gate
+	gate *gate.Gate
 
 	looking sync.Mutex // is held by the turn that looks for all of the lane's
 
@@ -46,7 +47,7 @@ type lane struct {
 }
 
 func newLane(l Lane, stopping <-chan struct{}) *lane {
-	n := &lane{Lane: l, gate: newGate(l.Rate, l.Concurrency, stopping)}
+	n := &lane{Lane: l, gate: gate.New(l.Rate, l.Concurrency, stopping)}
 	n.setRate(l.Rate)
 	return n
 }
@@ -74,7 +75,7 @@ func (l *lane) see(asked time.Time, now tasks.Lane, d tasks.Depth) {
 	if trip == nil {
 		l.own.seenOpen(asked)
 	}
-	hold := l.holds()
+	block := l.block()
 	l.mu.Unlock()
 	if now.Limit != limit {
 		rate := now.Limit
@@ -83,19 +84,19 @@ func (l *lane) see(asked time.Time, now tasks.Lane, d tasks.Depth) {
 		}
 		l.setRate(rate)
 	}
-	l.gate.see(d, tasks.ProvisionQueue(l.Account), tasks.HighQueue(l.Account), hold)
+	l.gate.Update(d, tasks.ProvisionQueue(l.Account), tasks.HighQueue(l.Account), block)
 }
 
-// holds is what the lane's state means for the gate. The caller has the lock.
-func (l *lane) holds() hold {
+// block is what the lane's state means for the gate. The caller has the lock.
+func (l *lane) block() gate.Block {
 	if l.seen.Pause != nil {
-		return hold{shut: true}
+		return gate.Block{Closed: true}
 	}
 	until := l.heldUntil()
 	if t := l.seen.Trip; t != nil && t.Witness != "" && l.own.alone.IsZero() {
-		return hold{single: true} // any other job than the witness may probe
+		return gate.Block{Single: true} // any other job than the witness may probe
 	}
-	return hold{until: until, single: !until.IsZero()}
+	return gate.Block{Until: until, Single: !until.IsZero()}
 }
 
 func (l *lane) hasTaken() bool {

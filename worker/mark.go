@@ -52,7 +52,7 @@ func (w *Worker) unmark(ctx context.Context, queued, marked tasks.Record, lost e
 		case err == nil:
 			w.Log.LogAttrs(ctx, slog.LevelInfo, "no call was made, since its mark was not certain; the mark is taken back",
 				slog.String("job", queued.Ref().String()), slog.Any("error", lost))
-			return &Later{0, "its mark was not certain and was taken back"}
+			return &SnoozeError{0, "its mark was not certain and was taken back"}
 		case errors.Is(err, tasks.ErrConflict), errors.Is(err, tasks.ErrNotFound):
 			return err // another write came after the mark, or instead of it
 		}

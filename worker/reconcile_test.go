@@ -1,16 +1,13 @@
 package worker_test
 
 import (
-	"context"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/tasks"
-	"github.com/camsq/camsq/worker"
 )
 
 // A lost answer is looked up when it is due, however long the backlog is that the
@@ -59,47 +56,6 @@ func TestTheJobOfADeadWorkerIsJudgedAtItsDeadline(t *testing.T) {
 		w.wantCreated("shop")
 		if took := time.Since(begin); took > 50*time.Second {
 			t.Errorf("it took %v; the call and its settling have 30s, and the first look comes 2s later", took)
-		}
-	})
-}
-
-type doubts struct {
-	due  []string
-	lead bool
-}
-
-func (d doubts) InDoubt(_ context.Context, accounts []string) ([]string, error) { return accounts, nil }
-
-func (d doubts) Doubtful(context.Context, string, int) ([]string, error) { return d.due, nil }
-
-func (d doubts) Lead(context.Context, string, string, time.Duration) (bool, error) {
-	return d.lead, nil
-}
-
-// Only the process that leads gives turns, since each costs a list of the quota.
-func TestOnlyTheLeaderReconciles(t *testing.T) {
-	t.Parallel()
-	bubble(t, "", func(t *testing.T) {
-		for _, lead := range []bool{false, true} {
-			var mu sync.Mutex
-			turns := map[string]int{}
-			ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
-			worker.Reconciler{
-				Accounts: []string{"acme"}, Doubts: doubts{due: []string{"a", "b"}, lead: lead},
-				Turn: func(_ context.Context, ref tasks.Ref) error {
-					mu.Lock()
-					defer mu.Unlock()
-					turns[ref.String()]++
-					return &worker.Later{}
-				},
-			}.Run(ctx)
-			cancel()
-			n := 0
-			if lead {
-				n = 3 // at 0 s, 1 s and 2 s
-			}
-			want(t, "turns of a", turns["acme/a"], n)
-			want(t, "turns of b", turns["acme/b"], n)
 		}
 	})
 }

@@ -112,7 +112,7 @@ func ended(r tasks.Record, err error) (tasks.Record, error) {
 // that finds nothing proves nothing: only none for the whole settle window does.
 func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	if d := r.Wait(); d > 0 {
-		return &Later{d, "whether the call made an instance is not known yet"}
+		return &SnoozeError{d, "whether the call made an instance is not known yet"}
 	}
 	if len(r.Candidates) > 0 { // of a dispute whose turn died
 		return again(w.end(ctx, l, r, tasks.StepSeveral))
@@ -152,7 +152,7 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	if r, err = w.Ledger.Step(ctx, r, tasks.StepAbsent, backoffDelay(r.Tries, w.RetryMin, w.RetryMax)); err != nil {
 		return again(err)
 	}
-	return &Later{r.Wait(), "the call made no instance and is made again"}
+	return &SnoozeError{r.Wait(), "the call made no instance and is made again"}
 }
 
 // lookAgain has the job looked up once more, later each time. Until the window is over,
@@ -338,7 +338,7 @@ func (w *Worker) comeBack(ctx context.Context, r tasks.Record, due time.Duration
 	if err != nil {
 		return again(err)
 	}
-	return &Later{r.Wait(), why}
+	return &SnoozeError{r.Wait(), why}
 }
 
 // unclaimed drops the instances that other jobs have.

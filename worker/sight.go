@@ -55,7 +55,7 @@ func (w *Worker) fresh(ctx context.Context, l *lane) error {
 	asked := time.Now()
 	v := w.Lookout.Look(ctx, []string{l.Account})[0]
 	if v.Err != nil {
-		return &Later{unseenPause, "whether the account may call is not known, since Redis does not tell"}
+		return &SnoozeError{unseenPause, "whether the account may call is not known, since Redis does not tell"}
 	}
 	l.see(asked, v.Lane, v.Depth)
 	return nil

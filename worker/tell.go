@@ -53,12 +53,12 @@ func (w *Worker) tell(ctx context.Context, r tasks.Record) error {
 		return nil
 	}
 	if !w.telling.mayTry() {
-		return &Later{untoldPause, "callbacks cannot be queued"}
+		return &SnoozeError{untoldPause, "callbacks cannot be queued"}
 	}
 	err := w.finalizer().EnqueueCallback(ctx, r)
 	w.telling.note(err)
 	if err != nil {
-		return &Later{untoldPause, "its callback could not be queued"}
+		return &SnoozeError{untoldPause, "its callback could not be queued"}
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/internal/classify"
 	"github.com/camsq/camsq/internal/finalize"
+	"github.com/camsq/camsq/internal/gate"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -23,15 +24,15 @@ const (
 
 // Turn is one turn of a job: it looks at the record and takes the job as far as
 // it can be taken now. It returns nil if the queue may forget the job, a
-// [*Later] if the job must come back, tasks.ErrNotFound or tasks.ErrUnreadable
+// [*SnoozeError] if the job must come back, tasks.ErrNotFound or tasks.ErrUnreadable
 // if there is no record to go by, or what Redis answered. It may be called
 // at any time, twice, and beside itself.
 func (w *Worker) Turn(ctx context.Context, ref tasks.Ref) error { return w.turn(ctx, ref, nil) }
 
-func (w *Worker) turn(ctx context.Context, ref tasks.Ref, entry *admission) error {
+func (w *Worker) turn(ctx context.Context, ref tasks.Ref, entry *gate.Admission) error {
 	l := w.lanes[ref.Account]
 	if l == nil {
-		return &Later{time.Minute, "this worker has no account " + ref.Account}
+		return &SnoozeError{time.Minute, "this worker has no account " + ref.Account}
 	}
 	r, err := w.Ledger.Get(ctx, ref)
 	if err != nil {
@@ -67,7 +68,7 @@ func (w *Worker) afterCaller(ctx context.Context, l *lane, r tasks.Record) error
 // wait for the deadline. Only an instance that is there proves anything. A caller that is
 // alive finds the job created, with the instance of its own answer.
 func (w *Worker) early(ctx context.Context, l *lane, r tasks.Record) error {
-	onTheWire := &Later{r.Wait(), "a call may still be on the wire"}
+	onTheWire := &SnoozeError{r.Wait(), "a call may still be on the wire"}
 	if w.permit(ctx, l, r, true) != nil {
 		return onTheWire
 	}
@@ -96,17 +97,17 @@ func (w *Worker) doubt(ctx context.Context, r tasks.Record) error {
 	if err != nil {
 		return again(err)
 	}
-	return &Later{r.Wait(), "whether the call made an instance is not known yet"}
+	return &SnoozeError{r.Wait(), "whether the call made an instance is not known yet"}
 }
 
 // call takes a queued job through its call. Beside each step stands what the
 // next turn finds if the process dies there.
-func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admission) error {
+func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *gate.Admission) error {
 	if r.Request.ChannelType == "" || r.Request.InstanceName == "" {
 		return fmt.Errorf("worker: job %s: %w: it asks for no channel type or no instance name", r.Ref(), tasks.ErrUnreadable)
 	}
 	if d := r.Wait(); d > 0 {
-		return &Later{d, "it waits after " + cmp.Or(r.Code, "an earlier try")}
+		return &SnoozeError{d, "it waits after " + cmp.Or(r.Code, "an earlier try")}
 	}
 	if code := w.spent(r); code != "" {
 		r.Message = strings.TrimSuffix(fmt.Sprintf("gave up after %d tries; the last one ended with %s: %s", r.Tries, cmp.Or(r.Code, "no answer"), r.Message), ": ")
@@ -121,7 +122,7 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 		return err
 	}
 	if holder != r.ID {
-		return &Later{5 * time.Second, "job " + holder + " has the same channel type and instance name, and has not ended"}
+		return &SnoozeError{5 * time.Second, "job " + holder + " has the same channel type and instance name, and has not ended"}
 	}
 	if err := w.permit(ctx, l, r, false); err != nil {
 		return err
@@ -144,7 +145,7 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *admis
 	if err != nil {
 		return w.interrupted(wait, err)
 	}
-	entry.through(waited)
+	entry.Through(waited)
 	if err := w.permit(ctx, l, r, false); err != nil {
 		return err // somebody has paused the account, or the API refused it, meanwhile
 	}
@@ -262,7 +263,7 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v classify
 	if err != nil {
 		return again(err)
 	}
-	return &Later{r.Wait(), "it waits after " + r.Code}
+	return &SnoozeError{r.Wait(), "it waits after " + r.Code}
 }
 
 // freely is how often in a row a job may be throttled before it waits by itself.
@@ -309,7 +310,7 @@ func (w *Worker) succeed(ctx context.Context, l *lane, r tasks.Record) error {
 	if errors.Is(err, tasks.ErrClaimed) {
 		return w.disputed(ctx, l, r)
 	}
-	if _, told := errors.AsType[*Later](err); err != nil && !told {
+	if _, told := errors.AsType[*SnoozeError](err); err != nil && !told {
 		// If the mark stands, recovery will find the instance. The line is for the
 		// case that it does not.
 		w.Log.Error("an instance was created and could not be recorded",
@@ -359,7 +360,7 @@ func (w *Worker) finalizer() finalize.Finalizer {
 // again makes the queue come back after an error that the next turn may not meet.
 func again(err error) error {
 	if errors.Is(err, tasks.ErrConflict) {
-		return &Later{time.Second, "another turn of the job came first"}
+		return &SnoozeError{time.Second, "another turn of the job came first"}
 	}
 	return err
 }
@@ -374,10 +375,10 @@ func (w *Worker) untilDraining(ctx context.Context) (context.Context, func()) {
 // interrupted turns the end of a wait into what the queue is to do.
 func (w *Worker) interrupted(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errDraining) {
-		return &Later{0, errDraining.Error()}
+		return &SnoozeError{0, errDraining.Error()}
 	}
 	if again, ok := errors.AsType[Again](err); ok {
-		return &Later{again.Again(), "the account's quota is used up for that long"}
+		return &SnoozeError{again.Again(), "the account's quota is used up for that long"}
 	}
 	return err
 }

@@ -164,11 +164,11 @@ func (d *desk) turn(t *testing.T) (tasks.Record, error) {
 // later fails unless the error asks for the job to come back, and says after how long.
 func later(t *testing.T, err error) time.Duration {
 	t.Helper()
-	l, ok := errors.AsType[*worker.Later](err)
+	l, ok := errors.AsType[*worker.SnoozeError](err)
 	if !ok {
 		t.Fatalf("Turn returned %v, want a *Later", err)
 	}
-	return l.After
+	return l.For
 }
 
 // toEnd takes turns as the queue would, until it may forget the job.

@@ -341,8 +341,8 @@ func (x *trial) driveOne(w *worker.Worker, dead func() bool, ref tasks.Ref) {
 			return
 		}
 		wait := time.Second
-		if l, ok := errors.AsType[*worker.Later](err); ok {
-			wait += l.After
+		if l, ok := errors.AsType[*worker.SnoozeError](err); ok {
+			wait += l.For
 		}
 		time.Sleep(wait)
 	}

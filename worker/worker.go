@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/internal/recovery"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -90,20 +91,6 @@ type Lookout interface {
 	Listen(ctx context.Context, heard func(message string))
 }
 
-// Leases is what the worker asks of asynq's queues about tasks that workers have
-// taken, and does with those whose worker is gone.
-type Leases interface {
-	// Leases returns the taken tasks of each queue, each with the end of its lease as
-	// asynq keeps it. The queues are of one account.
-	Leases(ctx context.Context, queues ...string) ([]map[string]int64, error)
-	// Extend makes the leases of those tasks of a queue end d from now, on the clock of
-	// this process as asynq does it. It leaves out a task that has no lease any more.
-	Extend(ctx context.Context, queue string, tasks []string, d time.Duration) error
-	// GiveBack puts those tasks back, as the next to be taken, whose lease still ends
-	// where leases says, and returns how many it put back.
-	GiveBack(ctx context.Context, queue string, leases map[string]int64) (int, error)
-}
-
 // Callbacks queues the telling of a job's outcome, and of a batch's completion.
 // Queueing it twice is harmless.
 type Callbacks interface {
@@ -175,7 +162,7 @@ type Config struct {
 	Breaker   Breaker
 	// Lookout and Leases are required by [Worker.Run].
 	Lookout Lookout
-	Leases  Leases
+	Leases  recovery.LeaseStore
 	// Sender may be nil if no lane and no job names a receiver; a callback that is
 	// owed then waits.
 	Sender Sender
@@ -336,14 +323,17 @@ func New(c Config) (*Worker, error) {
 	return w, nil
 }
 
-// Later asks the queue to bring the job back. It is no failure.
-type Later struct {
-	After time.Duration
-	Why   string
+// SnoozeError asks the queue to bring the job back after For. It is no failure.
+type SnoozeError struct {
+	For time.Duration
+	Why string
 }
 
-func (l *Later) Error() string {
-	return fmt.Sprintf("again in %v: %s", l.After.Round(time.Millisecond), l.Why)
+func (e *SnoozeError) Error() string {
+	return fmt.Sprintf("again in %v: %s", e.For.Round(time.Millisecond), e.Why)
 }
+
+// Snooze returns For.
+func (e *SnoozeError) Snooze() time.Duration { return e.For }
 
 var errDraining = errors.New("this worker is stopping")

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/camsq/camsq/internal/gate"
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/inspect"
 	"github.com/camsq/camsq/metrics"
@@ -103,5 +104,5 @@ func (t *turnTimes) of(account string) time.Duration {
 	if !known {
 		call = time.Second
 	}
-	return 2*call + worker.Ahead
+	return 2*call + gate.Ahead
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/queue"
 	"github.com/camsq/camsq/internal/ratelimit"
+	"github.com/camsq/camsq/internal/recovery"
 	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/metrics"
 	"github.com/camsq/camsq/tasks"
@@ -31,18 +32,18 @@ import (
 
 // The joins: what the worker asks for and who gives it.
 var (
-	_ worker.Ledger    = (*ledger.Ledger)(nil)
-	_ worker.Batches   = (*ledger.Ledger)(nil)
-	_ worker.Books     = (*ledger.Ledger)(nil)
-	_ worker.Doubts    = (*ledger.Ledger)(nil)
-	_ worker.Callbacks = (*queue.Client)(nil)
-	_ worker.Leases    = (*queue.Client)(nil)
-	_ worker.Tasks     = (*queue.Client)(nil)
-	_ worker.API       = (*cams.Client)(nil)
-	_ worker.Limiter   = (*ratelimit.Bucket)(nil)
-	_ worker.Breaker   = (*ledger.Ledger)(nil)
-	_ asynqx.Gate      = (*worker.Worker)(nil)
-	_ worker.Sender    = (*callback.Sender)(nil)
+	_ worker.Ledger            = (*ledger.Ledger)(nil)
+	_ worker.Batches           = (*ledger.Ledger)(nil)
+	_ recovery.SweepStore      = (*ledger.Ledger)(nil)
+	_ recovery.UnresolvedStore = (*ledger.Ledger)(nil)
+	_ worker.Callbacks         = (*queue.Client)(nil)
+	_ recovery.LeaseStore      = (*queue.Client)(nil)
+	_ recovery.SweepQueue      = (*queue.Client)(nil)
+	_ worker.API               = (*cams.Client)(nil)
+	_ worker.Limiter           = (*ratelimit.Bucket)(nil)
+	_ worker.Breaker           = (*ledger.Ledger)(nil)
+	_ asynqx.Gate              = worker.Gate{}
+	_ worker.Sender            = (*callback.Sender)(nil)
 )
 
 const (
@@ -95,7 +96,7 @@ func (a *App) RunWorker(ctx context.Context, o WorkerOptions) error {
 	parts.Go(func() { p.readiness.run(ctx) })
 	parts.Go(func() { p.sweeper.Run(ctx) })
 	parts.Go(func() { p.reconciler.Run(ctx) })
-	err = p.worker.Run(ctx, asynqx.NewServers(p.queue, p.worker, o.Log))
+	err = p.worker.Run(ctx, asynqx.NewServers(p.queue, p.worker.Gate(), o.Log))
 	stop()
 	parts.Wait()
 	return err
@@ -106,8 +107,8 @@ type workerProcess struct {
 	registry   *prometheus.Registry
 	readiness  *readiness
 	worker     *worker.Worker
-	sweeper    worker.Sweeper
-	reconciler worker.Reconciler
+	sweeper    recovery.Sweeper
+	reconciler recovery.Reconciler
 	sender     *callback.Sender // nil without a secret
 	queue      redis.UniversalClient
 }
@@ -155,10 +156,10 @@ func (a *App) newWorkerProcess(ctx context.Context, o WorkerOptions) (*workerPro
 	if p.worker, err = worker.New(wc); err != nil {
 		return nil, exit.Usagef("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	p.sweeper = worker.Sweeper{
-		Accounts: c.Names(), Books: a.Ledger, Tasks: a.Queue, Log: o.Log, Swept: m.Swept, Every: o.sweep,
+	p.sweeper = recovery.Sweeper{
+		Accounts: c.Names(), Store: a.Ledger, Queue: a.Queue, Log: o.Log, OnSwept: m.Swept, Every: o.sweep,
 	}
-	p.reconciler = worker.Reconciler{Accounts: c.Names(), Doubts: a.Ledger, Turn: p.worker.Turn, Log: o.Log}
+	p.reconciler = recovery.Reconciler{Accounts: c.Names(), Store: a.Ledger, Process: p.worker.Turn, Log: o.Log}
 	if p.queue, err = redisconn.Open(c.RedisURL, redisconn.Options{ClientName: "camsq-asynq"}); err != nil {
 		return nil, exit.Usagef("%w", err)
 	}

@@ -63,8 +63,8 @@ var rooms = map[string][]string{
 
 	// The composition root, the models and the import.
 	"internal/app": {
-		"callback", "cams", "enqueue", "internal/asynqx", "internal/config", "internal/exit", "internal/humanize", "internal/inspect",
-		"internal/ledger", "internal/queue", "internal/ratelimit", "internal/redisconn", "metrics", "tasks", "worker",
+		"callback", "cams", "enqueue", "internal/asynqx", "internal/config", "internal/exit", "internal/gate", "internal/humanize", "internal/inspect",
+		"internal/ledger", "internal/queue", "internal/ratelimit", "internal/recovery", "internal/redisconn", "metrics", "tasks", "worker",
 	},
 	"internal/importer": {
 		"enqueue", "enqueue/rowfile", "internal/cli/render", "internal/config", "internal/exit", "internal/humanize", "internal/inspect",
@@ -103,10 +103,12 @@ var rooms = map[string][]string{
 	"internal/classify": {"cams", "tasks"},
 	"internal/finalize": {"tasks"},
 	"internal/ledger":   {"internal/redisconn", "internal/seal", "tasks"},
+	"internal/gate":     {"tasks"},
+	"internal/recovery": {"tasks"},
 	"internal/operate":  {"internal/finalize", "tasks"},
 	"internal/queue":    {"internal/asynqx", "internal/ledger", "internal/redisconn", "tasks"},
 	"metrics":           {"tasks"},
-	"worker":            {"cams", "internal/classify", "internal/finalize", "tasks"},
+	"worker":            {"cams", "internal/classify", "internal/finalize", "internal/gate", "internal/recovery", "tasks"},
 
 	// Floor 0 knows no room at all.
 	"cams":                 {},

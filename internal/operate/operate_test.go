@@ -16,10 +16,10 @@ import (
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/operate"
 	"github.com/camsq/camsq/internal/queue"
+	"github.com/camsq/camsq/internal/recovery"
 	"github.com/camsq/camsq/internal/redistest"
 	"github.com/camsq/camsq/internal/seal"
 	"github.com/camsq/camsq/tasks"
-	"github.com/camsq/camsq/worker"
 )
 
 const account = "acme"
@@ -340,7 +340,7 @@ func TestADecisionWhoseTaskIsNotQueuedHoldsAndASweepQueuesIt(t *testing.T) {
 		_, err := o.Resolve(t.Context(), made, operate.Decision{By: tasks.StepResolveCreated, InstanceID: "i-1"})
 		noError(t, err)
 		time.Sleep(2 * time.Minute)
-		noError(t, worker.Sweeper{Books: o.ledger, Tasks: o.queue}.Sweep(t.Context(), account, false))
+		noError(t, recovery.Sweeper{Store: o.ledger, Queue: o.queue}.Sweep(t.Context(), account, false))
 		want(t, "jobs", o.pending(tasks.ProvisionQueue(account)), []string{"again"})
 		want(t, "callbacks", o.pending(tasks.QueueCallback), []string{made.String()})
 	})

@@ -1,4 +1,4 @@
-package worker_test
+package recovery_test
 
 import (
 	"context"
@@ -9,12 +9,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/camsq/camsq/internal/recovery"
 	"github.com/camsq/camsq/tasks"
-	"github.com/camsq/camsq/worker"
 )
 
-// shop is what a sweeper sees of one account, and what it does there.
-type shop struct {
+// sweptAccount is the ledger and the queues of one account, and records what a sweeper does.
+type sweptAccount struct {
 	jobs, live         int64
 	archived, unleased []string
 	unfinished, owed   []string
@@ -34,7 +34,7 @@ func pages(ids []string) iter.Seq2[[]string, error] {
 	return func(yield func([]string, error) bool) { yield(ids, nil) }
 }
 
-func (s *shop) Get(_ context.Context, ref tasks.Ref) (tasks.Record, error) {
+func (s *sweptAccount) Get(_ context.Context, ref tasks.Ref) (tasks.Record, error) {
 	switch {
 	case slices.Contains(s.unreadable, ref.ID):
 		return tasks.Record{}, tasks.ErrUnreadable
@@ -44,55 +44,55 @@ func (s *shop) Get(_ context.Context, ref tasks.Ref) (tasks.Record, error) {
 	return tasks.Record{}, tasks.ErrNotFound
 }
 
-func (s *shop) Lead(context.Context, string, string, time.Duration) (bool, error) {
+func (s *sweptAccount) Lead(context.Context, string, string, time.Duration) (bool, error) {
 	if s.lead == nil {
 		return true, nil
 	}
 	return s.lead()
 }
 
-func (s *shop) CountUnfinished(context.Context, string) (int64, error) { return s.jobs, nil }
+func (s *sweptAccount) CountUnfinished(context.Context, string) (int64, error) { return s.jobs, nil }
 
-func (s *shop) Unfinished(_ context.Context, _ string, age time.Duration) iter.Seq2[[]string, error] {
+func (s *sweptAccount) Unfinished(_ context.Context, _ string, age time.Duration) iter.Seq2[[]string, error] {
 	if age < time.Minute {
 		return pages(nil) // a worker may still be about to tell the queue
 	}
 	return pages(s.unfinished)
 }
 
-func (s *shop) Owed(_ context.Context, _ string, age time.Duration) iter.Seq2[[]string, error] {
+func (s *sweptAccount) Owed(_ context.Context, _ string, age time.Duration) iter.Seq2[[]string, error] {
 	if age < time.Minute {
 		return pages(nil)
 	}
 	return pages(s.owed)
 }
 
-func (s *shop) OwedBatches(_ context.Context, _ string, age time.Duration) iter.Seq2[[]string, error] {
+func (s *sweptAccount) OwedBatches(_ context.Context, _ string, age time.Duration) iter.Seq2[[]string, error] {
 	if age < time.Minute {
 		return pages(nil)
 	}
 	return pages(s.batches)
 }
 
-func (s *shop) Trim(context.Context, string) error {
+func (s *sweptAccount) Trim(context.Context, string) error {
 	s.trims++
 	return nil
 }
 
-func (s *shop) Survey(context.Context, string) (int64, []string, []string, error) {
+func (s *sweptAccount) Survey(context.Context, string) (int64, []string, []string, error) {
 	s.surveys++
 	return s.live, s.archived, s.unleased, s.failing
 }
 
-func (s *shop) Requeue(_ context.Context, _ string, p iter.Seq2[[]string, error]) (int, error) {
+func (s *sweptAccount) Requeue(_ context.Context, _ string, p iter.Seq2[[]string, error]) (int, error) {
 	return collect(&s.requeued, p)
 }
 
-func (s *shop) RequeueCallbacks(_ context.Context, _ string, p iter.Seq2[[]string, error]) (int, error) {
+func (s *sweptAccount) RequeueCallbacks(_ context.Context, _ string, p iter.Seq2[[]string, error]) (int, error) {
 	return collect(&s.told, p)
 }
 
-func (s *shop) RequeueBatches(_ context.Context, _ string, p iter.Seq2[[]string, error]) (int, error) {
+func (s *sweptAccount) RequeueBatches(_ context.Context, _ string, p iter.Seq2[[]string, error]) (int, error) {
 	return collect(&s.told, p)
 }
 
@@ -111,13 +111,13 @@ func collect(into *[][]string, p iter.Seq2[[]string, error]) (int, error) {
 }
 
 func TestASweepPutsBackWhatHasAJob(t *testing.T) {
-	s := &shop{
+	s := &sweptAccount{
 		jobs: 5, live: 2,
 		archived: []string{"a", "foreign", "sealed"}, unleased: []string{"b", "foreign"}, known: []string{"a", "b"},
 		unreadable: []string{"sealed"}, unfinished: []string{"c"}, owed: []string{"d"}, batches: []string{"march#1"},
 	}
 	swept := map[string]int{}
-	w := worker.Sweeper{Accounts: []string{"acme"}, Books: s, Tasks: s, Swept: func(kind string, n int) { swept[kind] += n }}
+	w := recovery.Sweeper{Accounts: []string{"acme"}, Store: s, Queue: s, OnSwept: func(kind string, n int) { swept[kind] += n }}
 	noError(t, w.Sweep(t.Context(), "acme", false))
 	want(t, "requeued", s.requeued, [][]string{{"a", "sealed"}, {"b"}, {"c"}})
 	want(t, "callbacks", s.told, [][]string{{"d"}, {"march#1"}})
@@ -139,8 +139,8 @@ func TestASweepLooksAtEveryJobOnlyIfTheNumbersDiffer(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &shop{jobs: 5, live: tt.live, unfinished: []string{"c"}}
-			noError(t, worker.Sweeper{Books: s, Tasks: s}.Sweep(t.Context(), "acme", tt.whole))
+			s := &sweptAccount{jobs: 5, live: tt.live, unfinished: []string{"c"}}
+			noError(t, recovery.Sweeper{Store: s, Queue: s}.Sweep(t.Context(), "acme", tt.whole))
 			want(t, "it looked", len(s.requeued) == 1, tt.looks)
 		})
 	}
@@ -149,7 +149,7 @@ func TestASweepLooksAtEveryJobOnlyIfTheNumbersDiffer(t *testing.T) {
 func TestOneProcessSweepsAndOneFailureDoesNotEndIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turn := 0
-		s := &shop{jobs: 1, live: 1, unfinished: []string{"c"}, failing: errors.New("redis: connection lost")}
+		s := &sweptAccount{jobs: 1, live: 1, unfinished: []string{"c"}, failing: errors.New("redis: connection lost")}
 		s.lead = func() (bool, error) {
 			turn++
 			switch turn {
@@ -164,8 +164,15 @@ func TestOneProcessSweepsAndOneFailureDoesNotEndIt(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute-time.Second)
 		defer cancel()
-		worker.Sweeper{Accounts: []string{"acme"}, Books: s, Tasks: s}.Run(ctx)
+		recovery.Sweeper{Accounts: []string{"acme"}, Store: s, Queue: s}.Run(ctx)
 		want(t, "surveys in 15 min, without two", s.surveys, 28)
 		want(t, "whole sweeps, after one that failed", len(s.requeued), 2)
 	})
+}
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("error: %v", err)
+	}
 }
