@@ -166,6 +166,24 @@ func TestNoJobEndsWhileTheAccountIsRefused(t *testing.T) {
 	}
 }
 
+// A job that is alone in a refused account is refused again and again, and nothing says
+// that the fault is its own.
+func TestAJobAloneWaitsForItsAccount(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, j := judged(t)
+		j.set(func() { j.create = no(400, "Product.Unsubscript") })
+		w.enqueue("shop")
+		time.Sleep(45 * time.Minute)
+		if r := w.record("shop"); r.State != tasks.StateQueued || j.creates() < 8 {
+			t.Errorf("after %d creates the job is %s (%s), want it to wait", j.creates(), r.State, r.Code)
+		}
+		j.set(func() { j.create = nil })
+		w.awaitEnd(time.Hour, "shop")
+		w.wantCreated("shop")
+	})
+}
+
 // Flow control with a code that the vendor documents for this product slows the account
 // down, and fails nothing.
 func TestFlowControlInAnyWordsFailsNothing(t *testing.T) {
@@ -215,6 +233,10 @@ func TestAJobThatIsRefusedForItselfHoldsUpNoOther(t *testing.T) {
 			j.set(func() { j.create = onlyFor("poison", answer) })
 			w.enqueue("poison")
 			w.await("its first refusal", time.Minute, func() bool { return j.creates() > 0 })
+			w.await("a next probe that is 18 s away, or its end", time.Hour, func() bool {
+				trip := w.trip()
+				return trip != nil && time.Until(trip.ProbeAt) > 18*time.Second || w.record("poison").State.Final()
+			})
 			begin := time.Now()
 			w.enqueue(names("fresh", 3)...)
 			w.awaitEnd(time.Minute, names("fresh", 3)...)
