@@ -23,7 +23,7 @@ func (w *Worker) baseline(ctx context.Context, l *lane, r tasks.Record) (tasks.R
 	}
 	judged := r.InBaseline
 	exact, alike := without(s.exact, judged), without(s.alike, judged)
-	ids := make([]string, 0, len(s.exact)+len(s.alike))
+	var ids []string
 	if r.Baseline != nil {
 		ids = append(ids, *r.Baseline...)
 	}
