@@ -9,7 +9,7 @@ import (
 )
 
 // WarnOfRedis has the log of a worker that starts name each setting of Redis that
-// can lose what the worker writes. It stops nobody: a replica may be about to
+// can lose what the worker writes. It does not stop the worker: a replica may be about to
 // become the master, and who has weighed the risk is to be able to run.
 func (a *App) WarnOfRedis(ctx context.Context, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, redisconn.CheckTime)

@@ -224,8 +224,8 @@ func (n *App) lanes(ctx context.Context, o WorkerOptions) ([]worker.Lane, error)
 	return lanes, nil
 }
 
-// NewSender makes the sender of callbacks, or nil if nobody signs: then nobody may
-// be told either.
+// NewSender makes the sender of callbacks, or nil without a secret: callbacks are always
+// signed.
 func NewSender(c config.Config) (*callback.Sender, error) {
 	for _, a := range c.Accounts {
 		if a.CallbackURL == "" {

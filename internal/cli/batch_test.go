@@ -140,11 +140,11 @@ func TestStatusTellsOfABatchAllThatThereIs(t *testing.T) {
 march  default       1        0          0     0        0       3          0
 march  eu            0        0          0     1        1       0          0
 
-default: closed TIME (N s ago): its producer has sent the last job
+default: closed TIME (N s ago) (all rows sent)
 default: 1 job to go, time unknown: the account is paused
 default: paused for N s: lunch; camsq resume default lets it go on
-eu: closed TIME (N s ago): its producer has sent the last job
-eu: 1 job held until a person decides, and not completed before: camsq held --batch march
+eu: closed TIME (N s ago) (all rows sent)
+eu: 1 job held until an operator decides, and not completed before: camsq held --batch march
 
 WHY JOBS FAILED     ACCOUNT  JOBS
 InvalidParameter.X  default     2
@@ -161,16 +161,16 @@ camsq.TriesSpent    default     1
 		return parts[1]
 	}
 	said(t, "completed", 0, 0, notes(), `default: completed TIME (N s ago); callback delivered, 2 tries
-eu: completed TIME (N s ago); nobody is told, since the account has no receiver`)
+eu: completed TIME (N s ago); no webhook, since the account has no receiver`)
 
 	d.run("resume", "default")
 	d.run("retry", "a")
 	d.run("enqueue", "--batch", "march", "--account", "eu", d.written("more.csv", "job_id,ChannelType,InstanceName\ng,VIBER,g\n"))
-	said(t, "open again", 0, 0, notes(), `default: closed TIME (N s ago): its producer has sent the last job
+	said(t, "open again", 0, 0, notes(), `default: closed TIME (N s ago) (all rows sent)
 default: open again after completion 1; callback delivered, 2 tries
 default: 1 job to go: N s at 4.95 a second
-eu: closed TIME (N s ago): its producer has sent the last job
-eu: open again after completion 1; nobody is told, since the account has no receiver
+eu: closed TIME (N s ago) (all rows sent)
+eu: open again after completion 1; no webhook, since the account has no receiver
 eu: 1 job to go: N s at 1.98 a second`)
 	d.succeed("default", "a", "i-3")
 	d.step("eu", "g", tasks.StepCancel, 0, nil)
@@ -199,18 +199,18 @@ func TestABatchThatNobodyHasClosedIsShownAsSuch(t *testing.T) {
 	d.want(exit.CodeSomeFailed, `
 1 queued job of batch march
   default  -  1
-1 withdrawn.
+1 cancelled.
 `, `
-camsq: batch march is not closed: rows that were never sent are not withdrawn; sending the file again would queue them
-camsq: 1 job of batch march go on (1 calling): a call cannot be taken back; run it again for those that return to the queue
+camsq: batch march is not closed: rows that were never sent are not cancelled; sending the file again would queue them
+camsq: 1 job of batch march could not be cancelled (1 calling): their call was already sent; run this again later
 `, "cancel", "--batch", "march")
 	_, out, _ = d.run("status", "march")
 	if want := "default: not closed: its producer may send more; 1 job was cancelled, but the same file again would queue its rows that were never sent, and close it\n"; !strings.Contains(out, want) {
 		t.Errorf("status after cancel:\n%s", out)
 	}
 	d.step("default", "a", tasks.StepSucceeded, 0, func(r *tasks.Record) { r.Instance = &tasks.EventInstance{InstanceID: "i-1"} })
-	d.want(exit.CodeOK, "There is nothing left to withdraw of batch march: 1 created, 1 cancelled.\n",
-		"camsq: batch march is not closed: rows that were never sent are not withdrawn; sending the file again would queue them\n", "cancel", "march")
+	d.want(exit.CodeOK, "There is nothing left to cancel of batch march: 1 created, 1 cancelled.\n",
+		"camsq: batch march is not closed: rows that were never sent are not cancelled; sending the file again would queue them\n", "cancel", "march")
 }
 
 func TestWhatIsToBeExpectedOfOpenJobs(t *testing.T) {
@@ -229,7 +229,7 @@ func TestWhatIsToBeExpectedOfOpenJobs(t *testing.T) {
 			d.begin("default", "j0")
 			d.step("default", "j0", tasks.StepAmbiguous, 0, nil)
 			d.run("cancel", "march")
-		}, "default: 1 job to go: answers were lost and are being looked for, for up to 3 min\n"},
+		}, "default: 1 job to go: answers were lost; their outcomes are looked up for up to 3 min\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDesk(t)
@@ -384,11 +384,11 @@ func TestCancellingABatchCompletesItAndThenThereIsNothingLeft(t *testing.T) {
 	d.write("march.csv", many(1200))
 	d.run("enqueue", "march.csv")
 	d.succeed("default", "j0", "i-0")
-	d.want(exit.CodeOK, "1,199 queued jobs of batch march\n  default  -  1,199\n1,199 withdrawn.\n", "", "cancel", "march")
+	d.want(exit.CodeOK, "1,199 queued jobs of batch march\n  default  -  1,199\n1,199 cancelled.\n", "", "cancel", "march")
 	if got := d.callbackTasks(); !slices.Equal(got, []string{"default/march#1"}) {
 		t.Errorf("callbacks %q", got)
 	}
-	d.want(exit.CodeOK, "There is nothing left to withdraw of batch march: 1 created, 1,199 cancelled.\n", "", "cancel", "march")
+	d.want(exit.CodeOK, "There is nothing left to cancel of batch march: 1 created, 1,199 cancelled.\n", "", "cancel", "march")
 	c, err := d.ledger.Completion(t.Context(), tasks.BatchRef{Account: "default", Batch: "march", Completion: 1})
 	if err != nil {
 		t.Fatal(err)

@@ -63,7 +63,7 @@ Jobs come from a file or a program and go into Redis; workers make the signed ca
 within each account's quota; every outcome goes to a signed webhook. Each job creates
 at most one instance, whatever dies in between.
 
-To see it at work on this machine alone: camsq demo
+To see it work on this machine alone: camsq demo
 
 Each setting is a flag of the commands that use it, a variable of the environment (the name in
 capitals) or a line of the file that CAMSQ_CONFIG names; the flag goes first, then the

@@ -15,7 +15,7 @@ func demoCommand(f *cmdutil.Factory) *cobra.Command {
 	verbose := false
 	cmd := &cobra.Command{
 		Use:   "demo [FILE]",
-		Short: "See it at work on this machine alone: its own Redis, cloud and receiver",
+		Short: "Run everything locally: embedded Redis, fake API, webhook receiver",
 		Long: `demo imports FILE, or a file of its own, and works it off before your eyes, in 10 to 20 s.
 Redis, the cloud, the webhook receiver and two workers run inside this one process, on
 loopback addresses. No setting and no credential of yours is used, and no real cloud, Redis

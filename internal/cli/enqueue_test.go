@@ -170,7 +170,7 @@ func TestWhatCannotBeTakenIsRefusedInOneLineAndNothingIsQueued(t *testing.T) {
 		{"unknown priority", good, []string{"--priority", "urgent", "f.csv"}, "--priority urgent: it must be high or normal; leave it out for normal"},
 		{"wait for nothing", good, []string{"--wait", "--dry-run", "f.csv"}, "--wait and --dry-run exclude each other: a dry run sends nothing to wait for"},
 		{"no file", good, []string{}, "enqueue needs a file, or - for standard input; see camsq enqueue --help"},
-		{"unknown flag", good, []string{"--dryrun", "f.csv"}, "unknown flag: --dryrun"},
+		{"unknown flag", good, []string{"--dryrun", "f.csv"}, "unknown flag: --dryrun; see camsq enqueue --help"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDesk(t)
@@ -384,7 +384,7 @@ func TestWaitTellsAtOnceHowFinishedJobsEnded(t *testing.T) {
 	said(t, "complaint", code, 1, errs, "f.csv:8: ChannelType: \"SMS\" is not one of WHATSAPP, MESSENGER, INSTAGRAM, VIBER\n")
 	said(t, "output", code, 1, still(out), `f.csv (ASCII, commas), batch f
   7  rows
-  1  already held for a person to decide
+  1  already held for an operator to decide
   3  already created
   1  already failed; not tried again by themselves (camsq retry)
   1  already cancelled; not queued again by themselves (to send such a row anew, give it a job_id of its own)
@@ -393,7 +393,7 @@ func TestWaitTellsAtOnceHowFinishedJobsEnded(t *testing.T) {
   and enqueue that file: camsq enqueue f.csv.rejected.csv
 
 6 jobs, followed for N s
-  1  held: a person must decide (camsq held)
+  1  held: an operator must decide (camsq held)
   3  created
   1  failed
   1  cancelled

@@ -108,7 +108,7 @@ func (w *firstWrite) Write(p []byte) (int, error) {
 	return w.Buffer.Write(p)
 }
 
-// The jobs are counted before they are withdrawn, and do not stand still meanwhile.
+// The jobs are counted before they are cancelled, and do not stand still meanwhile.
 func TestTheNumbersOfCancelAddUpThoughJobsMove(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -116,10 +116,10 @@ func TestTheNumbersOfCancelAddUpThoughJobsMove(t *testing.T) {
 		moves func(d *desk)
 		want  string
 	}{
-		{"some are called", func(d *desk) { d.begin("default", "a"); d.succeed("default", "b", "i-1") }, "1 withdrawn.\n2 had gone on meanwhile.\n"},
+		{"some are called", func(d *desk) { d.begin("default", "a"); d.succeed("default", "b", "i-1") }, "1 cancelled.\n2 had gone on meanwhile.\n"},
 		{"some are sent", func(d *desk) {
 			d.create(tasks.Job{ID: "d", Batch: "march", Request: tasks.Request{ChannelType: "VIBER", InstanceName: "d"}})
-		}, "4 withdrawn, with 1 that came meanwhile.\n"},
+		}, "4 cancelled, with 1 that came meanwhile.\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDesk(t)

@@ -13,7 +13,7 @@ func proveCommand(p *cmdutil.Factory) *cobra.Command {
 	var o prove.Options
 	cmd := &cobra.Command{
 		Use:   "prove",
-		Short: "Kill, freeze and cut off workers and Redis, and count what came of the jobs",
+		Short: "Kill and cut off workers and Redis, and verify every job's outcome",
 		Long: `prove puts camsq's promise to the test on this machine: each job creates at most one
 instance, ends in one recorded outcome, and the outcome reaches the webhook.
 

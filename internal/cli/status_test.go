@@ -40,12 +40,12 @@ eu            0        0          0     0        0       0          0
 default       2        1          1     1        2       1          0
 eu            1        0          0     0        0       0          0
 
-default: the oldest queued job has been there for N s
-default: 1 job without an answer, the oldest for N s; the instances are being looked for
-default: 1 job held until a person decides, the oldest for N s: camsq held
+default: oldest queued job: N s
+default: 1 job uncertain, the oldest for N s; their outcomes are being looked up
+default: 1 job held until an operator decides, the oldest for N s: camsq held
 default: 1 callback still owed, the oldest for N s
 default: 1 callback given up after every try failed: camsq failed --callbacks
-eu: the oldest queued job has been there for N s
+eu: oldest queued job: N s
 
 LAST BATCHES  ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
 april         default       1        0          0     0        0       0          0
@@ -58,9 +58,9 @@ april         eu            1        0          0     0        0       0        
 april  default       1        0          0     0        0       0          0
 april  eu            1        0          0     0        0       0          0
 
-default: closed TIME (N s ago): its producer has sent the last job
+default: closed TIME (N s ago) (all rows sent)
 default: 1 job to go: N s at 4.95 a second
-eu: closed TIME (N s ago): its producer has sent the last job
+eu: closed TIME (N s ago) (all rows sent)
 eu: 1 job to go: N s at 1.98 a second
 `)
 }
@@ -87,7 +87,7 @@ func TestAJobSaysWhatItWaitsFor(t *testing.T) {
 			}
 		}, "A worker has it, or is about to: the account's next slot comes in N s, at 4.95 a second."},
 		{"paused", func(d *desk) { d.run("pause", "default", "--reason", "a wrong\x1bfile") },
-			"It waits because somebody paused account default N s ago: a wrong file (camsq resume default)."},
+			"It waits because account default was paused N s ago: a wrong file (camsq resume default)."},
 		{"refused", func(d *desk) { d.trip("default", 4*time.Minute+30*time.Second) },
 			"It waits because the API has refused account default for N s (NoPermission); one job tries it again in 4 min."},
 		{"probed", func(d *desk) {
@@ -98,20 +98,20 @@ func TestAJobSaysWhatItWaitsFor(t *testing.T) {
 		}, "It waits because the API has refused account default for N s (NoPermission); job other is trying it now."},
 		{"limited", func(d *desk) {
 			d.run("limit", "default", "30/m")
-		}, "It is the next to be taken: the account's next slot comes in N s, at 29.7 a minute (as a person has limited it)."},
+		}, "It is the next to be taken: the account's next slot comes in N s, at 29.7 a minute (limited by an operator)."},
 		{"calling", func(d *desk) { d.begin("default", "j0") }, "The call is being made; how it ended is known in N s at most."},
-		{"caller died", func(d *desk) { d.step("default", "j0", tasks.StepBegin, 0, nil) }, "Who was calling did not say how the call ended; a worker will look for the instance."},
+		{"caller died", func(d *desk) { d.step("default", "j0", tasks.StepBegin, 0, nil) }, "The worker died during the call; the outcome is being looked up."},
 		{"uncertain", func(d *desk) {
 			d.begin("default", "j0")
 			d.step("default", "j0", tasks.StepAmbiguous, 4*time.Second, nil)
 		}, "The answer to its call was lost. A worker looks for the instance, next in N s; nothing is sent before that is settled."},
-		{"held", func(d *desk) { d.hold("default", "j0", "i-1", "i-2") }, "It waits for a person: camsq resolve default/j0, with --created INSTANCE_ID, --absent or --failed."},
+		{"held", func(d *desk) { d.hold("default", "j0", "i-1", "i-2") }, "It waits for an operator: camsq resolve default/j0, with --created INSTANCE_ID, --absent or --failed."},
 		{"failed", func(d *desk) { d.reject("default", "j0", "No", "") }, "It has ended, and is not tried again by itself: camsq retry default/j0."},
-		{"cancelled", func(d *desk) { d.step("default", "j0", tasks.StepCancel, 0, nil) }, "It has ended: somebody withdrew it before it was called."},
+		{"cancelled", func(d *desk) { d.step("default", "j0", tasks.StepCancel, 0, nil) }, "It has ended: it was cancelled before its call."},
 		{"created", func(d *desk) {
 			d.succeed("default", "j0", "i-1")
 			d.told("default", "j0", tasks.CallbackProgress{State: tasks.CallbackDelivered, Tries: 1})
-		}, "It has ended well; nothing more is to come."},
+		}, "Done."},
 		{"callback owed", func(d *desk) {
 			d.succeed("default", "j0", "i-1")
 			d.told("default", "j0", tasks.CallbackProgress{State: tasks.CallbackOwed})
@@ -215,7 +215,7 @@ func TestANameOfNothingIsSaidInOneLine(t *testing.T) {
 		said(t, "complaint", code, 1, out+errs, "camsq: \"nope\" is neither a job nor a batch here; looked in account default, eu\n")
 	}
 	code, out, errs := d.run("status", "a", "b")
-	said(t, "too many", code, 2, out+errs, "camsq: status takes one job or batch, and here are 2\n")
+	said(t, "too many", code, 2, out+errs, "camsq: status takes one job or batch, not 2\n")
 }
 
 func TestADamagedRecordIsShownAsSuch(t *testing.T) {
@@ -254,7 +254,7 @@ func TestStatusAsJSON(t *testing.T) {
 			"rest":{"least_seconds":0,"most_seconds":0},"lane":{"rate_per_second":4.95,"ceiling_per_second":4.95,"limit_per_second":0}}]}`},
 		{[]string{"status", "--json", "j0"}, `{"jobs":[{"job":"default/j0","account":"default","id":"j0","batch":"f","state":"created","since":"TIME","enqueued_at":"TIME",
 			"channel_type":"VIBER","instance_name":"shop 0","instance_id":"i-0","adopted":false,"candidates":[],"tries":1,"code":"OK","message":"","request_id":"R-j0",
-			"callback":{"state":"delivered","tries":1,"reason":""},"next":"It has ended well; nothing more is to come."}],"batches":[]}`},
+			"callback":{"state":"delivered","tries":1,"reason":""},"next":"Done."}],"batches":[]}`},
 	} {
 		code, out, errs := d.run(tt.args...)
 		var got, want any

@@ -45,10 +45,10 @@ func TestEveryCommandTellsThatTheAPIIsAway(t *testing.T) {
 default       1        0          0     0        0       0          0
 eu            1        0          1     0        0       0          0
 
-default: the oldest queued job has been there for N s
+default: oldest queued job: N s
 eu: `+away+`; camsq resume eu tries it at once
-eu: the oldest queued job has been there for N s
-eu: 1 job without an answer, the oldest for N s; the instances are being looked for
+eu: oldest queued job: N s
+eu: 1 job uncertain, the oldest for N s; their outcomes are being looked up
 
 LAST BATCHES  ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
 f             default       1        0          0     0        0       0          0
@@ -60,9 +60,9 @@ f             eu            1        0          1     0        0       0        
 f      default       1        0          0     0        0       0          0
 f      eu            1        0          1     0        0       0          0
 
-default: closed TIME (N s ago): its producer has sent the last job
+default: closed TIME (N s ago) (all rows sent)
 default: 1 job to go: N s at 4.95 a second
-eu: closed TIME (N s ago): its producer has sent the last job
+eu: closed TIME (N s ago) (all rows sent)
 eu: 2 jobs to go, time unknown: the API is away
 eu: `+away+`; camsq resume eu tries it at once
 `)
@@ -197,7 +197,7 @@ func TestWhatIsHeldBackPromisesNoTime(t *testing.T) {
 	pause := &tasks.Pause{}
 	away := func(action, code string) *tasks.Trip { return &tasks.Trip{Away: true, Action: action, Code: code} }
 	refused := func(action string) *tasks.Trip { return &tasks.Trip{Action: action, Code: "NoPermission"} }
-	const looking = ": answers were lost and are being looked for, for up to 3 min"
+	const looking = ": answers were lost; their outcomes are looked up for up to 3 min"
 	for _, tt := range []struct {
 		name  string
 		pause *tasks.Pause

@@ -11,10 +11,10 @@ import (
 func workerCommand(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "worker",
-		Short: "Take jobs from the queue and make the calls, until told to stop",
-		Long: `worker takes jobs from the queue and makes the calls. Start as many as you like: the
-quota of each account is shared by all. On SIGTERM no new call begins, calls under way
-end and are recorded, and the exit code is 0.`,
+		Short: "Take jobs from the queue and call the API, until stopped",
+		Long: `worker takes jobs from the queue and calls the API. Start as many workers as you like: they
+share each account's quota. After SIGTERM a worker starts no new call, records the calls that
+are in progress, and exits with 0.`,
 		Args: cmdutil.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := f.Open(cmd)

@@ -359,7 +359,7 @@ func parseCount(v string) (int, error) {
 	return n, nil
 }
 
-// DefaultRate is the rate of an account that nobody has configured, minRate and
+// DefaultRate is the rate of an account that is not configured, minRate and
 // MaxRate the lowest and the highest that there are, in creates a second.
 const (
 	DefaultRate = 5

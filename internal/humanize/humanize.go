@@ -90,7 +90,7 @@ func Clip(s string, n int) string {
 	return string([]rune(s)[:n-1]) + "…"
 }
 
-// Because is a person's reason, behind what it is the reason of.
+// Because is an operator's reason, to stand behind what it explains.
 func Because(why string) string {
 	if why == "" {
 		return ""

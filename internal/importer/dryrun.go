@@ -13,7 +13,7 @@ import (
 type DryRun struct {
 	Index *index
 	// Lookup returns the results of existing jobs: see [enqueue.Client.Lookup]. Nil means that
-	// nobody looks.
+	// there is no lookup.
 	Lookup func(context.Context, []tasks.Job) ([]enqueue.Result, error)
 }
 

@@ -26,7 +26,7 @@ type Position struct {
 
 func (p Position) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 
-// relativeTo is the place as it is called by somebody who stands in a file.
+// relativeTo is the position as text, without the file's name if it is in that file.
 func (p Position) relativeTo(file string) string {
 	if p.File == file {
 		return fmt.Sprintf("line %d", p.Line)
@@ -55,7 +55,7 @@ type Importer struct {
 	stdin  io.Reader
 	stderr io.Writer
 	create createAll
-	// all lists every row that needs a person, instead of the first ones of a file.
+	// all lists every row that needs a correction, instead of the first ones of a file.
 	All bool
 	// rejected is where bad rows go, instead of beside their file.
 	Rejected string
@@ -185,7 +185,7 @@ func (in *Importer) rejectedPath(s Input) string {
 // what is said after them.
 const mostListed = 20
 
-// list prints a line about a row that needs a person, and counts it.
+// list prints a line about a row that needs a correction, and counts it.
 func (in *Importer) list(count *int, what string, format string, args ...any) {
 	*count++
 	if in.All || *count <= mostListed {
@@ -226,7 +226,7 @@ func beyondASCII(cells []string) string {
 	return ""
 }
 
-// record keeps what became of a row, and tells of it if it needs a person; name is the
+// record keeps what became of a row, and tells of it if it needs a correction; name is the
 // row's as it is typed. It returns why the row was refused, or "".
 func (in *Importer) record(got *Report, line int, name string, r enqueue.Result) (refused string) {
 	got.Rows++
@@ -373,9 +373,9 @@ func already(s tasks.State) string {
 	case tasks.StateCalling:
 		return "already being created"
 	case tasks.StateUncertain:
-		return "already sent; the answer was lost, and the instance is looked for"
+		return "already sent; the answer was lost, and the outcome is being looked up"
 	case tasks.StateHeld:
-		return "already held for a person to decide"
+		return "already held for an operator to decide"
 	case tasks.StateFailed:
 		return "already failed; not tried again by themselves (camsq retry)"
 	case tasks.StateCancelled:

@@ -50,7 +50,7 @@ func (r *rejectedRows) add(header, cells []string, raw, why string) {
 }
 
 // save gives the file its name, and returns whether there is one. What stands
-// there under that name may hold somebody's corrections, so it is kept, with a ~.
+// there under that name may hold a user's corrections, so it is kept, with a ~.
 func (r *rejectedRows) save() (bool, error) {
 	if r.out == nil {
 		return false, r.err

@@ -31,7 +31,7 @@ func (n *Model) Prospect(ctx context.Context, account string, jobs int64) (Forec
 }
 
 // Remaining is how long the jobs in question need: at least, and at most if the account's
-// others go first. ok is false if something holds the account back, or nobody works.
+// others go first. ok is false if the account is blocked, or no worker is running.
 func (p Forecast) Remaining(open int64) (least, most time.Duration, ok bool) {
 	if p.NoWorker || p.Pause != nil || p.Trip != nil || p.Quota.Rate <= 0 {
 		return 0, 0, false
@@ -65,7 +65,7 @@ func (p Forecast) Describe(jobs StateCounts) string {
 
 // LookupNote tells what goes on while nothing but lost answers is open.
 func (p Forecast) LookupNote() string {
-	return "answers were lost and are being looked for, for up to " + humanize.Duration(p.Settle)
+	return "answers were lost; their outcomes are looked up for up to " + humanize.Duration(p.Settle)
 }
 
 // OnlyUncertain says whether of the open jobs each waits for a lost answer.

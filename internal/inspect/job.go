@@ -125,7 +125,7 @@ func (n *Model) nextStep(ctx context.Context, r tasks.Record) (string, error) {
 		if r.Wait() > 0 {
 			return fmt.Sprintf("The call is being made; how it ended is known in %s at most.", humanize.Duration(r.Wait())), nil
 		}
-		return "Who was calling did not say how the call ended; a worker will look for the instance.", nil
+		return "The worker died during the call; the outcome is being looked up.", nil
 	case tasks.StateUncertain:
 		lane, err := n.LaneState(ctx, r.Account)
 		if err != nil {
@@ -133,11 +133,11 @@ func (n *Model) nextStep(ctx context.Context, r tasks.Record) (string, error) {
 		}
 		return lane.lookupNote(r.Wait()), nil
 	case tasks.StateHeld:
-		return fmt.Sprintf("It waits for a person: camsq resolve %s, with --created INSTANCE_ID, --absent or --failed.", humanize.ShellQuote(r.Ref().String())), nil
+		return fmt.Sprintf("It waits for an operator: camsq resolve %s, with --created INSTANCE_ID, --absent or --failed.", humanize.ShellQuote(r.Ref().String())), nil
 	case tasks.StateFailed:
 		return fmt.Sprintf("It has ended, and is not tried again by itself: camsq retry %s.", humanize.ShellQuote(r.Ref().String())), nil
 	case tasks.StateCancelled:
-		return "It has ended: somebody withdrew it before it was called.", nil
+		return "It has ended: it was cancelled before its call.", nil
 	case BatchCompleted:
 		return fmt.Sprintf("Its callback was given up: camsq retry --callbacks %s.", humanize.ShellQuote(r.Ref().String())), nil
 	case tasks.StateCreated:
@@ -145,7 +145,7 @@ func (n *Model) nextStep(ctx context.Context, r tasks.Record) (string, error) {
 	if r.Callback.State == tasks.CallbackOwed {
 		return "It has ended well; only its callback is still owed.", nil
 	}
-	return "It has ended well; nothing more is to come.", nil
+	return "Done.", nil
 }
 
 func (c callbackStatus) String() string {

@@ -19,7 +19,7 @@ type Filter struct {
 }
 
 // selectedAccounts are those that are meant, also ones that are not configured here and
-// have jobs: nobody else may look after them.
+// have jobs: no other place may list them.
 func (n *Model) selectedAccounts(ctx context.Context, s Filter) ([]string, error) {
 	names, err := n.AccountNames(ctx)
 	if err != nil {
@@ -138,7 +138,7 @@ func (n *Model) completions(ctx context.Context, account string, list ListSpec) 
 	return out, nil
 }
 
-// ListSpec is a list of jobs that wait for a person, and what is told of each.
+// ListSpec is a list of jobs that wait for an operator, and what is printed about each.
 type ListSpec struct {
 	list ledger.List
 	// batches is the list of completions that belongs to it, or "": see [asJob].

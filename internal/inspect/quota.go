@@ -77,7 +77,7 @@ func (f LaneState) Pace() string {
 	case f.Lowered():
 		return text + " (lowered, since the API throttled)"
 	case f.Limit > 0:
-		return text + " (as a person has limited it)"
+		return text + " (limited by an operator)"
 	}
 	return text
 }
@@ -94,7 +94,7 @@ func (f LaneState) queuedNote(r tasks.Record, before int64) string {
 	}
 	switch {
 	case f.Pause != nil:
-		return fmt.Sprintf("It waits because somebody paused account %s %s ago%s (camsq resume %s)%s.",
+		return fmt.Sprintf("It waits because account %s was paused %s ago%s (camsq resume %s)%s.",
 			f.Account, humanize.Duration(f.Now.Sub(f.Pause.Since)), humanize.Because(f.Pause.Why), f.Account, rank)
 	case f.Away():
 		return fmt.Sprintf("It waits because account %s %s; %s%s.", f.Account, f.AwayNote(), f.nextProbe(), rank)
@@ -140,7 +140,7 @@ func (f LaneState) nextSlot() string {
 // laneStatus is how an account is paced and held back. Its JSON is public.
 type laneStatus struct {
 	// RatePerSecond is the pace in force, CeilingPerSecond what it may be at most,
-	// LimitPerSecond what a person has set (0: nobody has).
+	// LimitPerSecond the operator's limit (0: none).
 	RatePerSecond    float64       `json:"rate_per_second"`
 	CeilingPerSecond float64       `json:"ceiling_per_second"`
 	LimitPerSecond   float64       `json:"limit_per_second"`
@@ -175,7 +175,7 @@ func (f LaneState) status() laneStatus {
 	return s
 }
 
-// Notes are what a person should know of the lane.
+// Notes are what an operator should know about the lane.
 func (f LaneState) Notes() []string {
 	out := f.BlockReasons()
 	if f.Lowered() || f.Limit > 0 {

@@ -51,7 +51,7 @@ Exit codes: 0 it is paused; 2 there is no such account; 3 Redis did not answer.`
 func NewResume(p *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resume ACCOUNT...",
-		Short: "Let an account go on that was paused, or that the API has refused",
+		Short: "Resume an account that was paused or that the API refused",
 		Long: `resume ends a pause. If the API refuses the account or cannot be reached (camsq status says why),
 one call tries it again at once, and the others follow when it is let in.
 
@@ -105,7 +105,7 @@ Exit codes: 0 it holds; 2 wrong usage, or there is no such account; 3 Redis did 
 			return eachLane(p, cmd, args[:1], func(ctx context.Context, n *app.App, account string) (string, error) {
 				said := "the configured rate holds again"
 				if rate > 0 {
-					said = humanize.PerSecond(rate) + " at most, in every worker, until it is set anew; camsq limit " + account + " off takes it back"
+					said = humanize.PerSecond(rate) + " at most across all workers, until changed; camsq limit " + account + " off takes it back"
 				}
 				return said, cmdutil.Operator(n, p).Limit(ctx, account, rate)
 			})

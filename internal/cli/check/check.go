@@ -29,7 +29,7 @@ func New(p *cmdutil.Factory) *cobra.Command {
 	var asJSON, send bool
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Tell whether Redis, the credentials, the API and the receivers are ready",
+		Short: "Check Redis, the credentials, the API and the receivers",
 		Long: `check tells whether all that a worker needs is ready: the settings, Redis and how well it
 keeps what is written to it, each account's credentials, endpoint and clock, the receivers.
 It creates no instance and sends no webhook; the API is asked for a list (cams:ListInstance).

@@ -9,7 +9,7 @@ import (
 // NoArguments refuses arguments, for a command that takes none.
 func NoArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return exit.Usagef("%s takes no arguments, and here is %q; see camsq %s --help", cmd.Name(), args[0], cmd.Name())
+		return exit.Usagef("%s takes no arguments, not %q; see camsq %s --help", cmd.Name(), args[0], cmd.Name())
 	}
 	return nil
 }

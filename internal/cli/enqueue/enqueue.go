@@ -41,7 +41,7 @@ func New(p *cmdutil.Factory) *cobra.Command {
 	var o enqueueOptions
 	cmd := &cobra.Command{
 		Use:   "enqueue FILE...",
-		Short: "Put the rows of files into the queue; - is standard input",
+		Short: "Put the rows of files into the queue (- is standard input)",
 		Long: `enqueue makes a job of each row of a table and puts it into the queue. A table is text with
 separators (CSV), or a workbook (.xlsx: its first visible sheet), also packed (.gz, .zst).
 Its first row names the columns: ChannelType and InstanceName are required; the other
@@ -52,7 +52,7 @@ priority is high or normal. Jobs of high priority go before the others of their 
 get most of its quota while there are any, and never all of it. A job that is in the queue
 already keeps the priority that it has.
 
-What the file is, is detected and told: UTF-8 or UTF-16 with or without a mark, GB18030 (GBK);
+The file format is detected and printed: UTF-8 or UTF-16 with or without a mark, GB18030 (GBK);
 commas, semicolons, tabs or vertical bars. Text whose characters take two bytes is taken for
 GB18030, which cannot be told from EUC-KR, Shift_JIS or Big5: a sample of it is shown, and
 --encoding decides. Text that is neither UTF-8 nor like that is refused.

@@ -45,7 +45,7 @@ func New(p *cmdutil.Factory) *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "fake",
-		Short: "Stand in for the cloud on this machine, to try workers without an account",
+		Short: "Run a fake API on this machine, to try workers without an account",
 		Long: `fake is a CAMS stand-in: it checks signatures, has a quota, answers in odd shapes, and
 misbehaves as often as you ask. It keeps what it is told in memory alone. It prints what a
 worker must be told to use it, and what happened when it is stopped.
@@ -196,7 +196,7 @@ type fakeServer struct {
 	out      *printer
 	cloud    *camstest.Server
 	model    camstest.QuotaModel
-	receiver *callbacktest.Receiver // nil if nobody asked for one
+	receiver *callbacktest.Receiver // nil without --receiver
 }
 
 func run(ctx context.Context, p *cmdutil.Factory, c config.Config, o options) error {

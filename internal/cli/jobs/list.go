@@ -36,8 +36,8 @@ func NewHeld(p *cmdutil.Factory) *cobra.Command {
 	var o listOptions
 	cmd := &cobra.Command{
 		Use:   "held",
-		Short: "List the jobs that wait for a person to say how they ended",
-		Long: `held counts the jobs of which only a person can tell how they ended, and lists the newest.
+		Short: "List the jobs that wait for an operator's decision",
+		Long: `held counts the jobs whose outcome only an operator can decide, and lists the newest.
 docs/runbook.md says what to look at; camsq resolve decides.
 
 ` + listHelp,
@@ -85,7 +85,7 @@ reason why the last try failed. Those of completed batches stand there as ACCOUN
 const listHelp = `With --json there is one JSON object on each line, with the fields of camsq status --json, and
 no counts: every job that matches, or as many as --limit says.
 
-Exit codes: 0 they are listed, however many; 2 wrong usage; 3 Redis did not answer; 4 the list
+Exit codes: 0 the list was printed, even if it is empty; 2 wrong usage; 3 Redis did not answer; 4 the list
 could not be written.`
 
 type listOptions struct {

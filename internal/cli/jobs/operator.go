@@ -88,10 +88,10 @@ func NewCancel(p *cmdutil.Factory) *cobra.Command {
 	var s inspect.Filter
 	cmd := &cobra.Command{
 		Use:   "cancel JOB|BATCH... | --batch NAME",
-		Short: "Withdraw jobs that have not been called",
-		Long: `cancel withdraws queued jobs, for good: those that are named (ID or ACCOUNT/ID), or those of a
-batch. A job whose call is being made, or looked up, cannot be withdrawn: what it made cannot be
-taken back. Run cancel again for those that return to the queue. No webhook tells of it.
+		Short: "Cancel jobs whose API call has not started",
+		Long: `cancel ends queued jobs for good: those that are named (ID or ACCOUNT/ID), or those of a batch.
+A job whose call was already sent cannot be cancelled: run cancel again for jobs that return to
+the queue. No webhook reports a cancelled job.
 
 Exit codes: 0 nothing of what is named goes on; 1 some jobs do, or there is no such job or
 batch; 2 wrong usage; 3 Redis did not answer.`,
@@ -119,7 +119,7 @@ func cancel(p *cmdutil.Factory, cmd *cobra.Command, names []string, s inspect.Fi
 	}
 	defer n.Close()
 	ctx := cmd.Context()
-	w := &work{Factory: p, node: n, list: inspect.ListOfState(tasks.StateQueued), do: cmdutil.Operator(n, p).Cancel, done: "withdrawn", orBatch: true}
+	w := &work{Factory: p, node: n, list: inspect.ListOfState(tasks.StateQueued), do: cmdutil.Operator(n, p).Cancel, done: "cancelled", orBatch: true}
 	if len(names) == 0 {
 		return w.cancelBatch(ctx, s)
 	}
@@ -158,7 +158,7 @@ func cancel(p *cmdutil.Factory, cmd *cobra.Command, names []string, s inspect.Fi
 	return nil
 }
 
-// cancelBatch withdraws what is queued of a batch, and tells of what goes on.
+// cancelBatch cancels the queued jobs of a batch, and reports those that go on.
 func (w *work) cancelBatch(ctx context.Context, s inspect.Filter) error {
 	counts, open, err := w.node.Batch(ctx, s)
 	if err != nil {
@@ -168,7 +168,7 @@ func (w *work) cancelBatch(ctx context.Context, s inspect.Filter) error {
 		return exit.With(exit.CodeSomeFailed, fmt.Errorf("there is no batch %q%s", s.Batch, inspect.Filter{Account: s.Account}))
 	}
 	if inspect.OpenJobs(counts) == 0 {
-		fmt.Fprintf(w.Stdout, "There is nothing left to withdraw%s: %s.\n", s, counts)
+		fmt.Fprintf(w.Stdout, "There is nothing left to cancel%s: %s.\n", s, counts)
 		w.neverSent(s.Batch, open)
 		return nil
 	}
@@ -188,7 +188,7 @@ func (w *work) cancelBatch(ctx context.Context, s inspect.Filter) error {
 	if on.Sum() == 0 {
 		return nil
 	}
-	fmt.Fprintf(w.Stderr, "camsq: %s of batch %s go on (%s): a call cannot be taken back; run it again for those that return to the queue\n",
+	fmt.Fprintf(w.Stderr, "camsq: %s of batch %s could not be cancelled (%s): their call was already sent; run this again later\n",
 		humanize.Plural(on.Sum(), "job"), humanize.Sanitize(s.Batch), on)
 	return exit.ErrSomeFailed
 }
@@ -196,7 +196,7 @@ func (w *work) cancelBatch(ctx context.Context, s inspect.Filter) error {
 // neverSent tells of the rows that cancel does not reach, if a batch is open for them.
 func (w *work) neverSent(batch string, open bool) {
 	if open {
-		fmt.Fprintf(w.Stderr, "camsq: batch %s is not closed: rows that were never sent are not withdrawn; sending the file again would queue them\n", humanize.Sanitize(batch))
+		fmt.Fprintf(w.Stderr, "camsq: batch %s is not closed: rows that were never sent are not cancelled; sending the file again would queue them\n", humanize.Sanitize(batch))
 	}
 }
 
@@ -204,10 +204,10 @@ func NewResolve(p *cmdutil.Factory) *cobra.Command {
 	var o resolveOptions
 	cmd := &cobra.Command{
 		Use:   "resolve JOB --created INSTANCE_ID | --absent | --failed",
-		Short: "Say how a held job ended",
-		Long: `resolve ends the wait of a held job (ID or ACCOUNT/ID) with what a person knows:
+		Short: "Decide how a held job ended",
+		Long: `resolve decides how a held job (ID or ACCOUNT/ID) ended:
 
-  --created ID  the instance of that ID is the job's: it is recorded and told as created
+  --created ID  the instance of that ID is the job's: it is recorded and reported as created
   --absent      none of the instances in question is the job's: it goes back into the queue with
                 another budget, is looked up once more, and is called again if there is none
   --failed      the job is given up
@@ -217,7 +217,7 @@ Exit codes: 0 it is done; 1 it is not, and stderr says why; 2 wrong usage; 3 Red
   camsq resolve default/order-8 --absent`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return exit.Usagef("resolve takes one job, and here are %d; see camsq resolve --help", len(args))
+				return exit.Usagef("resolve takes exactly one job, not %d; see camsq resolve --help", len(args))
 			}
 			return nil
 		},
@@ -228,7 +228,7 @@ Exit codes: 0 it is done; 1 it is not, and stderr says why; 2 wrong usage; 3 Red
 	f.BoolVar(&o.absent, "absent", false, "the job has no instance: try again")
 	f.BoolVar(&o.failed, "failed", false, "give the job up")
 	f.BoolVar(&o.other, "other", false, "with --created: an instance that is not among those in question")
-	f.StringVar(&o.note, "note", "", "`text` for the record; the webhook tells it, so nothing personal")
+	f.StringVar(&o.note, "note", "", "`text` for the record; the webhook contains it, so nothing personal")
 	cmd.MarkFlagsOneRequired("created", "absent", "failed")
 	cmd.MarkFlagsMutuallyExclusive("created", "absent", "failed")
 	cmdutil.AddSettings(cmd, config.Client|config.Operator)
@@ -241,7 +241,7 @@ type resolveOptions struct {
 	note                  string
 }
 
-// decision checks what a person typed.
+// decision checks what the operator typed.
 func (o resolveOptions) decision() (operate.Decision, error) {
 	d := operate.Decision{Note: humanize.Sanitize(o.note), Other: o.other}
 	switch {

@@ -31,7 +31,7 @@ func New(p *cmdutil.Factory) *cobra.Command {
 	var o resultsOptions
 	cmd := &cobra.Command{
 		Use:   "results FILE",
-		Short: "Write a file's rows again, each with its outcome",
+		Short: "Write a file's rows with the outcome of each",
 		Long: `results writes the rows of a file that was enqueued, in their order and with all their columns,
 and adds: job, state, instance_id, code, message, request_id, tries, finished_at, callback.
 finished_at is in UTC. state is one of
@@ -265,7 +265,7 @@ func (w *resultsWriter) read(ctx context.Context, s importer.Input, in io.Reader
 }
 
 // once keeps what the file was found to be when its header was read: later the rows
-// are being written, and nobody may change it.
+// are being written, and it must not change.
 func (w *resultsWriter) once(f rowfile.FileInfo) {
 	if w.found.Format == "" {
 		w.found = f

@@ -37,7 +37,7 @@ func printOverview(w io.Writer, all []inspect.AccountStatus) {
 	}
 }
 
-// accountNotes are what a person should know beside the numbers.
+// accountNotes are what an operator should know beside the numbers.
 func accountNotes(a inspect.AccountStatus) []string {
 	age := func(seconds int64) string { return humanize.Duration(time.Duration(seconds) * time.Second) }
 	var out []string
@@ -49,13 +49,13 @@ func accountNotes(a inspect.AccountStatus) []string {
 		add("%s", note)
 	}
 	if a.Jobs[tasks.StateQueued] > 0 {
-		add("the oldest queued job has been there for %s", age(a.OldestSeconds[tasks.StateQueued]))
+		add("oldest queued job: %s", age(a.OldestSeconds[tasks.StateQueued]))
 	}
 	if n := a.Jobs[tasks.StateUncertain]; n > 0 {
-		add("%s without an answer, the oldest for %s; the instances are being looked for", humanize.Plural(n, "job"), age(a.OldestSeconds[tasks.StateUncertain]))
+		add("%s uncertain, the oldest for %s; their outcomes are being looked up", humanize.Plural(n, "job"), age(a.OldestSeconds[tasks.StateUncertain]))
 	}
 	if n := a.Jobs[tasks.StateHeld]; n > 0 {
-		add("%s held until a person decides, the oldest for %s: camsq held", humanize.Plural(n, "job"), age(a.OldestSeconds[tasks.StateHeld]))
+		add("%s held until an operator decides, the oldest for %s: camsq held", humanize.Plural(n, "job"), age(a.OldestSeconds[tasks.StateHeld]))
 	}
 	if n := a.Callbacks.Owed; n > 0 {
 		add("%s still owed, the oldest for %s", humanize.Plural(n, "callback"), age(a.Callbacks.OldestOwedSeconds))

@@ -24,16 +24,16 @@ func New(p *cmdutil.Factory) *cobra.Command {
 	asJSON, wait := false, false
 	cmd := &cobra.Command{
 		Use:   "status [JOB|BATCH]",
-		Short: "Show where everything, a job, or a batch stands",
+		Short: "Show the state of all accounts, a job or a batch",
 		Long: `status shows where the jobs of every account stand, or one job (ID or ACCOUNT/ID), or one batch.
 
-  queued     waits for its turn, its backoff, or the account's quota
+  queued     waits for its turn, its backoff or the account's quota
   calling    the call is being made
-  uncertain  the answer was lost; the instance is looked for before anything else is done
-  held       only a person can tell how it ended: camsq held
+  uncertain  the answer was lost; the outcome is being looked up
+  held       only an operator can decide how it ended: camsq held
   created    has its one instance
   failed     has no instance and is not tried again by itself: camsq failed
-  cancelled  was withdrawn
+  cancelled  cancelled before its call was sent
 
 Of a batch it tells besides why jobs failed, how long the rest needs at the account's pace in
 force, and whether it was completed: its producer has sent the last job (camsq enqueue says so at
@@ -49,7 +49,7 @@ some jobs have no instance in the end, or the wait was stopped with Ctrl-C; 2 wr
   camsq status --json default/order-7`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return exit.Usagef("status takes one job or batch, and here are %d", len(args))
+				return exit.Usagef("status takes one job or batch, not %d", len(args))
 			}
 			if wait && len(args) == 0 {
 				return exit.Usagef("--wait needs a batch to follow: camsq status --wait BATCH")

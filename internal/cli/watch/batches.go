@@ -42,7 +42,7 @@ func PrintBatches(w io.Writer, batches []inspect.BatchStatus) {
 	}
 }
 
-// batchNotes are what a person should know of the batch beside the numbers.
+// batchNotes are what an operator should know about the batch beside the numbers.
 func batchNotes(b inspect.BatchStatus) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
@@ -57,7 +57,7 @@ func batchNotes(b inspect.BatchStatus) []string {
 	case b.ClosedAt.IsZero():
 		add("not closed: its producer may send more; %s", closing(b))
 	default:
-		add("closed %s: its producer has sent the last job", humanize.Timestamp(b.ClosedAt, b.Now))
+		add("closed %s (all rows sent)", humanize.Timestamp(b.ClosedAt, b.Now))
 	}
 	if b.CompletedAt.IsZero() && b.Completions > 0 {
 		add("open again after completion %d; %s", b.Completions, told(b))
@@ -69,7 +69,7 @@ func batchNotes(b inspect.BatchStatus) []string {
 		}
 	}
 	if held > 0 {
-		add("%s held until a person decides, and not completed before: camsq held --batch %s", humanize.Plural(held, "job"), humanize.ShellQuote(b.Batch))
+		add("%s held until an operator decides, and not completed before: camsq held --batch %s", humanize.Plural(held, "job"), humanize.ShellQuote(b.Batch))
 	}
 	return out
 }
@@ -88,7 +88,7 @@ func told(b inspect.BatchStatus) string {
 		return "whether that was told is not known any more"
 	}
 	if b.Callback.State == tasks.CallbackNone {
-		return "nobody is told, since the account has no receiver"
+		return "no webhook, since the account has no receiver"
 	}
 	return "callback " + b.Callback.String()
 }

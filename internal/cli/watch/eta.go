@@ -24,7 +24,7 @@ const (
 )
 
 // eta tells how fast followed jobs end, what holds them back, and when the rest
-// will have ended. That of nobody says nothing.
+// will have ended. A nil ETA prints nothing.
 type eta struct {
 	ask   func(ctx context.Context, account string, jobs int64) (inspect.Forecast, error)
 	asked time.Time
@@ -165,7 +165,7 @@ func (o *eta) remaining() (text string, slower bool) {
 	}
 	if rate, ok := o.rate(); ok && pace*o.measured().Seconds() >= rateJobs {
 		if rate == 0 {
-			return "", false // nobody knows
+			return "", false // unknown
 		}
 		if as := inspect.TimeFor(open, rate); as > least+least/20+time.Second {
 			least, most, slower = as, max(as, most), true

@@ -168,7 +168,7 @@ func TestTheRestIsReckonedFromTheSlowerOfPaceAndRate(t *testing.T) {
 		{"nothing ends, and nobody knows", 10, nil, inspect.StateCounts{tasks.StateQueued: 1000}, ""},
 		{"too slow to be measured yet", 0.1, nil, inspect.StateCounts{tasks.StateQueued: 1000}, "2 h 46 min left; "},
 		{"the others of the account", 100, func(p *inspect.Forecast) { p.Others = 35_100 }, inspect.StateCounts{tasks.StateQueued: 900, tasks.StateCreated: 100}, "90 s to 6 min left, 10/s; "},
-		{"lost answers only", 10, func(p *inspect.Forecast) { p.Settle = 3 * time.Minute }, inspect.StateCounts{tasks.StateUncertain: 2, tasks.StateCreated: 998}, "answers were lost and are being looked for, for up to 3 min, 99.8/s; "},
+		{"lost answers only", 10, func(p *inspect.Forecast) { p.Settle = 3 * time.Minute }, inspect.StateCounts{tasks.StateUncertain: 2, tasks.StateCreated: 998}, "answers were lost; their outcomes are looked up for up to 3 min, 99.8/s; "},
 		{"no worker", 10, func(p *inspect.Forecast) { p.NoWorker = true }, inspect.StateCounts{tasks.StateQueued: 1000}, "no worker is running; "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -165,7 +165,7 @@ func printCodes(w io.Writer, codes map[string]int64) {
 func ended(s tasks.State) string {
 	switch s {
 	case tasks.StateHeld:
-		return "held: a person must decide (camsq held)"
+		return "held: an operator must decide (camsq held)"
 	case inspect.RowUnknown:
 		return "unknown: Redis has no record of them any more"
 	case inspect.RowUnreadable:

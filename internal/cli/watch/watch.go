@@ -19,7 +19,7 @@ const (
 	// pollTime bounds one round trip, awayTime how long Redis may be away.
 	pollTime = 5 * time.Second
 	awayTime = time.Minute
-	// stillTime is how long nothing may happen before somebody is asked to look.
+	// stillTime is how long nothing may happen until the operator is asked to look.
 	stillTime = 30 * time.Second
 )
 
@@ -78,7 +78,7 @@ func (f *follower) Follow(ctx context.Context) error {
 			moved, before = time.Now(), now
 		case !told && time.Since(moved) > stillTime:
 			told = true
-			f.Progress.say("Nothing has happened for " + humanize.Duration(stillTime) + ". Is a worker running (camsq worker)? After one was killed, the jobs in its hands wait for up to two minutes. camsq status tells more.")
+			f.Progress.say("Nothing has happened for " + humanize.Duration(stillTime) + ". Is a worker running (camsq worker)? Jobs of a killed worker are picked up again within seconds. camsq status says more.")
 		}
 	}
 }
@@ -143,7 +143,7 @@ type batchSource struct {
 	moved time.Time
 }
 
-// quietTime is how long a batch that nobody has closed must have no open job before
+// quietTime is how long a batch that is not closed must have no open job before
 // it counts as settled: its producer may be between two jobs.
 const quietTime = 10 * time.Second
 

@@ -77,7 +77,7 @@ func TestALogGetsALineForEachTenthAndOneAMinute(t *testing.T) {
 8 of 20 ended after 56 s: 12 queued, 8 created
 10 of 20 ended after 70 s: 10 queued, 10 created
 12 of 20 ended after 84 s: 8 queued, 12 created
-Nothing has happened for 30 s. Is a worker running (camsq worker)? After one was killed, the jobs in its hands wait for up to two minutes. camsq status tells more.
+Nothing has happened for 30 s. Is a worker running (camsq worker)? Jobs of a killed worker are picked up again within seconds. camsq status says more.
 12 of 20 ended after 2 min: 8 queued, 12 created
 12 of 20 ended after 3 min: 8 queued, 12 created
 14 of 20 ended after 3 min: 6 queued, 14 created
