@@ -22,7 +22,7 @@ const soon = 9 * time.Second
 // that waits for the quota, until let go.
 func holding(letGo <-chan struct{}) func(*process, *setup) {
 	return func(_ *process, s *setup) {
-		s.LookEvery = time.Second
+		s.PollEvery = time.Second
 		s.Lanes[0].List = &turnstile{wait: func(ctx context.Context) error {
 			select {
 			case <-letGo:
@@ -38,7 +38,7 @@ func holding(letGo <-chan struct{}) func(*process, *setup) {
 // tasks of other workers that it puts back.
 func watching(back *atomic.Int64) func(*process, *setup) {
 	return func(_ *process, s *setup) {
-		s.LookEvery = time.Second
+		s.PollEvery = time.Second
 		s.Hooks.Swept = func(kind string, n int) {
 			if kind == "abandoned" {
 				back.Add(int64(n))
@@ -213,7 +213,7 @@ func TestCallbacksOfAWorkerThatIsGoneAreTold(t *testing.T) {
 		bubble(t, name, func(t *testing.T) {
 			var back atomic.Int64
 			w := newWorld(t, camstest.Config{})
-			p := w.start(told(), func(_ *process, s *setup) { s.Sender, s.LookEvery = new(stuck), time.Second })
+			p := w.start(told(), func(_ *process, s *setup) { s.Sender, s.PollEvery = new(stuck), time.Second })
 			t.Cleanup(p.commands.thaw)
 			w.enqueue("shop")
 			w.file("march", "cafe")

@@ -20,7 +20,7 @@ const callbackConcurrency = 64
 
 // ShutdownTimeout is how long [Worker.Run] gives the turns under way when it is
 // told to stop: more than a call and its settling can take.
-func (w *Worker) ShutdownTimeout() time.Duration { return w.CallTimeout + settleTime }
+func (w *Worker) ShutdownTimeout() time.Duration { return w.cfg.CallTimeout + settleTime }
 
 // Run works until ctx ends, then stops gracefully: no new call begins, calls
 // under way end and are settled. newServer makes an asynq server with the given
@@ -31,17 +31,17 @@ func (w *Worker) ShutdownTimeout() time.Duration { return w.CallTimeout + settle
 // A lane has a server once it has had a task. Until then it costs its part of a
 // look at all lanes, and later little more.
 func (w *Worker) Run(ctx context.Context, newServer func(asynq.Config) *asynq.Server) error {
-	if w.Lookout == nil || w.Leases == nil {
-		return errors.New("worker: Config.Lookout and Config.Leases are required to run")
+	if w.cfg.Watcher == nil || w.cfg.Leases == nil {
+		return errors.New("worker: Config.Watcher and Config.Leases are required to run")
 	}
 	c := &crew{worker: w, newServer: newServer, working: map[string]bool{}, leases: recovery.LeaseWatcher{
-		Store: w.Leases, Every: w.LookEvery, Log: w.Log, OnGivenBack: w.countGivenBack,
+		Store: w.cfg.Leases, Every: w.cfg.PollEvery, Log: w.cfg.Log, OnGivenBack: w.countGivenBack,
 	}}
 	err := c.start(w.settings(tasks.QueueCallback, callbackConcurrency), w.callbackTask)
 	if err == nil {
-		w.Log.Info("working", "accounts", len(w.lanes))
+		w.cfg.Log.Info("working", "accounts", len(w.lanes))
 		w.watch(ctx, c)
-		w.Log.Info("stopping: no new call begins, those under way end", "at_most", w.ShutdownTimeout())
+		w.cfg.Log.Info("stopping: no new call begins, those under way end", "at_most", w.ShutdownTimeout())
 	}
 	w.drain()
 	c.stop()
@@ -52,10 +52,10 @@ func (w *Worker) Run(ctx context.Context, newServer func(asynq.Config) *asynq.Se
 // take, until ctx ends.
 func (w *Worker) watch(ctx context.Context, c *crew) {
 	var listening sync.WaitGroup
-	listening.Go(func() { w.Lookout.Listen(ctx, func(message string) { w.heard(c, message) }) })
+	listening.Go(func() { w.cfg.Watcher.Listen(ctx, func(message string) { w.heard(c, message) }) })
 	defer listening.Wait()
 	defer c.leases.Wait()
-	tick := time.NewTicker(w.LookEvery)
+	tick := time.NewTicker(w.cfg.PollEvery)
 	defer tick.Stop()
 	for seen := new(sight); ; {
 		w.look(ctx, c, seen)
@@ -81,14 +81,14 @@ func (w *Worker) queueGroups() [][]string {
 }
 
 func (w *Worker) countGivenBack(n int) {
-	if w.Hooks.Swept != nil {
-		w.Hooks.Swept("abandoned", n)
+	if w.cfg.Hooks.Swept != nil {
+		w.cfg.Hooks.Swept("abandoned", n)
 	}
 }
 
 func (w *Worker) look(ctx context.Context, c *crew, seen *sight) {
 	asked := time.Now()
-	views := w.Lookout.Look(ctx, w.accounts)
+	views := w.cfg.Watcher.Poll(ctx, w.accounts)
 	if ctx.Err() != nil {
 		return
 	}
@@ -180,7 +180,7 @@ func (c *crew) work(l *lane) {
 	}
 	for _, settings := range c.worker.laneSettings(l) {
 		if err := c.startLocked(settings, c.worker.provisionTask(l)); err != nil {
-			c.worker.Log.Error("starting a lane", "account", l.Account, "error", err)
+			c.worker.cfg.Log.Error("starting a lane", "account", l.Account, "error", err)
 			return
 		}
 	}
@@ -227,7 +227,7 @@ func (c *crew) stop() {
 	select {
 	case <-done:
 	case <-time.After(settleTime):
-		c.worker.Log.Warn("turns are still under way; their jobs will be recovered")
+		c.worker.cfg.Log.Warn("turns are still under way; their jobs will be recovered")
 	}
 }
 
@@ -243,7 +243,7 @@ func (w *Worker) settings(queue string, concurrency int) asynq.Config {
 		RetryDelayFunc:           w.retryDelay,
 		IsFailure:                func(err error) bool { _, ok := errors.AsType[*SnoozeError](err); return !ok },
 		ErrorHandler:             asynq.ErrorHandlerFunc(w.report),
-		Logger:                   asynqLog{w.Log},
+		Logger:                   asynqLog{w.cfg.Log},
 		LogLevel:                 asynq.WarnLevel,
 	}
 }
@@ -281,7 +281,7 @@ func (w *Worker) retryDelay(n int, err error, _ *asynq.Task) time.Duration {
 	if later, ok := errors.AsType[*SnoozeError](err); ok {
 		return later.For + time.Second
 	}
-	return backoffDelay(n+1, w.RetryMin, w.RetryMax) + time.Second
+	return backoffDelay(n+1, w.cfg.RetryMin, w.cfg.RetryMax) + time.Second
 }
 
 func (w *Worker) provisionTask(l *lane) asynq.HandlerFunc {
@@ -289,7 +289,7 @@ func (w *Worker) provisionTask(l *lane) asynq.HandlerFunc {
 		entry := l.gate.Begin()
 		defer entry.End()
 		return w.run(ctx, t, tasks.TypeCreateInstance, l.Account+"/"+string(t.Payload()), func(ctx context.Context, ref tasks.Ref) error {
-			return w.stay(ctx, func() error { return w.turn(ctx, ref, entry) })
+			return w.stay(ctx, func() error { return w.process(ctx, ref, entry) })
 		})
 	}
 }
@@ -353,7 +353,7 @@ func (w *Worker) carry(ctx context.Context, name string, unread error, turn func
 	case errors.Is(err, tasks.ErrNotFound):
 		return fmt.Errorf("worker: %w: %w", err, asynq.SkipRetry)
 	case errors.Is(err, tasks.ErrUnreadable):
-		w.Log.Error("a job cannot be read; it waits", "job", name, "error", err)
+		w.cfg.Log.Error("a job cannot be read; it waits", "job", name, "error", err)
 		return &SnoozeError{unreadablePause, "its record cannot be read by this version with these keys"}
 	default:
 		return err
@@ -370,7 +370,7 @@ func (w *Worker) report(ctx context.Context, t *asynq.Task, err error) {
 	if errors.Is(err, asynq.SkipRetry) {
 		level = slog.LevelError
 	}
-	w.Log.LogAttrs(ctx, level, "a turn was cut short", slog.String("type", t.Type()), slog.String("task", id), slog.Any("error", err))
+	w.cfg.Log.LogAttrs(ctx, level, "a turn was cut short", slog.String("type", t.Type()), slog.String("task", id), slog.Any("error", err))
 }
 
 // asynqLog passes asynq's own messages on.

@@ -247,7 +247,7 @@ func TestACallbackThatTheQueueLosesIsPutBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, camstest.Config{})
 		w.enqueue("shop")
-		p := w.start(func(_ *process, s *setup) { s.Callbacks = nobody{} })
+		p := w.start(func(_ *process, s *setup) { s.Queue = nobody{} })
 		w.await("the end", time.Minute, func() bool { return w.record("shop").State == tasks.StateCreated })
 		if n := w.post.received("shop"); n != 0 {
 			t.Fatalf("%d callbacks, and none was queued", n)

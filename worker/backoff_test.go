@@ -19,7 +19,7 @@ func TestJobsThatFailTogetherComeBackApart(t *testing.T) {
 			r.ID = fmt.Sprint("job-", i)
 			r.Request.InstanceName = r.ID
 			d.ledger.put(r)
-			after := later(t, d.Turn(t.Context(), r.Ref()))
+			after := later(t, d.Process(t.Context(), r.Ref()))
 			earliest, latest = min(earliest, after), max(latest, after)
 		}
 		// Half a second to one and a half, at random: one hundred that all miss a quarter

@@ -233,7 +233,7 @@ func TestABatchIsToldOnce(t *testing.T) {
 		{"the queue loses its task", func(w *world) {
 			w.file("march", "a", "b")
 			w.closeBatch("march", account)
-			w.start(told(), func(_ *process, s *setup) { s.Callbacks = nobody{} })
+			w.start(told(), func(_ *process, s *setup) { s.Queue = nobody{} })
 		}},
 		{"the producer dies between closing and queueing", func(w *world) {
 			w.file("march", "a", "b")
@@ -246,7 +246,7 @@ func TestABatchIsToldOnce(t *testing.T) {
 		{"the worker dies between the last step and its callback", func(w *world) {
 			w.file("march", "a", "b")
 			w.closeBatch("march", account)
-			w.start(told(), func(p *process, s *setup) { s.Callbacks = killing{p} })
+			w.start(told(), func(p *process, s *setup) { s.Queue = killing{p} })
 			w.await("the end", 5*time.Minute, func() bool { return w.created("a")() && w.created("b")() })
 			w.start(told())
 		}},
@@ -365,7 +365,7 @@ func TestAHeldJobIsDecidedBeforeItsBatchIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, camstest.Config{})
 		w.cloud.FailName("b", camstest.Fault{Reply: camstest.ReplyHang})
-		w.start(told(), func(_ *process, s *setup) { s.Absent = worker.AbsentHold })
+		w.start(told(), func(_ *process, s *setup) { s.OnNotFound = worker.NotFoundHold })
 		w.file("march", "a", "b")
 		w.closeBatch("march", account)
 		w.await("held", time.Hour, func() bool { return w.record("b").State == tasks.StateHeld })

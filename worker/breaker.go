@@ -69,7 +69,7 @@ func (w *Worker) permit(ctx context.Context, l *lane, r tasks.Record, looking bo
 	case looking && trip.Action != ActionList && !unreachable(*trip):
 		return nil
 	case wait <= -late || probing || !again && l.otherThanWitness(r.ID): // the prober's time begins anew with each of its calls
-		ok, wait, err := w.Breaker.Probe(ctx, id, w.probeTime())
+		ok, wait, err := w.cfg.Breaker.Probe(ctx, id, w.probeTime())
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func (l *lane) otherThanWitness(job string) bool {
 
 // probeTime is how long a dead prober keeps others from probing: more than its
 // wait for the quota and one call take, but on a very slow account.
-func (w *Worker) probeTime() time.Duration { return 2*w.CallTimeout + settleTime }
+func (w *Worker) probeTime() time.Duration { return 2*w.cfg.CallTimeout + settleTime }
 
 // refused opens the breaker, or keeps it open.
 func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Trip) {
@@ -119,7 +119,7 @@ func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Tr
 	known, probing, mine := l.seen.Trip, l.probing == id, l.own
 	l.own.action, l.own.code = t.Action, t.Code
 	first := known == nil && !mine.until.After(time.Now())
-	alone := first && time.Since(mine.alone) < aloneFor*w.RetryMax
+	alone := first && time.Since(mine.alone) < aloneFor*w.cfg.RetryMax
 	var next time.Duration
 	if first && !alone || known != nil && probing {
 		t.Since, t.Probes, t.Witness = time.Now().Add(l.skew), 1, job
@@ -148,7 +148,7 @@ func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Tr
 	l.endProbe(id)
 	l.tripped(&t)
 	w.logTrip(ctx, l, t, known, next)
-	err := w.Breaker.Trip(ctx, id, t, next)
+	err := w.cfg.Breaker.Trip(ctx, id, t, next)
 	w.tellBreaker(ctx, l, err)
 	if err == nil {
 		l.toldAll()
@@ -160,11 +160,11 @@ func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Tr
 const awayProbe = 30 * time.Second
 
 func (w *Worker) nextProbe(t tasks.Trip) time.Duration {
-	most := w.RetryMax
+	most := w.cfg.RetryMax
 	if t.Away {
-		most = min(most, max(awayProbe, 5*w.RetryMin))
+		most = min(most, max(awayProbe, 5*w.cfg.RetryMin))
 	}
-	return backoffDelay(t.Probes, min(5*w.RetryMin, most), most)
+	return backoffDelay(t.Probes, min(5*w.cfg.RetryMin, most), most)
 }
 
 // letIn closes the breaker if this turn is the probe, and the action is the one
@@ -183,7 +183,7 @@ func (w *Worker) letIn(ctx context.Context, l *lane, ref tasks.Ref, action strin
 	l.endProbe(id)
 	l.hear(func() { l.seen.Trip, l.own, l.heard = nil, own{}, time.Now() })
 	w.logUntrip(ctx, l, trip, action)
-	w.tellBreaker(ctx, l, w.Breaker.Untrip(ctx, id))
+	w.tellBreaker(ctx, l, w.cfg.Breaker.Untrip(ctx, id))
 }
 
 // unprobe ends the probe of a turn that proved nothing.
@@ -195,14 +195,14 @@ func (w *Worker) unprobe(ctx context.Context, l *lane, ref tasks.Ref) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	w.tellBreaker(ctx, l, w.Breaker.Unprobe(ctx, id, 5*w.RetryMin))
+	w.tellBreaker(ctx, l, w.cfg.Breaker.Unprobe(ctx, id, 5*w.cfg.RetryMin))
 }
 
 // tellBreaker reports a breaker that could not be told: other processes then ask
 // the API themselves, or the probe ends by itself.
 func (w *Worker) tellBreaker(ctx context.Context, l *lane, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
-		w.Log.LogAttrs(ctx, slog.LevelWarn, "the account's breaker", slog.String("account", l.Account), slog.Any("error", err))
+		w.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "the account's breaker", slog.String("account", l.Account), slog.Any("error", err))
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 func TestAConfigurationThatBreaksThePromiseIsRefused(t *testing.T) {
 	good := func() worker.Config {
 		return worker.Config{
-			Ledger: newMemory(), Batches: newMemory(), Callbacks: new(outbox), Breaker: new(fuse),
+			Store: newMemory(), Queue: new(outbox), Breaker: new(fuse),
 			Lanes: []worker.Lane{{Account: "acme", API: new(shelf), Create: new(turnstile), List: new(turnstile)}},
 		}
 	}
@@ -24,8 +24,7 @@ func TestAConfigurationThatBreaksThePromiseIsRefused(t *testing.T) {
 		change func(*worker.Config)
 		want   string
 	}{
-		"no ledger":                      {func(c *worker.Config) { c.Ledger = nil }, "Ledger"},
-		"no batches":                     {func(c *worker.Config) { c.Batches = nil }, "Batches"},
+		"no ledger":                      {func(c *worker.Config) { c.Store = nil }, "Store"},
 		"no lane":                        {func(c *worker.Config) { c.Lanes = nil }, "Lanes"},
 		"a lane twice":                   {func(c *worker.Config) { c.Lanes = append(c.Lanes, c.Lanes[0]) }, "twice"},
 		"a lane without a limiter":       {func(c *worker.Config) { c.Lanes[0].List = nil }, "List"},
@@ -33,8 +32,8 @@ func TestAConfigurationThatBreaksThePromiseIsRefused(t *testing.T) {
 		"a call that outlasts its turn":  {func(c *worker.Config) { c.CallTimeout = time.Hour }, "CallTimeout is 1h0m0s"},
 		"a backoff upside down":          {func(c *worker.Config) { c.RetryMin = time.Hour }, "RetryMax"},
 		"a window without a look":        {func(c *worker.Config) { c.SettleWindow = time.Second }, "SettleWindow"},
-		"no such policy":                 {func(c *worker.Config) { c.Existing = "replace" }, "replace"},
-		"no such policy for the missing": {func(c *worker.Config) { c.Absent = "retry" }, "retry"},
+		"no such policy":                 {func(c *worker.Config) { c.OnExisting = "replace" }, "replace"},
+		"no such policy for the missing": {func(c *worker.Config) { c.OnNotFound = "retry" }, "retry"},
 		"a sender without a schedule":    {func(c *worker.Config) { c.Sender = newPostbox() }, "Schedule"},
 		"a negative number of tries":     {func(c *worker.Config) { c.MaxTries = -1 }, "negative"},
 	} {
@@ -48,7 +47,7 @@ func TestAConfigurationThatBreaksThePromiseIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.ShutdownTimeout() <= w.CallTimeout {
-		t.Errorf("a stop takes %v at most, and a call %v", w.ShutdownTimeout(), w.CallTimeout)
+	if w.ShutdownTimeout() <= w.Config().CallTimeout {
+		t.Errorf("a stop takes %v at most, and a call %v", w.ShutdownTimeout(), w.Config().CallTimeout)
 	}
 }

@@ -150,7 +150,7 @@ func TestTheRequestIDOfASuccessIsKept(t *testing.T) {
 // A person chooses between candidates: the record and the webhook name fifty.
 func TestCandidatesHaveTheirBound(t *testing.T) {
 	t.Parallel()
-	for existing, want := range map[worker.Existing]struct {
+	for existing, want := range map[worker.OnExisting]struct {
 		candidates int
 		message    string
 	}{
@@ -162,7 +162,7 @@ func TestCandidatesHaveTheirBound(t *testing.T) {
 			for i := range 51 {
 				w.cloud.Add("", cams.Instance{InstanceID: fmt.Sprint("i-", i), InstanceName: "shop", ChannelType: "VIBER"})
 			}
-			w.start(func(_ *process, s *setup) { s.Existing = existing })
+			w.start(func(_ *process, s *setup) { s.OnExisting = existing })
 			w.enqueue("shop")
 			w.awaitEnd(time.Hour, "shop")
 			r := w.record("shop")

@@ -11,9 +11,9 @@ import (
 
 // Deliver is one try to tell a job's outcome to its receiver. The record says
 // what is owed, so a task that comes twice, or late, tells nothing twice but what
-// was not acknowledged. Its results are those of [Worker.Turn].
+// was not acknowledged. Its results are those of [Worker.Process].
 func (w *Worker) Deliver(ctx context.Context, ref tasks.Ref) error {
-	r, err := w.Ledger.Get(ctx, ref)
+	r, err := w.cfg.Store.Get(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -29,27 +29,17 @@ func (w *Worker) Deliver(ctx context.Context, ref tasks.Ref) error {
 		about: slog.String("job", ref.String()), url: url, event: event, callback: r.Callback,
 		note: func(ctx context.Context, to tasks.CallbackProgress) error {
 			r.Callback = to
-			_, err := w.Ledger.Note(ctx, r, 0)
+			_, err := w.cfg.Store.Note(ctx, r, 0)
 			return err
 		},
 	})
-}
-
-// Batches keeps the completions of batches.
-type Batches interface {
-	// Completion wraps tasks.ErrNotFound, also for one that was told and had another
-	// after it, and tasks.ErrUnreadable.
-	Completion(ctx context.Context, ref tasks.BatchRef) (tasks.Completion, error)
-	// NoteCompletion writes how far telling it got. It wraps tasks.ErrConflict if
-	// somebody has written since it was read: then nothing was written.
-	NoteCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error
 }
 
 // DeliverBatch is one try to tell the account's receiver that a batch was completed:
 // see [Worker.Deliver]. Whoever notes a completion may not know the receivers, so it
 // is here that one without a receiver is done with.
 func (w *Worker) DeliverBatch(ctx context.Context, ref tasks.BatchRef) error {
-	c, err := w.Batches.Completion(ctx, ref)
+	c, err := w.cfg.Store.Completion(ctx, ref)
 	switch {
 	case errors.Is(err, tasks.ErrNotFound):
 		return nil // told long ago
@@ -59,7 +49,7 @@ func (w *Worker) DeliverBatch(ctx context.Context, ref tasks.BatchRef) error {
 		return nil
 	}
 	note := func(ctx context.Context, to tasks.CallbackProgress) error {
-		return w.Batches.NoteCompletion(ctx, c, to)
+		return w.cfg.Store.NoteCompletion(ctx, c, to)
 	}
 	url := ""
 	if l := w.lanes[ref.Account]; l != nil {
@@ -84,7 +74,7 @@ type delivery struct {
 
 // try sends a callback once, and notes what came of it.
 func (w *Worker) try(ctx context.Context, owed delivery) error {
-	if owed.url == "" || w.Sender == nil {
+	if owed.url == "" || w.cfg.Sender == nil {
 		return &SnoozeError{time.Hour, "this worker has no receiver or no secret for the callback"}
 	}
 	body, err := tasks.EncodeEvent(owed.event)
@@ -93,12 +83,12 @@ func (w *Worker) try(ctx context.Context, owed delivery) error {
 	}
 
 	// Dies from here until the note: the callback is owed and is sent again.
-	d := w.Sender.Send(ctx, owed.url, tasks.EventID(body), body)
-	if w.Hooks.Delivery != nil {
-		w.Hooks.Delivery(d)
+	d := w.cfg.Sender.Send(ctx, owed.url, tasks.EventID(body), body)
+	if w.cfg.Hooks.Delivery != nil {
+		w.cfg.Hooks.Delivery(d)
 	}
 	if d.Result != tasks.DeliveryDelivered {
-		w.Log.LogAttrs(ctx, slog.LevelWarn, "callback", owed.about, slog.Any("delivery", d))
+		w.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "callback", owed.about, slog.Any("delivery", d))
 	}
 	if d.Result == tasks.DeliveryRetry && !d.CostsTry() {
 		return &SnoozeError{max(d.RetryAfter, time.Second), "its receiver asked for a pause"}
@@ -116,7 +106,7 @@ func (w *Worker) try(ctx context.Context, owed delivery) error {
 		to.State = tasks.CallbackDead
 	case tasks.DeliveryRetry:
 		var more bool
-		if delay, more = w.Schedule(to.Tries, d.RetryAfter); !more {
+		if delay, more = w.cfg.Schedule(to.Tries, d.RetryAfter); !more {
 			to.State = tasks.CallbackDead
 		}
 	}

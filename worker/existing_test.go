@@ -18,7 +18,7 @@ func TestANameThatExistsNearlyBeforeTheFirstCall(t *testing.T) {
 		name     string
 		there    string
 		taken    bool
-		existing worker.Existing
+		existing worker.OnExisting
 		state    tasks.State
 		code     string
 		creates  int
@@ -41,7 +41,7 @@ func TestANameThatExistsNearlyBeforeTheFirstCall(t *testing.T) {
 				}
 			}
 			d := newDesk(t, func(d *desk, c *worker.Config) {
-				c.Lanes[0].API, c.Existing = apiFuncs{shelf: d.cloud, find: listed(d)}, tt.existing
+				c.Lanes[0].API, c.OnExisting = apiFuncs{shelf: d.cloud, find: listed(d)}, tt.existing
 			})
 			i := d.cloud.add("VIBER", tt.there)
 			if tt.taken {

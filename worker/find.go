@@ -54,18 +54,18 @@ func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record, see func(*ca
 func (w *Worker) pageSlot(ctx context.Context, l *lane, r tasks.Record, taken int) error {
 	for {
 		_, err := w.wait(ctx, l, ActionList, r.Priority)
-		later, refused := errors.AsType[Again](err)
+		later, refused := errors.AsType[RetryAfterer](err)
 		if !refused || taken == 0 {
 			return err
 		}
-		if err := sleep(ctx, later.Again()); err != nil {
+		if err := sleep(ctx, later.RetryAfter()); err != nil {
 			return err
 		}
 	}
 }
 
 func (w *Worker) page(ctx context.Context, l *lane, s *cams.Search) (done bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, w.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.CallTimeout)
 	defer cancel()
 	return l.API.SearchPage(ctx, s)
 }
@@ -74,13 +74,13 @@ func (w *Worker) page(ctx context.Context, l *lane, s *cams.Search) (done bool, 
 func (w *Worker) mayAskAgain(ctx context.Context, l *lane, r tasks.Record, err error, failures int) bool {
 	v := classify.Of(err)
 	switch {
-	case classify.RetryAfter(err) > w.CallTimeout: // for longer the job leaves its slot
+	case classify.RetryAfter(err) > w.cfg.CallTimeout: // for longer the job leaves its slot
 	case v.Throttled:
 		w.pace(ctx, l, r, ActionList, v, err) // the limiter holds the next page back
 		return true
 	case v.Outcome == tasks.OutcomeAmbiguous, v.Outcome == tasks.OutcomeUnsent:
-		d := max(classify.RetryAfter(err), backoffDelay(failures, w.RetryMin, w.RetryMax))
-		return d <= w.CallTimeout && sleep(ctx, d) == nil
+		d := max(classify.RetryAfter(err), backoffDelay(failures, w.cfg.RetryMin, w.cfg.RetryMax))
+		return d <= w.cfg.CallTimeout && sleep(ctx, d) == nil
 	}
 	return false
 }

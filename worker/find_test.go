@@ -82,9 +82,9 @@ type tooLong struct{ after time.Duration }
 
 func (e *tooLong) Error() string { return "it takes too long" }
 
-func (e *tooLong) Again() time.Duration { return e.after }
+func (e *tooLong) RetryAfter() time.Duration { return e.after }
 
-var _ worker.Again = (*tooLong)(nil)
+var _ worker.RetryAfterer = (*tooLong)(nil)
 
 // A short name is a part of many others, and the API lists them all: its job is created
 // all the same, while others create instances of such names.

@@ -212,10 +212,10 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 			Create: limits.Bucket(ledger.LimitKey(account, "CreateInstance"), ratelimit.Limit{Rate: 50, Burst: 10}),
 			List:   limits.Bucket(ledger.LimitKey(account, "ListInstance"), ratelimit.Limit{Rate: 50, Burst: 10}),
 		}},
-		Ledger: books, Batches: books, Callbacks: client, Breaker: books, Sender: w.post, Schedule: threeTries,
-		Lookout:   lookout{books, client, queue},
+		Store: books, Queue: client, Breaker: books, Sender: w.post, Schedule: threeTries,
+		Watcher:   queueWatcher{books, client, queue},
 		Leases:    client,
-		LookEvery: 2 * time.Second, // each look is real time
+		PollEvery: 2 * time.Second, // each look is real time
 		Log:       slog.New(slog.NewTextHandler(w.log, nil)),
 	}}
 	for _, change := range changes {
@@ -259,7 +259,7 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 	}
 	sweeper := recovery.Sweeper{Accounts: accounts, Store: books, Queue: client, Log: s.Log, Every: s.sweep}
 	running.Go(func() { sweeper.Run(ctx) })
-	reconciler := recovery.Reconciler{Accounts: accounts, Store: books, Process: p.Turn, Log: s.Log, Every: s.reconcile}
+	reconciler := recovery.Reconciler{Accounts: accounts, Store: books, Process: p.Process, Log: s.Log, Every: s.reconcile}
 	running.Go(func() { reconciler.Run(ctx) })
 	go func() {
 		running.Wait()
@@ -276,20 +276,20 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 	return p
 }
 
-// lookout is the one that the command joins from the same parts.
-type lookout struct {
+// queueWatcher is the one that the command joins from the same parts.
+type queueWatcher struct {
 	*ledger.Ledger
 	queues *queue.Client
 	rdb    redis.UniversalClient
 }
 
-func (l lookout) Look(ctx context.Context, accounts []string) []worker.View {
+func (l queueWatcher) Poll(ctx context.Context, accounts []string) []worker.View {
 	lanes, laneErrs := l.Lanes(ctx, accounts)
 	depths, depthErrs := l.queues.Depths(ctx, accounts)
 	return worker.Views(lanes, laneErrs, depths, depthErrs)
 }
 
-func (l lookout) Listen(ctx context.Context, heard func(string)) {
+func (l queueWatcher) Listen(ctx context.Context, heard func(string)) {
 	redisconn.Listen(ctx, l.rdb, tasks.WakeChannel, heard)
 }
 

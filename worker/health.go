@@ -93,7 +93,7 @@ func (w *Worker) pace(ctx context.Context, l *lane, r tasks.Record, action strin
 		l.present(action)
 		w.back(ctx, l, r.Ref())
 		if err := l.limiter(action).Throttled(ctx, classify.RetryAfter(err)); err != nil {
-			w.Log.Warn("slowing an account down", "account", l.Account, "error", err)
+			w.cfg.Log.Warn("slowing an account down", "account", l.Account, "error", err)
 		}
 		return
 	}
@@ -141,7 +141,7 @@ func unreachable(t tasks.Trip) bool {
 
 // called counts a request to the API.
 func (w *Worker) called(r tasks.Record, action string, took time.Duration, err error) {
-	if w.Hooks.Call == nil {
+	if w.cfg.Hooks.Call == nil {
 		return
 	}
 	v := classify.Of(err)
@@ -152,7 +152,7 @@ func (w *Worker) called(r tasks.Record, action string, took time.Duration, err e
 	} else if err == nil {
 		c.Status = 200
 	}
-	w.Hooks.Call(c)
+	w.cfg.Hooks.Call(c)
 }
 
 // logTrip says that a lane has tripped. The probes that fail after that say nothing new,
@@ -169,7 +169,7 @@ func (w *Worker) logTrip(ctx context.Context, l *lane, t tasks.Trip, before *tas
 		attrs = append(attrs, slog.String("error", t.Message))
 	}
 	attrs = append(attrs, slog.Int("failures", t.Probes), slog.Duration("next_probe", next.Round(time.Millisecond)))
-	w.Log.LogAttrs(ctx, level, what, attrs...)
+	w.cfg.Log.LogAttrs(ctx, level, what, attrs...)
 }
 
 // logUntrip says that a lane is whole again. Of a lane that this process knows to be
@@ -182,5 +182,5 @@ func (w *Worker) logUntrip(ctx context.Context, l *lane, t *tasks.Trip, action s
 	if t.Away {
 		what = "the API is back"
 	}
-	w.Log.LogAttrs(ctx, slog.LevelInfo, what, slog.String("account", l.Account), slog.String("action", action), slog.Duration("after", after))
+	w.cfg.Log.LogAttrs(ctx, slog.LevelInfo, what, slog.String("account", l.Account), slog.String("action", action), slog.Duration("after", after))
 }

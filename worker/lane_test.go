@@ -19,8 +19,8 @@ import (
 	"github.com/camsq/camsq/worker"
 )
 
-// deaf is a lookout that hears nothing of what is said.
-type deaf struct{ worker.Lookout }
+// deaf is a queueWatcher that hears nothing of what is said.
+type deaf struct{ worker.QueueWatcher }
 
 func (deaf) Listen(ctx context.Context, _ func(string)) { <-ctx.Done() }
 
@@ -67,9 +67,9 @@ func TestAnIdleLaneIsWokenByItsFirstJob(t *testing.T) {
 			var seen calls
 			w := newWorld(t, camstest.Config{OnRequest: seen.note})
 			w.start(func(_ *process, s *setup) {
-				s.LookEvery = tt.look
+				s.PollEvery = tt.look
 				if tt.deaf {
-					s.Lookout = deaf{s.Lookout}
+					s.Watcher = deaf{s.Watcher}
 				}
 			})
 			time.Sleep(10 * time.Second)
@@ -93,7 +93,7 @@ func TestAnIdleLaneAsksRedisSeldom(t *testing.T) {
 		w := newWorld(t, camstest.Config{})
 		var scripts atomic.Int64
 		w.start(func(_ *process, s *setup) {
-			s.LookEvery = time.Second
+			s.PollEvery = time.Second
 			s.sweep, s.reconcile = time.Hour, time.Hour
 			s.hooks = []redis.Hook{spy(func(cmd redis.Cmder) error {
 				if strings.HasPrefix(cmd.Name(), "eval") && strings.Contains(fmt.Sprint(cmd.Args()), tasks.ProvisionQueue(account)) {
@@ -158,7 +158,7 @@ func TestJobsBehindAnExpiredKeyAreAllCreatedWhenItIsRenewed(t *testing.T) {
 		expired := camstest.Fault{Reply: camstest.ReplyError, Status: 400, Code: "InvalidAccessKeyId.Inactive"}
 		w.cloud.Always("ListInstance", &expired)
 		w.cloud.Always("CreateInstance", &expired)
-		seldom := func(_ *process, s *setup) { s.LookEvery = 20 * time.Second }
+		seldom := func(_ *process, s *setup) { s.PollEvery = 20 * time.Second }
 		w.start(seldom)
 		w.start(seldom)
 		jobs := names("shop", 200)
@@ -194,7 +194,7 @@ func TestResumeProbesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, camstest.Config{Calm: true})
 		w.cloud.Always("CreateInstance", &camstest.Fault{Reply: camstest.ReplyForbidden})
-		w.start(func(_ *process, s *setup) { s.LookEvery = time.Minute })
+		w.start(func(_ *process, s *setup) { s.PollEvery = time.Minute })
 		jobs := names("shop", 20)
 		w.enqueue(jobs...)
 		time.Sleep(time.Hour)
@@ -354,7 +354,7 @@ func TestAFastLaneIsServedBySeveralServers(t *testing.T) {
 		w := newWorld(t, camstest.Config{Calm: true})
 		var servers atomic.Int64
 		w.start(func(_ *process, s *setup) {
-			s.LookEvery = time.Hour // a task that is missed stays where it is
+			s.PollEvery = time.Hour // a task that is missed stays where it is
 			s.Lanes[0].Rate = 2000
 			s.asynq = func(c *asynqConfig) {
 				if c.Queues[tasks.ProvisionQueue(account)] > 0 {
@@ -377,7 +377,7 @@ func TestLostAnswersAreFoundWhileCreatesAreRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, camstest.Config{Calm: true})
-		w.start(func(_ *process, s *setup) { s.LookEvery = 10 * time.Second })
+		w.start(func(_ *process, s *setup) { s.PollEvery = 10 * time.Second })
 		lost := names("lost", 20)
 		for _, id := range lost {
 			w.cloud.FailName(id, camstest.Fault{Created: true, Reply: camstest.ReplyReset})

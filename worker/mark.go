@@ -21,9 +21,9 @@ func (w *Worker) begin(ctx context.Context, queued tasks.Record) (tasks.Record, 
 	if r.FirstTry.IsZero() {
 		r.FirstTry = r.Now
 	}
-	short, cancel := context.WithTimeout(ctx, w.CallTimeout/2)
+	short, cancel := context.WithTimeout(ctx, w.cfg.CallTimeout/2)
 	defer cancel()
-	marked, err := w.Ledger.Step(short, r, tasks.StepBegin, w.CallTimeout+markMargin)
+	marked, err := w.cfg.Store.Step(short, r, tasks.StepBegin, w.cfg.CallTimeout+markMargin)
 	if err != nil && marked.Rev != "" {
 		return marked, w.unmark(ctx, queued, marked, err)
 	}
@@ -50,7 +50,7 @@ func (w *Worker) unmark(ctx context.Context, queued, marked tasks.Record, lost e
 		err := w.fence(ctx, queued, marked)
 		switch {
 		case err == nil:
-			w.Log.LogAttrs(ctx, slog.LevelInfo, "no call was made, since its mark was not certain; the mark is taken back",
+			w.cfg.Log.LogAttrs(ctx, slog.LevelInfo, "no call was made, since its mark was not certain; the mark is taken back",
 				slog.String("job", queued.Ref().String()), slog.Any("error", lost))
 			return &SnoozeError{0, "its mark was not certain and was taken back"}
 		case errors.Is(err, tasks.ErrConflict), errors.Is(err, tasks.ErrNotFound):
@@ -75,12 +75,12 @@ func (w *Worker) fence(ctx context.Context, queued, marked tasks.Record) error {
 	defer cancel()
 	back := queued // costs no try: nothing was sent
 	back.State, back.Rev = marked.State, marked.Rev
-	_, err := w.Ledger.Step(ctx, back, tasks.StepUnsent, 0)
+	_, err := w.cfg.Store.Step(ctx, back, tasks.StepUnsent, 0)
 	if errors.Is(err, tasks.ErrConflict) {
-		_, err = w.Ledger.Note(ctx, queued, 0)
+		_, err = w.cfg.Store.Note(ctx, queued, 0)
 	}
 	if errors.Is(err, tasks.ErrConflict) {
-		_, err = w.Ledger.Step(ctx, back, tasks.StepUnsent, 0)
+		_, err = w.cfg.Store.Step(ctx, back, tasks.StepUnsent, 0)
 	}
 	return err
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // memory is a ledger in a map. It holds its callers to the contract of
-// [worker.Ledger]: only by an edge, only from the revision that was read. Like
+// [worker.Store]: only by an edge, only from the revision that was read. Like
 // Redis it does nothing for a context that has ended.
 type memory struct {
 	mu               sync.Mutex

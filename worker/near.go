@@ -116,7 +116,7 @@ func (w *Worker) unexplained(ctx context.Context, r tasks.Record, found []cams.I
 	for n, i := range found {
 		keys[n] = tasks.NameKey(r.Request.ChannelType, i.InstanceName)
 	}
-	taken, err := w.Ledger.Taken(ctx, r, keys)
+	taken, err := w.cfg.Store.Taken(ctx, r, keys)
 	if err != nil {
 		return nil, err
 	}

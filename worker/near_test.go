@@ -155,7 +155,7 @@ func TestWhatOtherJobsExplainIsNoNearMatch(t *testing.T) {
 // the API calls it.
 func TestANearMatchThatAnotherJobRecordsIsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, config(func(c *worker.Config) { c.Absent = worker.AbsentHold }), losingAll)
+		d := newDesk(t, config(func(c *worker.Config) { c.OnNotFound = worker.NotFoundHold }), losingAll)
 		d.cloud.part = true
 		d.ledger.put(queued())
 		_, _ = d.turn(t)
@@ -201,7 +201,7 @@ func TestAmongTooManyOthersNothingIsAbsent(t *testing.T) {
 			d.decide(t, operate.Decision{By: tasks.StepResolveAbsent})
 			d.Worker = newDesk(t, func(n *desk, c *worker.Config) {
 				n.ledger, n.cloud = d.ledger, d.cloud
-				c.Ledger, c.Lanes[0].API = d.ledger, d.cloud
+				c.Store, c.Lanes[0].API = d.ledger, d.cloud
 			}).Worker
 			want(t, "state", d.toEnd(t).State, tasks.StateCreated)
 			want(t, "creates", d.cloud.creates, 1)
@@ -240,7 +240,7 @@ func TestAPersonsWordCountsForEveryCandidate(t *testing.T) {
 // What comes after a person's word is not covered by it.
 func TestANearMatchThatComesLateIsHeldToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, losingAnswers, storedAs(strings.ToUpper), config(func(c *worker.Config) { c.Absent = worker.AbsentHold }))
+		d := newDesk(t, losingAnswers, storedAs(strings.ToUpper), config(func(c *worker.Config) { c.OnNotFound = worker.NotFoundHold }))
 		d.cloud.lag = time.Hour
 		d.ledger.put(queued())
 		r := d.toEnd(t)
@@ -277,7 +277,7 @@ func (noQueue) Provision(context.Context, string, []string) error { return nil }
 func TestMoreInstancesOfANameThanCanBeHeldInMindAreLeftToAPerson(t *testing.T) {
 	for _, state := range []tasks.State{tasks.StateQueued, tasks.StateUncertain} {
 		bubble(t, string(state), func(t *testing.T) {
-			d := newDesk(t, config(func(c *worker.Config) { c.Existing = worker.ExistingCreate }))
+			d := newDesk(t, config(func(c *worker.Config) { c.OnExisting = worker.ExistingCreate }))
 			for range cams.MaxFound + 1 {
 				d.cloud.add("VIBER", "shop")
 			}
@@ -303,15 +303,15 @@ func TestMoreInstancesOfANameThanCanBeHeldInMindAreLeftToAPerson(t *testing.T) {
 // Two names that an API may keep as one: their jobs never overlap, and neither takes the
 // other's instance.
 func TestTwoJobsWhoseNamesDifferInCaseOnly(t *testing.T) {
-	for _, existing := range []worker.Existing{worker.ExistingFail, worker.ExistingCreate} {
+	for _, existing := range []worker.OnExisting{worker.ExistingFail, worker.ExistingCreate} {
 		bubble(t, string(existing), func(t *testing.T) {
-			d := newDesk(t, losingAnswers, storedAs(strings.ToLower), config(func(c *worker.Config) { c.Existing = existing }))
+			d := newDesk(t, losingAnswers, storedAs(strings.ToLower), config(func(c *worker.Config) { c.OnExisting = existing }))
 			second := called2("acme")
 			second.ID = "job-2"
 			d.ledger.put(called2("Acme"))
 			d.ledger.put(second)
 			turn := func() tasks.Record {
-				_ = d.Turn(t.Context(), second.Ref())
+				_ = d.Process(t.Context(), second.Ref())
 				r, _ := d.ledger.Get(t.Context(), second.Ref())
 				return r
 			}

@@ -25,7 +25,7 @@ func TestACallOnTheWireIsNotJudged(t *testing.T) {
 		})
 		d.ledger.put(queued())
 		var first sync.WaitGroup
-		first.Go(func() { noError(t, d.Turn(t.Context(), job1)) })
+		first.Go(func() { noError(t, d.Process(t.Context(), job1)) })
 		time.Sleep(time.Second)
 		r := d.toEnd(t)
 		first.Wait()
@@ -70,8 +70,8 @@ func TestAnEmptyBaselineIsNoMissingOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, camstest.Config{})
 		w.enqueue("one")
-		d := newDesk(t, answering(noAnswer()), config(func(c *worker.Config) { c.Ledger = w.ledger }))
-		_ = later(t, d.Turn(t.Context(), tasks.Ref{Account: account, ID: "one"}))
+		d := newDesk(t, answering(noAnswer()), config(func(c *worker.Config) { c.Store = w.ledger }))
+		_ = later(t, d.Process(t.Context(), tasks.Ref{Account: account, ID: "one"}))
 		r := w.record("one")
 		want(t, "state, baseline", []any{r.State, r.Baseline}, []any{tasks.StateUncertain, &[]string{}})
 	})

@@ -92,10 +92,10 @@ func (w *Worker) refusedAlone(ctx context.Context, l *lane, t tasks.Trip) {
 	var next time.Duration
 	l.hear(func() {
 		l.own.refusals++
-		next = backoffDelay(l.own.refusals, 5*w.RetryMin, w.RetryMax)
+		next = backoffDelay(l.own.refusals, 5*w.cfg.RetryMin, w.cfg.RetryMax)
 		l.own.until = time.Now().Add(next)
 	})
-	w.Log.LogAttrs(ctx, slog.LevelError, "the API refuses this worker, and no other: its own key, clock or proxy is wrong",
+	w.cfg.Log.LogAttrs(ctx, slog.LevelError, "the API refuses this worker, and no other: its own key, clock or proxy is wrong",
 		slog.String("account", l.Account), slog.String("action", t.Action), slog.String("code", t.Code), slog.Duration("next_try", next))
 }
 

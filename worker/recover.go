@@ -31,10 +31,10 @@ func (w *Worker) baseline(ctx context.Context, l *lane, r tasks.Record) (tasks.R
 	r.Baseline = &ids
 	r.Nearby, r.NearbyMany = idsOf(s.others), s.many
 	switch {
-	case s.over && !r.Vouched && w.Existing != ExistingFail:
+	case s.over && !r.Vouched && w.cfg.OnExisting != ExistingFail:
 		several(&r, exact, true)
 		return ended(r, w.hold(ctx, l, r, tasks.StepChoose, exact))
-	case w.Existing == ExistingCreate:
+	case w.cfg.OnExisting == ExistingCreate:
 		return r, nil
 	case len(exact) > 0:
 		return w.exists(ctx, l, r, exact)
@@ -46,7 +46,7 @@ func (w *Worker) baseline(ctx context.Context, l *lane, r tasks.Record) (tasks.R
 
 // exists deals with instances of exactly the job's name that stood there before its call.
 func (w *Worker) exists(ctx context.Context, l *lane, r tasks.Record, found []cams.Instance) (tasks.Record, error) {
-	if w.Existing == ExistingAdopt {
+	if w.cfg.OnExisting == ExistingAdopt {
 		free, err := w.unclaimed(ctx, r, found)
 		if err != nil {
 			return r, err
@@ -131,7 +131,7 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 		return err
 	}
 	// r.Now is from before the look, so a window that was over then is over for the look.
-	if left := w.SettleWindow - r.Now.Sub(r.Since); left > 0 {
+	if left := w.cfg.SettleWindow - r.Now.Sub(r.Since); left > 0 {
 		return w.lookAgain(ctx, r, left)
 	}
 	looks, took := r.Looks+1, r.Now.Sub(r.Since).Round(time.Second)
@@ -144,12 +144,12 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	}
 	r.Message = fmt.Sprintf("no instance in %d looks over %v after a call that ended with %s",
 		looks, took, cmp.Or(r.Code, "no answer"))
-	if w.Absent == AbsentHold {
+	if w.cfg.OnNotFound == NotFoundHold {
 		r.Code = tasks.CodeAbsent
 		return again(w.end(ctx, l, r, tasks.StepUnfound))
 	}
 	r.Code = lastWord(r.Code, tasks.CodeAbsent) // what the API said last outlives the look
-	if r, err = w.Ledger.Step(ctx, r, tasks.StepAbsent, backoffDelay(r.Tries, w.RetryMin, w.RetryMax)); err != nil {
+	if r, err = w.cfg.Store.Step(ctx, r, tasks.StepAbsent, backoffDelay(r.Tries, w.cfg.RetryMin, w.cfg.RetryMax)); err != nil {
 		return again(err)
 	}
 	return &SnoozeError{r.Wait(), "the call made no instance and is made again"}
@@ -158,7 +158,7 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 // lookAgain has the job looked up once more, later each time. Until the window is over,
 // what is not listed yet may appear, and another job may record what is.
 func (w *Worker) lookAgain(ctx context.Context, r tasks.Record, left time.Duration) error {
-	due := min(w.ReconcileDelay<<min(r.Looks+1, 10), max(left, time.Second))
+	due := min(w.cfg.ReconcileDelay<<min(r.Looks+1, 10), max(left, time.Second))
 	r.Looks, r.Delays = r.Looks+1, 0
 	return w.comeBack(ctx, r, due, "whether the call made an instance is not known yet")
 }
@@ -247,7 +247,7 @@ func (w *Worker) lookFirst(ctx context.Context, l *lane, r tasks.Record) (tasks.
 		r.NearbyMany = r.NearbyMany || s.many
 		return r, nil
 	}
-	if left := w.SettleWindow - r.Now.Sub(r.Since); left > 0 {
+	if left := w.cfg.SettleWindow - r.Now.Sub(r.Since); left > 0 {
 		return ended(r, w.lookAgain(ctx, r, left))
 	}
 	r.Looks = 0
@@ -278,7 +278,7 @@ func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err er
 	if !uncalled && w.unseen(l, r, v, own, e) {
 		return w.holdUnseen(context.WithoutCancel(ctx), l, r, v, err)
 	}
-	due := max(e.RetryAfter, backoffDelay(r.Delays, w.RetryMin, w.RetryMax))
+	due := max(e.RetryAfter, backoffDelay(r.Delays, w.cfg.RetryMin, w.cfg.RetryMax))
 	switch {
 	case v.Throttled:
 		due = w.throttledDelay(r.Delays, err)
@@ -302,7 +302,7 @@ const maxUnseen = 10
 // itself, so that waiting does not help: others are let in, or the words are about the
 // request or not known, and the lane is open.
 func (w *Worker) unseen(l *lane, r tasks.Record, v classify.Verdict, own bool, e *cams.Error) bool {
-	if r.Now.Sub(r.Since) < w.SettleWindow {
+	if r.Now.Sub(r.Since) < w.cfg.SettleWindow {
 		return false
 	}
 	if own {
@@ -334,7 +334,7 @@ func (w *Worker) holdUnseen(ctx context.Context, l *lane, r tasks.Record, v clas
 
 // comeBack notes when the job is due again and asks the queue for it.
 func (w *Worker) comeBack(ctx context.Context, r tasks.Record, due time.Duration, why string) error {
-	r, err := w.Ledger.Note(ctx, r, due)
+	r, err := w.cfg.Store.Note(ctx, r, due)
 	if err != nil {
 		return again(err)
 	}
@@ -351,7 +351,7 @@ func (w *Worker) unclaimedOr(ctx context.Context, r tasks.Record, found []cams.I
 	if len(found) == 0 {
 		return nil, nil
 	}
-	claimed, err := w.Ledger.Claimed(ctx, r, idsOf(found))
+	claimed, err := w.cfg.Store.Claimed(ctx, r, idsOf(found))
 	if err != nil {
 		return nil, err
 	}
@@ -365,8 +365,8 @@ func (w *Worker) unclaimedOr(ctx context.Context, r tasks.Record, found []cams.I
 }
 
 func (w *Worker) looked(l *lane, result string) {
-	if w.Hooks.Look != nil {
-		w.Hooks.Look(l.Account, result)
+	if w.cfg.Hooks.Lookup != nil {
+		w.cfg.Hooks.Lookup(l.Account, result)
 	}
 }
 

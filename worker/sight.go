@@ -44,7 +44,7 @@ func Views(lanes []tasks.Lane, laneErrs []error, depths []tasks.Depth, depthErrs
 // lanes do not reach it, the turn looks itself: what was seen before a part of Redis
 // went away says nothing of a pause since. A worker that does not run has no looks.
 func (w *Worker) fresh(ctx context.Context, l *lane) error {
-	if w.Lookout == nil || l.fresh() {
+	if w.cfg.Watcher == nil || l.fresh() {
 		return nil
 	}
 	l.looking.Lock() // the turns of a lane share one look
@@ -53,7 +53,7 @@ func (w *Worker) fresh(ctx context.Context, l *lane) error {
 		return nil
 	}
 	asked := time.Now()
-	v := w.Lookout.Look(ctx, []string{l.Account})[0]
+	v := w.cfg.Watcher.Poll(ctx, []string{l.Account})[0]
 	if v.Err != nil {
 		return &SnoozeError{unseenPause, "whether the account may call is not known, since Redis does not tell"}
 	}
@@ -94,9 +94,9 @@ func (s *sight) note(w *Worker, views []View) {
 		if len(s.unseen) == 0 {
 			s.since = time.Now()
 		}
-		w.Log.Warn("Redis does not tell how accounts stand; their jobs wait", "accounts", strings.Join(lost, " "), "error", why)
+		w.cfg.Log.Warn("Redis does not tell how accounts stand; their jobs wait", "accounts", strings.Join(lost, " "), "error", why)
 	case len(s.unseen) > 0 && len(unseen) == 0:
-		w.Log.Info("Redis tells again how every account stands", "after", time.Since(s.since).Round(time.Millisecond))
+		w.cfg.Log.Info("Redis tells again how every account stands", "after", time.Since(s.since).Round(time.Millisecond))
 	}
 	s.unseen = unseen
 }

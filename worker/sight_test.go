@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/cams/camstest"
+	"github.com/camsq/camsq/internal/finalize"
 	"github.com/camsq/camsq/tasks"
 	"github.com/camsq/camsq/worker"
 )
@@ -19,14 +20,14 @@ func slowly(s *setup) { s.Lanes[0].Rate = 1 }
 // made counts the instances there are.
 func (w *world) made() int { return len(w.cloud.Instances()) }
 
-// blind is a lookout that does not see some accounts while lost says so.
+// blind is a queueWatcher that does not see some accounts while lost says so.
 type blind struct {
-	worker.Lookout
+	worker.QueueWatcher
 	lost func(account string) bool
 }
 
-func (b blind) Look(ctx context.Context, accounts []string) []worker.View {
-	views := b.Lookout.Look(ctx, accounts)
+func (b blind) Poll(ctx context.Context, accounts []string) []worker.View {
+	views := b.QueueWatcher.Poll(ctx, accounts)
 	for i, name := range accounts {
 		if b.lost(name) {
 			views[i] = worker.View{Err: errors.New("its part of the cluster is away")}
@@ -44,7 +45,7 @@ func TestAPauseIsObeyedByAWorkerThatTheLooksDoNotReach(t *testing.T) {
 		w.enqueue(names("shop", 120)...)
 		w.start(func(_ *process, s *setup) {
 			slowly(s)
-			s.Lookout, s.LookEvery = deaf{s.Lookout}, time.Hour
+			s.Watcher, s.PollEvery = deaf{s.Watcher}, time.Hour
 		})
 		time.Sleep(20 * time.Second)
 		if w.made() < 10 {
@@ -73,7 +74,7 @@ func TestALaneThatCannotBeSeenIsNotCalledAndOthersAre(t *testing.T) {
 			other := s.Lanes[0]
 			other.Account = "other"
 			s.Lanes = append(s.Lanes, other)
-			s.Lookout = blind{s.Lookout, func(name string) bool { p := lost.Load(); return p != nil && *p == name }}
+			s.Watcher = blind{s.Watcher, func(name string) bool { p := lost.Load(); return p != nil && *p == name }}
 		})
 		lose := func(name string) { lost.Store(&name) }
 		time.Sleep(10 * time.Second)
@@ -108,7 +109,7 @@ func TestALaneThatCannotBeSeenIsNotCalledAndOthersAre(t *testing.T) {
 
 // mute cannot queue callbacks while it is away, and takes its time to say so.
 type mute struct {
-	worker.Callbacks
+	finalize.Queue
 	away  *atomic.Bool
 	tries *atomic.Int64
 }
@@ -119,7 +120,7 @@ func (m mute) Callback(ctx context.Context, ref tasks.Ref) error {
 		time.Sleep(time.Second)
 		return errors.New("the queue of callbacks is away")
 	}
-	return m.Callbacks.Callback(ctx, ref)
+	return m.Queue.Callback(ctx, ref)
 }
 
 // The queue of callbacks may lie in another part of Redis than the account.
@@ -134,7 +135,7 @@ func TestCallbacksThatCannotBeQueuedHoldUpNoCalls(t *testing.T) {
 		away.Store(true)
 		w.start(func(_ *process, s *setup) {
 			s.Lanes[0].Concurrency = 4
-			s.Callbacks = mute{s.Callbacks, &away, &tries}
+			s.Queue = mute{s.Queue, &away, &tries}
 		})
 		w.await("all calls are made", time.Minute, func() bool { return w.made() == len(ids) })
 		before := tries.Load()

@@ -22,19 +22,19 @@ const (
 	ActionList   = "ListInstance"
 )
 
-// Turn is one turn of a job: it looks at the record and takes the job as far as
+// Process is one turn of a job: it looks at the record and takes the job as far as
 // it can be taken now. It returns nil if the queue may forget the job, a
 // [*SnoozeError] if the job must come back, tasks.ErrNotFound or tasks.ErrUnreadable
 // if there is no record to go by, or what Redis answered. It may be called
 // at any time, twice, and beside itself.
-func (w *Worker) Turn(ctx context.Context, ref tasks.Ref) error { return w.turn(ctx, ref, nil) }
+func (w *Worker) Process(ctx context.Context, ref tasks.Ref) error { return w.process(ctx, ref, nil) }
 
-func (w *Worker) turn(ctx context.Context, ref tasks.Ref, entry *gate.Admission) error {
+func (w *Worker) process(ctx context.Context, ref tasks.Ref, entry *gate.Admission) error {
 	l := w.lanes[ref.Account]
 	if l == nil {
 		return &SnoozeError{time.Minute, "this worker has no account " + ref.Account}
 	}
-	r, err := w.Ledger.Get(ctx, ref)
+	r, err := w.cfg.Store.Get(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (w *Worker) early(ctx context.Context, l *lane, r tasks.Record) error {
 // doubt makes a calling job uncertain.
 func (w *Worker) doubt(ctx context.Context, r tasks.Record) error {
 	r.Looks, r.Delays, r.Doubted, r.Vouched = 0, 0, true, false
-	r, err := w.Ledger.Step(ctx, r, tasks.StepAmbiguous, w.ReconcileDelay)
+	r, err := w.cfg.Store.Step(ctx, r, tasks.StepAmbiguous, w.cfg.ReconcileDelay)
 	if err != nil {
 		return again(err)
 	}
@@ -117,7 +117,7 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *gate.
 
 	// Dies before the mark: the job is queued, and nothing has happened. The name comes
 	// before the permit: a job that waits for its twin must not take the probe from it.
-	holder, err := w.Ledger.Claim(ctx, r)
+	holder, err := w.cfg.Store.Claim(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -183,24 +183,24 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *gate.
 
 	// Dies here: the job has its outcome; the next turn queues the callback, or the
 	// sweeper does.
-	if w.Hooks.Attempt != nil {
-		w.Hooks.Attempt(a)
+	if w.cfg.Hooks.Attempt != nil {
+		w.cfg.Hooks.Attempt(a)
 	}
 	// A blocked call is news of the account's, which the breaker warns of once.
 	level := slog.LevelInfo
 	if v.Outcome == tasks.OutcomeAmbiguous {
 		level = slog.LevelWarn
 	}
-	w.Log.LogAttrs(ctx, level, "call", a.LogValue().Group()...)
+	w.cfg.Log.LogAttrs(ctx, level, "call", a.LogValue().Group()...)
 	return next
 }
 
 // spent returns the code of the budget that the job has used up, or "".
 func (w *Worker) spent(r tasks.Record) string {
 	switch {
-	case r.Tries >= w.MaxTries, r.Unknown >= maxUnknown:
+	case r.Tries >= w.cfg.MaxTries, r.Unknown >= maxUnknown:
 		return tasks.CodeTriesSpent
-	case r.Tries > 0 && r.Now.Sub(r.FirstTry) > w.MaxAge:
+	case r.Tries > 0 && r.Now.Sub(r.FirstTry) > w.cfg.MaxAge:
 		return tasks.CodeAgeSpent
 	}
 	return ""
@@ -211,12 +211,12 @@ func (w *Worker) spent(r tasks.Record) string {
 // wall clock is asked too, since the other one may stop while a machine is
 // suspended; if it jumps, a call is put off at worst.
 func (w *Worker) create(ctx context.Context, l *lane, r tasks.Record, start time.Time) (cams.Instance, error) {
-	if max(time.Since(start), time.Now().Round(0).Sub(start.Round(0))) > w.CallTimeout/2 {
+	if max(time.Since(start), time.Now().Round(0).Sub(start.Round(0))) > w.cfg.CallTimeout/2 {
 		return cams.Instance{}, &cams.Error{
 			Op: "CreateInstance", Err: errors.New("not sent, since writing the mark took too long"),
 		}
 	}
-	ctx, cancel := context.WithDeadline(ctx, start.Add(w.CallTimeout))
+	ctx, cancel := context.WithDeadline(ctx, start.Add(w.cfg.CallTimeout))
 	defer cancel()
 	return l.API.CreateInstance(ctx, cams.CreateInstanceRequest(r.Request))
 }
@@ -252,14 +252,14 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v classify
 	case tasks.OutcomeBlocked:
 		due = classify.RetryAfter(callErr) // the breaker holds the job back
 		if own {
-			due = max(due, backoffDelay(r.Refusals, 5*w.RetryMin, w.RetryMax))
+			due = max(due, backoffDelay(r.Refusals, 5*w.cfg.RetryMin, w.cfg.RetryMax))
 		}
 	case tasks.OutcomeUnsent:
-		due = backoffDelay(r.Tries, w.RetryMin, w.RetryMax)
+		due = backoffDelay(r.Tries, w.cfg.RetryMin, w.cfg.RetryMax)
 	case tasks.OutcomeAmbiguous:
 		return w.doubt(ctx, r)
 	}
-	r, err := w.Ledger.Step(ctx, r, v.Outcome.Step(), due)
+	r, err := w.cfg.Store.Step(ctx, r, v.Outcome.Step(), due)
 	if err != nil {
 		return again(err)
 	}
@@ -277,7 +277,7 @@ func (w *Worker) throttledDelay(n int, err error) time.Duration {
 	if n <= freely {
 		return classify.RetryAfter(err)
 	}
-	return classify.RetryAfter(err) + backoffDelay(n-freely, w.RetryMin, w.RetryMax)
+	return classify.RetryAfter(err) + backoffDelay(n-freely, w.cfg.RetryMin, w.cfg.RetryMax)
 }
 
 // succeed records an instance that the API returned. Knowing it is worth more
@@ -287,7 +287,7 @@ func (w *Worker) succeed(ctx context.Context, l *lane, r tasks.Record) error {
 	err := w.end(ctx, l, r, tasks.StepSucceeded)
 	for errors.Is(err, tasks.ErrConflict) {
 		// Settling came so late that another turn has judged.
-		now, getErr := w.Ledger.Get(ctx, r.Ref())
+		now, getErr := w.cfg.Store.Get(ctx, r.Ref())
 		if getErr != nil {
 			err = getErr
 			break
@@ -313,7 +313,7 @@ func (w *Worker) succeed(ctx context.Context, l *lane, r tasks.Record) error {
 	if _, told := errors.AsType[*SnoozeError](err); err != nil && !told {
 		// If the mark stands, recovery will find the instance. The line is for the
 		// case that it does not.
-		w.Log.Error("an instance was created and could not be recorded",
+		w.cfg.Log.Error("an instance was created and could not be recorded",
 			"job", r.Ref().String(), "instance_id", made.InstanceID, "error", err)
 	}
 	return again(err)
@@ -329,7 +329,7 @@ func (w *Worker) disputed(ctx context.Context, l *lane, r tasks.Record) error {
 		// Dies after this step: recovery sees the candidate, and parks the job too.
 		r.Doubted = true
 		var err error
-		if r, err = w.Ledger.Step(ctx, r, tasks.StepAmbiguous, 0); err != nil {
+		if r, err = w.cfg.Store.Step(ctx, r, tasks.StepAmbiguous, 0); err != nil {
 			return again(err)
 		}
 	}
@@ -354,7 +354,7 @@ func (w *Worker) end(ctx context.Context, l *lane, r tasks.Record, by tasks.Step
 }
 
 func (w *Worker) finalizer() finalize.Finalizer {
-	return finalize.Finalizer{Store: w.Ledger, Queue: w.Callbacks, OnFinish: w.Hooks.Finish, Log: w.Log}
+	return finalize.Finalizer{Store: w.cfg.Store, Queue: w.cfg.Queue, OnFinish: w.cfg.Hooks.Finish, Log: w.cfg.Log}
 }
 
 // again makes the queue come back after an error that the next turn may not meet.
@@ -377,8 +377,8 @@ func (w *Worker) interrupted(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errDraining) {
 		return &SnoozeError{0, errDraining.Error()}
 	}
-	if again, ok := errors.AsType[Again](err); ok {
-		return &SnoozeError{again.Again(), "the account's quota is used up for that long"}
+	if again, ok := errors.AsType[RetryAfterer](err); ok {
+		return &SnoozeError{again.RetryAfter(), "the account's quota is used up for that long"}
 	}
 	return err
 }
@@ -390,8 +390,8 @@ func (w *Worker) wait(ctx context.Context, l *lane, action string, p tasks.Prior
 		wait = l.limiter(action).WaitUrgent
 	}
 	waited, err := wait(ctx)
-	if w.Hooks.Waited != nil {
-		w.Hooks.Waited(l.Account, action, waited)
+	if w.cfg.Hooks.Waited != nil {
+		w.cfg.Hooks.Waited(l.Account, action, waited)
 	}
 	return waited, err
 }

@@ -77,12 +77,12 @@ func newDesk(t *testing.T, changes ...func(*desk, *worker.Config)) *desk {
 		Lanes: []worker.Lane{{
 			Account: "acme", API: d.cloud, Create: d.create, List: d.list, CallbackURL: "https://example.com/hook",
 		}},
-		Ledger: d.ledger, Batches: d.ledger, Callbacks: d.callbacks, Breaker: d.breaker,
+		Store: d.ledger, Queue: d.callbacks, Breaker: d.breaker,
 		Log: slog.New(slog.NewTextHandler(d.log, nil)),
 		Hooks: worker.Hooks{
 			Attempt: func(a tasks.Attempt) { d.note(func() { d.attempts = append(d.attempts, a) }) },
 			Finish:  func(f tasks.Finish) { d.note(func() { d.finishes = append(d.finishes, f) }) },
-			Look:    func(_, result string) { d.note(func() { d.looks = append(d.looks, result) }) },
+			Lookup:  func(_, result string) { d.note(func() { d.looks = append(d.looks, result) }) },
 		},
 	}
 	for _, change := range changes {
@@ -116,7 +116,7 @@ func finding(f func(context.Context, *cams.Search) (bool, error)) func(*desk, *w
 }
 
 func stepping(f func(next stepFunc) stepFunc) func(*desk, *worker.Config) {
-	return func(d *desk, c *worker.Config) { c.Ledger = ledgerFuncs{d.ledger, f} }
+	return func(d *desk, c *worker.Config) { c.Store = ledgerFuncs{d.ledger, f} }
 }
 
 func config(f func(*worker.Config)) func(*desk, *worker.Config) {
@@ -157,7 +157,7 @@ func (d *desk) job(t *testing.T) tasks.Record {
 // turn takes one turn of job-1 and returns how the job then stands.
 func (d *desk) turn(t *testing.T) (tasks.Record, error) {
 	t.Helper()
-	err := d.Turn(t.Context(), job1)
+	err := d.Process(t.Context(), job1)
 	return d.job(t), err
 }
 
@@ -298,10 +298,10 @@ func TestATurnNeverCallsOutOfTurn(t *testing.T) {
 
 func TestATurnWithoutARecordToGoByDoesNothing(t *testing.T) {
 	d := newDesk(t)
-	if err := d.Turn(t.Context(), job1); !errors.Is(err, tasks.ErrNotFound) {
+	if err := d.Process(t.Context(), job1); !errors.Is(err, tasks.ErrNotFound) {
 		t.Errorf("Turn of no job: %v, want tasks.ErrNotFound", err)
 	}
-	err := d.Turn(t.Context(), tasks.Ref{Account: "other", ID: "job-1"})
+	err := d.Process(t.Context(), tasks.Ref{Account: "other", ID: "job-1"})
 	want(t, "wait for another worker", later(t, err), time.Minute)
 }
 
@@ -396,7 +396,7 @@ func TestManyRefusalsAtOnceAreOneRefusalOfTheAccount(t *testing.T) {
 			r := queued()
 			r.ID, r.Request.InstanceName = id, id
 			d.ledger.put(r)
-			turns.Go(func() { _ = d.Turn(t.Context(), r.Ref()) })
+			turns.Go(func() { _ = d.Process(t.Context(), r.Ref()) })
 		}
 		turns.Wait()
 		trip := d.breaker.trips["acme"]
@@ -429,7 +429,7 @@ func TestABlockedAccountIsProbedLessAndLessOften(t *testing.T) {
 		}
 		take := func() (ended int) {
 			for _, ref := range jobs {
-				if err := d.Turn(t.Context(), ref); err == nil {
+				if err := d.Process(t.Context(), ref); err == nil {
 					ended++
 				} else {
 					later(t, err)
@@ -498,7 +498,7 @@ func TestRefusedCredentialsAreDropped(t *testing.T) {
 
 func TestANameThatExistsBeforeTheFirstCall(t *testing.T) {
 	tests := []struct {
-		existing  worker.Existing
+		existing  worker.OnExisting
 		instances int
 		taken     bool // by other jobs
 		state     tasks.State
@@ -516,7 +516,7 @@ func TestANameThatExistsBeforeTheFirstCall(t *testing.T) {
 	}
 	for _, tt := range tests {
 		bubble(t, string(tt.existing), func(t *testing.T) {
-			d := newDesk(t, config(func(c *worker.Config) { c.Existing = tt.existing }))
+			d := newDesk(t, config(func(c *worker.Config) { c.OnExisting = tt.existing }))
 			var ids []string
 			for range tt.instances {
 				i := d.cloud.add("VIBER", "shop")
@@ -546,7 +546,7 @@ func TestANameThatExistsBeforeTheFirstCall(t *testing.T) {
 
 func TestWhatExistedBeforeIsNeverTakenForTheJobsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, answering(noAnswer()), config(func(c *worker.Config) { c.Existing, c.Absent = worker.ExistingCreate, worker.AbsentHold }))
+		d := newDesk(t, answering(noAnswer()), config(func(c *worker.Config) { c.OnExisting, c.OnNotFound = worker.ExistingCreate, worker.NotFoundHold }))
 		d.cloud.add("VIBER", "shop")
 		d.ledger.put(queued())
 		r := d.toEnd(t)
@@ -600,9 +600,9 @@ func TestALostAnswerIsLookedUp(t *testing.T) {
 }
 
 func TestAnInstanceThatNeverAppears(t *testing.T) {
-	for _, absent := range []worker.Absent{worker.AbsentResend, worker.AbsentHold} {
+	for _, absent := range []worker.OnNotFound{worker.NotFoundResend, worker.NotFoundHold} {
 		bubble(t, string(absent), func(t *testing.T) {
-			d := newDesk(t, config(func(c *worker.Config) { c.Absent = absent }))
+			d := newDesk(t, config(func(c *worker.Config) { c.OnNotFound = absent }))
 			d.ledger.put(called(tasks.StateUncertain, 0))
 			begin := time.Now()
 			for d.job(t).State == tasks.StateUncertain {
@@ -618,7 +618,7 @@ func TestAnInstanceThatNeverAppears(t *testing.T) {
 				t.Errorf("%d looks: %v, want them 2, 4, 8, … s apart", n, d.looks)
 			}
 			r := d.toEnd(t)
-			if absent == worker.AbsentHold {
+			if absent == worker.NotFoundHold {
 				want(t, "state, code, creates", []any{r.State, r.Code, d.cloud.creates}, []any{tasks.StateHeld, tasks.CodeAbsent, 0})
 				return
 			}
@@ -666,7 +666,7 @@ func TestNoAnswerToALookIsNoEvidence(t *testing.T) {
 
 func TestJobsOfOneNameDoNotOverlap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, config(func(c *worker.Config) { c.Existing = worker.ExistingCreate }))
+		d := newDesk(t, config(func(c *worker.Config) { c.OnExisting = worker.ExistingCreate }))
 		other := queued()
 		other.ID = "job-0"
 		if _, err := d.ledger.Claim(t.Context(), other); err != nil {
@@ -740,7 +740,7 @@ func TestAWorkerThatWasFrozenBetweenMarkAndCallDoesNotSend(t *testing.T) {
 func TestTheCallEndsBeforeOthersMayJudge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, func(d *desk, c *worker.Config) {
-			c.Ledger = ledgerFuncs{d.ledger, func(next stepFunc) stepFunc {
+			c.Store = ledgerFuncs{d.ledger, func(next stepFunc) stepFunc {
 				return func(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
 					r, err := next(ctx, r, by, due)
 					if by == tasks.StepBegin {
@@ -774,7 +774,7 @@ func TestTheQueueCannotInterruptACall(t *testing.T) {
 			}}
 		})
 		d.ledger.put(queued())
-		noError(t, d.Turn(ctx, job1))
+		noError(t, d.Process(ctx, job1))
 		want(t, "state", d.job(t).State, tasks.StateCreated)
 	})
 }
@@ -973,9 +973,9 @@ func TestATurnBesideTheProbersLeavesTheProbe(t *testing.T) {
 		refused = false
 		time.Sleep(time.Minute)
 		probing := make(chan error)
-		go func() { probing <- d.Turn(t.Context(), job1) }()
+		go func() { probing <- d.Process(t.Context(), job1) }()
 		time.Sleep(time.Second) // its call is on the wire
-		later(t, d.Turn(t.Context(), job1))
+		later(t, d.Process(t.Context(), job1))
 		noError(t, <-probing)
 		want(t, "state", d.job(t).State, tasks.StateCreated)
 		want(t, "the lane is tripped", d.breaker.tripped("acme"), false)

@@ -80,7 +80,7 @@ type trial struct {
 	breaker   *fuse
 	// jobs are driven together. Defaults to job1 alone.
 	jobs     []tasks.Ref
-	existing worker.Existing
+	existing worker.OnExisting
 	list     listing
 	// atOnce has the task delivered again while the process that met a mishap goes
 	// on, or just after it died; else that happens once that process is done.
@@ -153,6 +153,15 @@ type faulty struct{ *trial }
 var errLost = errors.New("the connection was lost")
 
 func lostAnswer() error { return &cams.Error{Op: "call", Sent: true, Err: errLost} }
+
+// The jobs of the trial are in no batch.
+func (f faulty) Completion(ctx context.Context, ref tasks.BatchRef) (tasks.Completion, error) {
+	return f.ledger.Completion(ctx, ref)
+}
+
+func (f faulty) NoteCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error {
+	return f.ledger.NoteCompletion(ctx, c, to)
+}
 
 func (f faulty) Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error) {
 	return meeting(f, "get", tasks.Record{}, func(bool) (tasks.Record, error) { return f.ledger.Get(ctx, ref) })
@@ -299,11 +308,11 @@ func (x *trial) process(first bool) (w *worker.Worker, dead func() bool) {
 		Lanes: []worker.Lane{{
 			Account: "acme", API: x.cloud, Create: new(turnstile), List: new(turnstile), CallbackURL: "https://example.com/hook",
 		}},
-		Ledger: x.ledger, Batches: x.ledger, Callbacks: x.callbacks, Breaker: x.breaker, Existing: x.existing,
+		Store: x.ledger, Queue: x.callbacks, Breaker: x.breaker, OnExisting: x.existing,
 	}
 	if first {
 		f := faulty{x}
-		c.Ledger, c.Callbacks, c.Breaker = f, f, f
+		c.Store, c.Queue, c.Breaker = f, f, f
 		c.Lanes[0].API, c.Lanes[0].Create, c.Lanes[0].List = f, f, f
 	}
 	w, err := worker.New(c)
@@ -336,7 +345,7 @@ func (x *trial) drive(w *worker.Worker, dead func() bool) {
 
 func (x *trial) driveOne(w *worker.Worker, dead func() bool, ref tasks.Ref) {
 	for range 1000 {
-		err := w.Turn(x.t.Context(), ref)
+		err := w.Process(x.t.Context(), ref)
 		if err == nil || dead() {
 			return
 		}

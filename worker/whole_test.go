@@ -99,7 +99,7 @@ func TestHoursWithoutTheAPICostNothing(t *testing.T) {
 		p := w.start(func(_ *process, s *setup) { // hours of looking at empty queues are seconds of real time
 			s.sweep = 10 * time.Minute
 			s.asynq = func(c *asynqConfig) { c.TaskCheckInterval, c.DelayedTaskCheckInterval = time.Minute, time.Minute }
-			s.LookEvery = time.Minute
+			s.PollEvery = time.Minute
 		})
 		jobs := names("patient", 3)
 		p.api.pull()

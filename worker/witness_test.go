@@ -29,12 +29,12 @@ func TestAJobThatProbesAgainIsTheOnlyWitness(t *testing.T) {
 				second.ID, second.Request.InstanceName, second.Refusals = "b", "b", tt.refusals
 				d.ledger.put(first)
 				d.ledger.put(second)
-				later(t, d.Turn(t.Context(), first.Ref()))
+				later(t, d.Process(t.Context(), first.Ref()))
 				if got := d.breaker.trips["acme"]; got.Witness != "a" || got.Probes != 1 {
 					t.Fatalf("after the first refusal: %+v", got)
 				}
 				time.Sleep(10 * time.Second) // past the next probe, and what a refused job comes later
-				later(t, d.Turn(t.Context(), second.Ref()))
+				later(t, d.Process(t.Context(), second.Ref()))
 				if got := d.breaker.trips["acme"]; got.Witness != tt.witness || got.Probes != 2 {
 					t.Errorf("after the second one: %+v, want witness %q", got, tt.witness)
 				}

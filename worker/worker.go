@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/internal/finalize"
 	"github.com/camsq/camsq/internal/recovery"
 	"github.com/camsq/camsq/tasks"
 )
 
-// Ledger keeps the records. Every write is durable when it returns nil, moves
+// Store keeps the records and the completions of batches. Every write is durable when it returns nil, moves
 // only by [tasks.Edges], and only from the revision that the record has.
-type Ledger interface {
+type Store interface {
 	// Get wraps tasks.ErrNotFound and tasks.ErrUnreadable.
 	Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error)
 	// Step and Note wrap tasks.ErrConflict, tasks.ErrNotFound and tasks.ErrClaimed:
@@ -31,6 +32,12 @@ type Ledger interface {
 	Claimed(ctx context.Context, r tasks.Record, instanceIDs []string) (map[string]bool, error)
 	// Taken tells which names, by their tasks.NameKey, other jobs hold that have not ended.
 	Taken(ctx context.Context, r tasks.Record, nameKeys []string) (map[string]bool, error)
+	// Completion wraps tasks.ErrNotFound, also for a completion that was delivered and had
+	// another after it, and tasks.ErrUnreadable.
+	Completion(ctx context.Context, ref tasks.BatchRef) (tasks.Completion, error)
+	// NoteCompletion writes the progress of its delivery. It wraps tasks.ErrConflict if the
+	// completion has been written since it was read: then nothing was written.
+	NoteCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error
 }
 
 // API is the cloud. Its errors are *cams.Error.
@@ -46,7 +53,7 @@ type API interface {
 // Limiter paces one action of one account, together with every other process.
 type Limiter interface {
 	// Wait returns when the call may be made; an error means that it may not. One
-	// that is an [Again] says when it is worth asking again: nobody waits very long.
+	// that is a [RetryAfterer] says when it is worth asking again: nobody waits very long.
 	Wait(ctx context.Context) (time.Duration, error)
 	// WaitUrgent is Wait for one who goes before those that wait here.
 	WaitUrgent(ctx context.Context) (time.Duration, error)
@@ -57,11 +64,11 @@ type Limiter interface {
 	SetRate(rate float64)
 }
 
-// Again is an error of a [Limiter] whose wait would be too long to hold a slot for.
-type Again interface {
+// RetryAfterer is an error of a [Limiter] whose wait would be too long to hold a slot for.
+type RetryAfterer interface {
 	error
-	// Again is how long it is until asking again may be of use.
-	Again() time.Duration
+	// RetryAfter is how long it is until asking again may be of use.
+	RetryAfter() time.Duration
 }
 
 // Breaker is what keeps an account that the API refuses from being asked by every
@@ -80,22 +87,15 @@ type Breaker interface {
 	Unprobe(ctx context.Context, id tasks.ProbeID, next time.Duration) error
 }
 
-// Lookout sees all lanes at one glance, at little cost for each.
-type Lookout interface {
-	// Look returns how the accounts' lanes and their queues stand, in the order of
+// QueueWatcher sees all lanes at one glance, at little cost for each.
+type QueueWatcher interface {
+	// Poll returns how the accounts' lanes and their queues stand, in the order of
 	// the accounts. An account that cannot be asked takes no other's answer away, and
 	// holds the others' up for a few seconds at most.
-	Look(ctx context.Context, accounts []string) []View
+	Poll(ctx context.Context, accounts []string) []View
 	// Listen calls heard with what is said on [tasks.WakeChannel] until ctx ends, and
 	// with "" when something may have been missed.
 	Listen(ctx context.Context, heard func(message string))
-}
-
-// Callbacks queues the telling of a job's outcome, and of a batch's completion.
-// Queueing it twice is harmless.
-type Callbacks interface {
-	Callback(ctx context.Context, ref tasks.Ref) error
-	BatchCallback(ctx context.Context, ref tasks.BatchRef) error
 }
 
 // Sender makes one try to deliver a webhook.
@@ -103,23 +103,23 @@ type Sender interface {
 	Send(ctx context.Context, url, id string, body []byte) tasks.Delivery
 }
 
-// Existing says what becomes of a job whose instance name exists before its
+// OnExisting says what becomes of a job whose instance name exists before its
 // first call.
-type Existing string
+type OnExisting string
 
 const (
-	ExistingFail   Existing = "fail"   // the job fails: nothing is created (the default)
-	ExistingAdopt  Existing = "adopt"  // the job takes that instance, if it is one alone
-	ExistingCreate Existing = "create" // the job creates another of the same name
+	ExistingFail   OnExisting = "fail"   // the job fails: nothing is created (the default)
+	ExistingAdopt  OnExisting = "adopt"  // the job takes that instance, if it is one alone
+	ExistingCreate OnExisting = "create" // the job creates another of the same name
 )
 
-// Absent says what becomes of a job whose call had no answer and left no
+// OnNotFound says what becomes of a job whose call had no answer and left no
 // instance for the whole settle window.
-type Absent string
+type OnNotFound string
 
 const (
-	AbsentResend Absent = "resend" // the call is made again, within the budget (the default)
-	AbsentHold   Absent = "hold"   // the job waits for a person
+	NotFoundResend OnNotFound = "resend" // the call is made again, within the budget (the default)
+	NotFoundHold   OnNotFound = "hold"   // the job waits for a person
 )
 
 // Lane is one account: its own queue, credentials, quota and pace.
@@ -149,19 +149,18 @@ type Hooks struct {
 	Finish   func(tasks.Finish)
 	Delivery func(tasks.Delivery)
 	Waited   func(account, action string, d time.Duration)
-	Look     func(account, result string)
+	Lookup   func(account, result string)
 	Swept    func(kind string, n int)
 }
 
 // Config is what a [Worker] needs.
 type Config struct {
-	Lanes     []Lane
-	Ledger    Ledger
-	Batches   Batches
-	Callbacks Callbacks
-	Breaker   Breaker
-	// Lookout and Leases are required by [Worker.Run].
-	Lookout Lookout
+	Lanes   []Lane
+	Store   Store
+	Queue   finalize.Queue
+	Breaker Breaker
+	// Watcher and Leases are required by [Worker.Run].
+	Watcher QueueWatcher
 	Leases  recovery.LeaseStore
 	// Sender may be nil if no lane and no job names a receiver; a callback that is
 	// owed then waits.
@@ -187,12 +186,12 @@ type Config struct {
 	// SettleWindow is how long no look may have found an instance before it counts
 	// as absent. Defaults to 3 min.
 	SettleWindow time.Duration
-	// Existing and Absent: see there.
-	Existing Existing
-	Absent   Absent
-	// LookEvery is the time between two looks at all lanes. They catch what
-	// [Lookout.Listen] has missed. Defaults to 1 s.
-	LookEvery time.Duration
+	// OnExisting defaults to ExistingFail, OnNotFound to NotFoundResend.
+	OnExisting OnExisting
+	OnNotFound OnNotFound
+	// PollEvery is the time between two looks at all lanes. They catch what
+	// [QueueWatcher.Listen] has missed. Defaults to 1 s.
+	PollEvery time.Duration
 }
 
 // settleTime is what a turn may take beyond its call: begin, settle, queue the callback.
@@ -212,7 +211,7 @@ func (c Config) withDefaults() Config {
 		{&c.MaxAge, 24 * time.Hour},
 		{&c.ReconcileDelay, 2 * time.Second},
 		{&c.SettleWindow, 3 * time.Minute},
-		{&c.LookEvery, time.Second},
+		{&c.PollEvery, time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -221,11 +220,11 @@ func (c Config) withDefaults() Config {
 	if c.MaxTries == 0 {
 		c.MaxTries = 10
 	}
-	if c.Existing == "" {
-		c.Existing = ExistingFail
+	if c.OnExisting == "" {
+		c.OnExisting = ExistingFail
 	}
-	if c.Absent == "" {
-		c.Absent = AbsentResend
+	if c.OnNotFound == "" {
+		c.OnNotFound = NotFoundResend
 	}
 	c.Lanes = append([]Lane(nil), c.Lanes...)
 	for i := range c.Lanes {
@@ -242,8 +241,8 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.Ledger == nil || c.Batches == nil || c.Callbacks == nil || c.Breaker == nil {
-		bad("Config.Ledger, Config.Batches, Config.Callbacks and Config.Breaker are required")
+	if c.Store == nil || c.Queue == nil || c.Breaker == nil {
+		bad("Config.Store, Config.Queue and Config.Breaker are required")
 	}
 	if c.Sender != nil && c.Schedule == nil {
 		bad("Config.Schedule is required with Config.Sender")
@@ -277,22 +276,22 @@ func (c Config) validate() error {
 	if c.SettleWindow < c.ReconcileDelay {
 		bad("SettleWindow %v is less than ReconcileDelay %v: no look would fall into it", c.SettleWindow, c.ReconcileDelay)
 	}
-	switch c.Existing {
+	switch c.OnExisting {
 	case ExistingFail, ExistingAdopt, ExistingCreate:
 	default:
-		bad("Existing is %q; it must be fail, adopt or create", c.Existing)
+		bad("OnExisting is %q; it must be fail, adopt or create", c.OnExisting)
 	}
-	switch c.Absent {
-	case AbsentResend, AbsentHold:
+	switch c.OnNotFound {
+	case NotFoundResend, NotFoundHold:
 	default:
-		bad("Absent is %q; it must be resend or hold", c.Absent)
+		bad("OnNotFound is %q; it must be resend or hold", c.OnNotFound)
 	}
 	return errors.Join(errs...)
 }
 
 // Worker takes turns. It is safe for concurrent use.
 type Worker struct {
-	Config
+	cfg   Config
 	lanes map[string]*lane
 	// queues are the lanes by the names of their queues in asynq.
 	queues map[string]*lane
@@ -312,7 +311,7 @@ func New(c Config) (*Worker, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	w := &Worker{Config: c, lanes: map[string]*lane{}, queues: map[string]*lane{}, kick: make(chan struct{}, 1)}
+	w := &Worker{cfg: c, lanes: map[string]*lane{}, queues: map[string]*lane{}, kick: make(chan struct{}, 1)}
 	w.draining, w.drain = context.WithCancel(context.Background())
 	for _, l := range c.Lanes {
 		n := newLane(l, w.draining.Done())

@@ -20,6 +20,7 @@ import (
 	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/config"
 	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/finalize"
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/queue"
 	"github.com/camsq/camsq/internal/ratelimit"
@@ -32,11 +33,10 @@ import (
 
 // The joins: what the worker asks for and who gives it.
 var (
-	_ worker.Ledger            = (*ledger.Ledger)(nil)
-	_ worker.Batches           = (*ledger.Ledger)(nil)
+	_ worker.Store             = (*ledger.Ledger)(nil)
+	_ finalize.Queue           = (*queue.Client)(nil)
 	_ recovery.SweepStore      = (*ledger.Ledger)(nil)
 	_ recovery.UnresolvedStore = (*ledger.Ledger)(nil)
-	_ worker.Callbacks         = (*queue.Client)(nil)
 	_ recovery.LeaseStore      = (*queue.Client)(nil)
 	_ recovery.SweepQueue      = (*queue.Client)(nil)
 	_ worker.API               = (*cams.Client)(nil)
@@ -159,7 +159,7 @@ func (a *App) newWorkerProcess(ctx context.Context, o WorkerOptions) (*workerPro
 	p.sweeper = recovery.Sweeper{
 		Accounts: c.Names(), Store: a.Ledger, Queue: a.Queue, Log: o.Log, OnSwept: m.Swept, Every: o.sweep,
 	}
-	p.reconciler = recovery.Reconciler{Accounts: c.Names(), Store: a.Ledger, Process: p.worker.Turn, Log: o.Log}
+	p.reconciler = recovery.Reconciler{Accounts: c.Names(), Store: a.Ledger, Process: p.worker.Process, Log: o.Log}
 	if p.queue, err = redisconn.Open(c.RedisURL, redisconn.Options{ClientName: "camsq-asynq"}); err != nil {
 		return nil, exit.Usagef("%w", err)
 	}
@@ -170,16 +170,16 @@ func (a *App) newWorkerProcess(ctx context.Context, o WorkerOptions) (*workerPro
 func (a *App) workerConfig(m *metrics.Metrics, log *slog.Logger) worker.Config {
 	c := a.Config
 	return worker.Config{
-		Ledger: a.Ledger, Batches: a.Ledger, Callbacks: a.Queue, Breaker: a.Ledger,
-		Lookout: lookout{a}, Leases: a.Queue, Log: log,
+		Store: a.Ledger, Queue: a.Queue, Breaker: a.Ledger,
+		Watcher: queueWatcher{a}, Leases: a.Queue, Log: log,
 		Schedule: callback.Schedule{}.NextDelay,
 		Hooks: worker.Hooks{
-			Call: m.APICall, Finish: m.Finish, Delivery: m.Delivery, Waited: m.LimiterWait, Look: m.Look, Swept: m.Swept,
+			Call: m.APICall, Finish: m.Finish, Delivery: m.Delivery, Waited: m.LimiterWait, Lookup: m.Look, Swept: m.Swept,
 		},
 		CallTimeout: c.CallTimeout, RetryMin: c.RetryMin, RetryMax: c.RetryMax,
 		MaxTries: c.MaxTries, MaxAge: c.MaxAge,
 		ReconcileDelay: c.ReconcileDelay, SettleWindow: c.SettleWindow,
-		Existing: c.Existing, Absent: c.Absent,
+		OnExisting: c.Existing, OnNotFound: c.Absent,
 	}
 }
 
@@ -343,11 +343,11 @@ func (a *App) warnOfStrangers(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// lookout shows the worker its lanes: what holds them back is the ledger's, what
+// queueWatcher shows the worker its lanes: what holds them back is the ledger's, what
 // waits in them is asynq's.
-type lookout struct{ node *App }
+type queueWatcher struct{ node *App }
 
-func (l lookout) Look(ctx context.Context, accounts []string) []worker.View {
+func (l queueWatcher) Poll(ctx context.Context, accounts []string) []worker.View {
 	var depths []tasks.Depth
 	var depthErrs []error
 	var asking sync.WaitGroup
@@ -358,7 +358,7 @@ func (l lookout) Look(ctx context.Context, accounts []string) []worker.View {
 	return worker.Views(lanes, laneErrs, depths, depthErrs)
 }
 
-func (l lookout) Listen(ctx context.Context, heard func(string)) {
+func (l queueWatcher) Listen(ctx context.Context, heard func(string)) {
 	redisconn.Listen(ctx, l.node.Redis, tasks.WakeChannel, heard)
 }
 

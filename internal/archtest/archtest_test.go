@@ -63,7 +63,7 @@ var rooms = map[string][]string{
 
 	// The composition root, the models and the import.
 	"internal/app": {
-		"callback", "cams", "enqueue", "internal/asynqx", "internal/config", "internal/exit", "internal/gate", "internal/humanize", "internal/inspect",
+		"callback", "cams", "enqueue", "internal/asynqx", "internal/config", "internal/exit", "internal/finalize", "internal/gate", "internal/humanize", "internal/inspect",
 		"internal/ledger", "internal/queue", "internal/ratelimit", "internal/recovery", "internal/redisconn", "metrics", "tasks", "worker",
 	},
 	"internal/importer": {

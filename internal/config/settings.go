@@ -34,8 +34,8 @@ type Config struct {
 	MaxTries                        int
 	MaxAge                          time.Duration
 	ReconcileDelay, SettleWindow    time.Duration
-	Absent                          worker.Absent
-	Existing                        worker.Existing
+	Absent                          worker.OnNotFound
+	Existing                        worker.OnExisting
 
 	CallbackSecret       string
 	CallbackAllowPrivate bool
@@ -128,12 +128,12 @@ func Settings() []Setting {
 			Set: func(c *Config, v string) (err error) { c.SettleWindow, err = parseDuration(v); return }},
 		{Name: "absent", Value: "resend", Usage: "what then: resend or hold",
 			Set: func(c *Config, v string) error {
-				c.Absent = worker.Absent(v)
-				return oneOf(v, string(worker.AbsentResend), string(worker.AbsentHold))
+				c.Absent = worker.OnNotFound(v)
+				return oneOf(v, string(worker.NotFoundResend), string(worker.NotFoundHold))
 			}},
 		{Name: "existing", Value: "fail", Usage: "what a name that exists before the first call gets: fail, adopt or create",
 			Set: func(c *Config, v string) error {
-				c.Existing = worker.Existing(v)
+				c.Existing = worker.OnExisting(v)
 				return oneOf(v, string(worker.ExistingFail), string(worker.ExistingAdopt), string(worker.ExistingCreate))
 			}},
 		{Name: "callback_url", For: Operator | Check, Usage: "receiver of the outcomes of jobs that name none",

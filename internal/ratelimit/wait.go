@@ -18,8 +18,8 @@ func (e *WaitTooLongError) Error() string {
 	return fmt.Sprintf("it takes too long; come again in %v", e.After.Round(time.Millisecond))
 }
 
-// Again is After, as package worker asks for it.
-func (e *WaitTooLongError) Again() time.Duration { return e.After }
+// RetryAfter is After, as package worker asks for it.
+func (e *WaitTooLongError) RetryAfter() time.Duration { return e.After }
 
 // Wait blocks until the caller may do one thing, and tells how long it waited.
 //

@@ -214,7 +214,7 @@ func (d *demo) configure(redisURL, callbackURL string) {
 	c.CallTimeout, c.RetryMin, c.RetryMax = 5*time.Second, 500*time.Millisecond, 5*time.Second
 	c.MaxTries, c.MaxAge = 10, time.Hour
 	c.ReconcileDelay, c.SettleWindow = time.Second, demoSettle
-	c.Absent, c.Existing = worker.AbsentResend, worker.ExistingFail
+	c.Absent, c.Existing = worker.NotFoundResend, worker.ExistingFail
 	c.CallbackAllowPrivate = true
 	for _, name := range d.accounts() {
 		c.Accounts = append(c.Accounts, config.Account{
