@@ -46,7 +46,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 
 .PHONY: bench
 bench: ## Measure camsq on this machine, beside plain asynq; takes 25 minutes, with BENCH=-quick 3
-	@go run ./internal/bench $(BENCH)
+	@go run ./internal/lab/bench $(BENCH)
 
 .PHONY: microbench
 microbench: ## Run the Go benchmarks, each six times
@@ -54,11 +54,11 @@ microbench: ## Run the Go benchmarks, each six times
 
 .PHONY: model
 model: ## Walk through the protocol's model to its large bounds (minutes, 3 GB)
-	CAMSQ_MODEL=large go test -count=1 -v -timeout 30m -run TestNothingBreaksARule ./internal/model
+	CAMSQ_MODEL=large go test -count=1 -v -timeout 30m -run TestNothingBreaksARule ./internal/lab/model
 
 .PHONY: mutants
 mutants: ## Take each guard of the promise out of the code: a test must fail without it; takes 5 to 10 minutes
-	go run ./internal/mutants
+	go run ./internal/lab/mutants
 
 .PHONY: golden
 golden: ## Write the generated pages and golden files anew; of the golden records those of the newest format only

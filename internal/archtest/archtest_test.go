@@ -1,5 +1,5 @@
-// Package archtest holds the plan of imports: which room of the house may know
-// which. It has no code of its own; a change of the plan is a change of a line here.
+// Package archtest holds the plan of imports: which package may import which. It has no
+// code of its own; a change of the plan is a change of a line here.
 package archtest
 
 import (
@@ -17,9 +17,9 @@ import (
 
 const module = "github.com/camsq/camsq/"
 
-// rooms are the packages and the rooms that each may import. A package that is
-// not here does not belong to the house yet.
-var rooms = map[string][]string{
+// plan lists the packages and what each may import of this module. A package that is not
+// here has no place yet.
+var plan = map[string][]string{
 	// The command: main ends the process, cli runs one command.
 	"cmd/camsq": {"internal/cli"},
 	"internal/cli": {
@@ -94,8 +94,7 @@ var rooms = map[string][]string{
 	"internal/humanize":   {},
 	"internal/workdir":    {"internal/atomicfile", "internal/exit"},
 
-	// Rooms on floor 1 do not know each other, but for enqueue, which other
-	// programs import whole and which therefore takes the ledger.
+	// The libraries. enqueue takes the ledger, since other programs import it alone.
 	"callback":          {"tasks"},
 	"enqueue":           {"internal/ledger", "internal/queue", "internal/redisconn", "internal/seal", "tasks"},
 	"enqueue/rowfile":   {"internal/spreadsheet", "tasks"},
@@ -110,7 +109,7 @@ var rooms = map[string][]string{
 	"metrics":           {"tasks"},
 	"worker":            {"cams", "internal/classify", "internal/finalize", "internal/gate", "internal/recovery", "tasks"},
 
-	// Floor 0 knows no room at all.
+	// Packages that import none of this module.
 	"cams":                 {},
 	"examples":             {},
 	"internal/ratelimit":   {},
@@ -120,27 +119,27 @@ var rooms = map[string][]string{
 	"internal/spreadsheet": {},
 	"tasks":                {},
 
-	// Only tests and the composition root use these.
-	"cams/camstest":      {"cams"},
-	"deploy/deploytest":  {},
-	"internal/archtest":  {},
-	"internal/bench":     {"cams", "enqueue", "internal/ledger", "internal/process", "internal/seal", "tasks"},
-	"internal/model":     {"tasks"},
-	"internal/mutants":   {},
-	"internal/redistest": {"internal/process"},
+	// For tests and the laboratory.
+	"cams/camstest":        {"cams"},
+	"deploy/deploytest":    {},
+	"internal/archtest":    {},
+	"internal/lab/bench":   {"cams", "enqueue", "internal/ledger", "internal/process", "internal/seal", "tasks"},
+	"internal/lab/model":   {"tasks"},
+	"internal/lab/mutants": {},
+	"internal/redistest":   {"internal/process"},
 }
 
-// owners are the rooms that may name a foreign module, by its import path's
-// beginning. A module that is not here may be named by nobody but tests.
+// owners are the packages that may import a foreign module, by the beginning of its import
+// path. A module that is not here may be imported by tests only.
 var owners = map[string][]string{
-	"github.com/hibiken/asynq":            {"internal/asynqx", "internal/bench", "worker"},
-	"github.com/redis/go-redis/v9":        {"enqueue", "internal/app", "internal/asynqx", "internal/bench", "internal/cli", "internal/cli/check", "internal/inspect", "internal/lab/prove", "internal/ledger", "internal/process", "internal/queue", "internal/ratelimit", "internal/redisconn", "internal/redistest"},
+	"github.com/hibiken/asynq":            {"internal/asynqx", "internal/lab/bench", "worker"},
+	"github.com/redis/go-redis/v9":        {"enqueue", "internal/app", "internal/asynqx", "internal/lab/bench", "internal/cli", "internal/cli/check", "internal/inspect", "internal/lab/prove", "internal/ledger", "internal/process", "internal/queue", "internal/ratelimit", "internal/redisconn", "internal/redistest"},
 	"github.com/prometheus/client_golang": {"internal/app", "internal/lab/demo", "metrics"},
 	"github.com/cenkalti/backoff/v4":      {"worker"},
 	"github.com/aliyun/credentials-go":    {"cams"},
 	"code.dny.dev/ssrf":                   {"callback"},
 	"github.com/alicebob/miniredis/v2":    {"internal/lab/demo", "internal/redistest"},
-	"github.com/rogpeppe/go-internal":     {"internal/mutants"},
+	"github.com/rogpeppe/go-internal":     {"internal/lab/mutants"},
 	"github.com/spf13/cobra":              {"internal/cli", "internal/cli/accounts", "internal/cli/check", "internal/cli/cmdutil", "internal/cli/enqueue", "internal/cli/fake", "internal/cli/jobs", "internal/cli/results", "internal/cli/status"},
 	"github.com/spf13/pflag":              {"internal/cli", "internal/cli/cmdutil", "internal/cli/jobs"},
 	"github.com/prometheus/client_model":  {"internal/lab/demo"},
@@ -148,7 +147,7 @@ var owners = map[string][]string{
 	"golang.org/x/term":                   {"internal/cli/watch"},
 	"golang.org/x/text":                   {"cams/camstest", "internal/spreadsheet", "tasks"},
 	"github.com/klauspost/compress":       {"internal/spreadsheet"},
-	"golang.org/x/time":                   {"internal/bench"},
+	"golang.org/x/time":                   {"internal/lab/bench"},
 	"go.yaml.in/yaml/v3":                  {"deploy/deploytest", "internal/config"},
 }
 
@@ -156,13 +155,13 @@ var owners = map[string][]string{
 var modulesOfTheirOwn = []string{"cams/internal/oracle", "callback/internal/oracle", "internal/spreadsheet/oracle"}
 
 type source struct {
-	room string // the package's folder
+	pkg  string // the package's folder
 	path string
 	file *ast.File
 }
 
-// sources parses every file of the house that is not a test. It reads them in
-// this process, so that go test notices when one changes.
+// sources parses every file of the module that is not a test. It reads them in this
+// process, so that go test notices when one changes.
 func sources(t *testing.T) []source {
 	t.Helper()
 	var out []source
@@ -185,7 +184,7 @@ func sources(t *testing.T) []source {
 		if err != nil {
 			return err
 		}
-		out = append(out, source{room: path.Dir(p), path: p, file: f})
+		out = append(out, source{pkg: path.Dir(p), path: p, file: f})
 		return nil
 	})
 	if err != nil {
@@ -194,11 +193,11 @@ func sources(t *testing.T) []source {
 	return out
 }
 
-func TestEveryRoomImportsOnlyWhatThePlanAllows(t *testing.T) {
+func TestEveryPackageImportsOnlyWhatThePlanAllows(t *testing.T) {
 	for _, s := range sources(t) {
-		allowed, known := rooms[s.room]
+		allowed, known := plan[s.pkg]
 		if !known {
-			t.Errorf("%s: package %s is not in the plan; a new room is a decision, made in a line of this test", s.path, s.room)
+			t.Errorf("%s: package %s is not in the plan; add a line for it to this test", s.path, s.pkg)
 			continue
 		}
 		for _, spec := range s.file.Imports {
@@ -208,19 +207,19 @@ func TestEveryRoomImportsOnlyWhatThePlanAllows(t *testing.T) {
 			}
 			if inner, ok := strings.CutPrefix(name, module); ok {
 				if !slices.Contains(allowed, inner) {
-					t.Errorf("%s: %s may not import %s", s.path, s.room, inner)
+					t.Errorf("%s: %s may not import %s", s.path, s.pkg, inner)
 				}
-			} else if strings.Contains(strings.Split(name, "/")[0], ".") && !owns(s.room, name) {
-				t.Errorf("%s: %s may not import %s", s.path, s.room, name)
+			} else if strings.Contains(strings.Split(name, "/")[0], ".") && !owns(s.pkg, name) {
+				t.Errorf("%s: %s may not import %s", s.path, s.pkg, name)
 			}
 		}
 	}
 }
 
-func owns(room, name string) bool {
+func owns(pkg, name string) bool {
 	for prefix, allowed := range owners {
 		if name == prefix || strings.HasPrefix(name, prefix+"/") {
-			return slices.Contains(allowed, room)
+			return slices.Contains(allowed, pkg)
 		}
 	}
 	return false
@@ -231,13 +230,13 @@ func owns(room, name string) bool {
 func TestOnlyTheCommandTouchesTheProcess(t *testing.T) {
 	forbidden := map[string]bool{"os.Exit": true, "os.Getenv": true, "os.LookupEnv": true, "os.Environ": true, "flag.Parse": true, "log.Fatal": true}
 	for _, s := range sources(t) {
-		if s.room == "cmd/camsq" || s.room == "internal/bench" || s.room == "internal/mutants" || strings.HasSuffix(s.room, "test") {
+		if s.pkg == "cmd/camsq" || s.pkg == "internal/lab/bench" || s.pkg == "internal/lab/mutants" || strings.HasSuffix(s.pkg, "test") {
 			continue
 		}
 		ast.Inspect(s.file, func(n ast.Node) bool {
 			if sel, ok := n.(*ast.SelectorExpr); ok {
 				if pkg, ok := sel.X.(*ast.Ident); ok && forbidden[pkg.Name+"."+sel.Sel.Name] {
-					t.Errorf("%s: %s.%s belongs into cmd/camsq", s.path, pkg.Name, sel.Sel.Name)
+					t.Errorf("%s: %s.%s belongs in cmd/camsq", s.path, pkg.Name, sel.Sel.Name)
 				}
 			}
 			return true
@@ -249,7 +248,7 @@ func TestOnlyTheCommandTouchesTheProcess(t *testing.T) {
 // place. worker runs on asynq, and bench measures beside it.
 func TestOnlyAsynqxSpellsAsynqsKeys(t *testing.T) {
 	for _, s := range sources(t) {
-		if s.room == "internal/asynqx" || s.room == "internal/bench" || s.room == "worker" {
+		if s.pkg == "internal/asynqx" || s.pkg == "internal/lab/bench" || s.pkg == "worker" {
 			continue
 		}
 		ast.Inspect(s.file, func(n ast.Node) bool {
@@ -261,12 +260,12 @@ func TestOnlyAsynqxSpellsAsynqsKeys(t *testing.T) {
 	}
 }
 
-// A plan that names what is not there would hide a hole in it.
-func TestThePlanNamesOnlyWhatIsThere(t *testing.T) {
+// A plan that names what does not exist would hide a gap in it.
+func TestThePlanNamesOnlyWhatExists(t *testing.T) {
 	there := map[string]bool{"internal/archtest": true}
 	used := map[string]bool{}
 	for _, s := range sources(t) {
-		there[s.room] = true
+		there[s.pkg] = true
 		for _, spec := range s.file.Imports {
 			name, _ := strconv.Unquote(spec.Path.Value)
 			for prefix := range owners {
@@ -276,14 +275,45 @@ func TestThePlanNamesOnlyWhatIsThere(t *testing.T) {
 			}
 		}
 	}
-	for room := range rooms {
-		if !there[room] {
-			t.Errorf("the plan names %s, which is not there", room)
+	for pkg := range plan {
+		if !there[pkg] {
+			t.Errorf("the plan names %s, which does not exist", pkg)
 		}
 	}
 	for prefix := range owners {
 		if !used[prefix] {
-			t.Errorf("the plan names %s, which nobody imports", prefix)
+			t.Errorf("the plan names %s, which no package imports", prefix)
+		}
+	}
+}
+
+// A family of commands knows no other family, and reaches Redis and asynq only through
+// the models.
+func TestCommandsKnowOnlyTheModels(t *testing.T) {
+	shared := []string{"internal/cli/cmdutil", "internal/cli/render", "internal/cli/watch"}
+	below := []string{"internal/ratelimit", "internal/asynqx", "internal/seal"}
+	for pkg, imports := range plan {
+		if !strings.HasPrefix(pkg, "internal/cli/") {
+			continue
+		}
+		for _, name := range imports {
+			if strings.HasPrefix(name, "internal/cli/") && !slices.Contains(shared, name) || slices.Contains(below, name) {
+				t.Errorf("%s may not import %s", pkg, name)
+			}
+		}
+	}
+}
+
+// The product does not know its laboratory, and no library knows the command.
+func TestTheProductDoesNotKnowItsLaboratory(t *testing.T) {
+	for pkg, imports := range plan {
+		public := !strings.HasPrefix(pkg, "internal/") && !strings.HasPrefix(pkg, "cmd/")
+		for _, name := range imports {
+			lab := strings.HasPrefix(name, "internal/lab/") && pkg != "internal/cli" && !strings.HasPrefix(pkg, "internal/lab/")
+			command := public && (strings.HasPrefix(name, "internal/cli") || name == "internal/app")
+			if lab || command {
+				t.Errorf("%s may not import %s", pkg, name)
+			}
 		}
 	}
 }

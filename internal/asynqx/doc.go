@@ -3,5 +3,5 @@
 //
 // A new version of asynq is read against this package, and its tests fail where asynq
 // has changed what the package depends on. Two more packages name asynq: worker, which
-// runs on its public API, and internal/bench, which measures beside it.
+// runs on its public API, and internal/lab/bench, which measures beside it.
 package asynqx

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-const root = "../.."
+const root = "../../.."
 
 func TestEveryMutantStillFitsTheCode(t *testing.T) {
 	seen := map[string]bool{}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/camsq/camsq/internal/model"
+	"github.com/camsq/camsq/internal/lab/model"
 	"github.com/camsq/camsq/tasks"
 )
 
