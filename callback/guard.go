@@ -73,7 +73,7 @@ func newGuard(allowPrivate bool) *guard {
 	return &guard{
 		allowPrivate: allowPrivate,
 		public:       ssrf.New(ssrf.WithAnyPort()),
-		// The addresses at which clouds hand out credentials are nobody's
+		// The addresses at which clouds hand out credentials are no
 		// receiver, on private networks either. Those that are not link-local:
 		// Alibaba Cloud, Azure (in a public range), AWS and Oracle Cloud.
 		never: []netip.Prefix{

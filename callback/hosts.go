@@ -87,7 +87,7 @@ func (h *hosts) leave(name string) {
 	h.quit(name)
 }
 
-// gate sends nobody to the host for a while. The caller holds one of its slots.
+// gate sends no request to the host for a while. The caller holds one of its slots.
 func (h *hosts) gate(name string, pause time.Duration) {
 	until := time.Now().Add(min(pause, maxGate))
 	h.mu.Lock()
@@ -97,7 +97,7 @@ func (h *hosts) gate(name string, pause time.Duration) {
 	}
 }
 
-// forget drops the hosts whose pause is over and that nobody uses. Only gated
+// forget drops the hosts whose pause is over and that are not in use. Only gated
 // hosts outlive their users, so there are few.
 func (h *hosts) forget() {
 	for name, x := range h.known {

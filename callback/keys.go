@@ -165,7 +165,7 @@ func (k Keyring) String() string { return fmt.Sprintf("REDACTED (%d webhook keys
 // GoString is String, so that %#v gives nothing away.
 func (k Keyring) GoString() string { return k.String() }
 
-// Format writes String for every verb, since %d and %x would ask nobody.
+// Format writes String for every verb, since %d and %x call no method.
 func (k Keyring) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
 
 // LogValue is String.

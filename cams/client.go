@@ -171,7 +171,7 @@ func (c *Client) call(ctx context.Context, op string, params url.Values, private
 	}
 	private = append(private, credentials.AccessKeySecret, credentials.SecurityToken)
 
-	// Without a connection no byte has left; with one, nobody knows how many did.
+	// Without a connection no byte has left; with one, it is unknown how many did.
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },

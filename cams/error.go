@@ -150,7 +150,7 @@ func units(s string, unit time.Duration) time.Duration {
 	return time.Duration(min(n, int64(maxRetryAfter/unit))) * unit
 }
 
-// redact replaces what a server may repeat to us and nobody may log. A gateway that
+// redact replaces what a server may repeat to us and must not be logged. A gateway that
 // rejects a signature repeats the canonical request, so encoded forms are looked for too.
 func redact(s string, private []string) string {
 	for _, p := range private {

@@ -16,7 +16,7 @@ type Config struct {
 	Accounts []string
 	// Version is the program's own. Defaults to "unknown".
 	Version string
-	// Backlog is asked at each scrape. Defaults to nobody: then there are no
+	// Backlog is queried on every scrape. Without it there are no
 	// gauges of jobs, callbacks and Redis.
 	Backlog Backlog
 }

@@ -28,7 +28,7 @@ const (
 	CodeNoCredentials = "camsq.NoCredentials"
 	// CodeResolved means that a person decided.
 	CodeResolved = "camsq.Resolved"
-	// CodeCancelled means that somebody withdrew the job.
+	// CodeCancelled means that an operator cancelled the job.
 	CodeCancelled = "camsq.Cancelled"
 )
 

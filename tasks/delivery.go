@@ -8,7 +8,7 @@ import (
 // DeliveryResult says what is to become of a webhook after one try.
 type DeliveryResult string
 
-// The zero value is DeliveryRetry: a result that nobody set loses no webhook. Print it with String: as a plain
+// The zero value is DeliveryRetry: a result that is not set loses no webhook. Print it with String: as a plain
 // string it is empty.
 const (
 	DeliveryRetry     DeliveryResult = ""          // try again later

@@ -15,7 +15,7 @@ type EventType string
 const (
 	EventInstanceCreated EventType = "instance.created" // the instance exists: Data.Instance is set
 	EventInstanceFailed  EventType = "instance.failed"  // there is no instance and no further try
-	EventInstanceHeld    EventType = "instance.held"    // nobody knows yet: a person has to decide
+	EventInstanceHeld    EventType = "instance.held"    // the outcome is unknown: an operator has to decide
 	EventBatchCompleted  EventType = "batch.completed"  // the batch was closed and each of its jobs has ended: Data.Batch is set
 )
 

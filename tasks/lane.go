@@ -9,7 +9,7 @@ type Lane struct {
 	// Now is when the lane was read.
 	Now time.Time
 	// Limit is the rate, in creates a second, that a person has set in the place of
-	// the configured one; 0 if nobody has.
+	// the configured one; 0 if there is no limit.
 	Limit float64
 	// Pause is set while a person has stopped the account; nil otherwise.
 	Pause *Pause

@@ -7,7 +7,7 @@ type Outcome uint8
 const (
 	// OutcomeAmbiguous means that the call may have made an instance: no answer,
 	// an unreadable answer, or one that contradicts itself. It is the zero value,
-	// so that an outcome which nobody set never leads to another call.
+	// so that an outcome that is not set never leads to another call.
 	OutcomeAmbiguous Outcome = iota
 	// OutcomeSucceeded means that the API returned an instance ID.
 	OutcomeSucceeded

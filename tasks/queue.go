@@ -43,8 +43,8 @@ func JobQueue(account string, p Priority) string {
 
 // WakeChannel is the Redis channel on which a producer says that there is work:
 // the message is the name of the asynq queue, or [LaneMessage] of an account whose
-// lane was paused, resumed, tripped or limited. Nobody may rely on it: a message
-// can be lost, and whoever listens also looks from time to time.
+// lane was paused, resumed, tripped or limited. It is a hint: a message can
+// be lost, and a listener also polls.
 const WakeChannel = "camsq:wake"
 
 // LaneMessage is what is said on [WakeChannel] when an account's [Lane] has changed.

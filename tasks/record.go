@@ -39,7 +39,7 @@ type Record struct {
 	Rev string
 	// EnqueuedAt is when the job was accepted, Since when it entered its State.
 	EnqueuedAt, Since time.Time
-	// Due is the earliest time at which anybody need look at the job again: the
+	// Due is the earliest time at which the job needs processing again: the
 	// end of the call that may be running (calling), the next look (uncertain),
 	// or the end of a backoff (queued). Zero means now.
 	Due time.Time
@@ -68,7 +68,7 @@ type Progress struct {
 	Delays int `json:"delays,omitempty"`
 	// Baseline holds the IDs of the instances of the same name, in whichever form the API
 	// keeps it (see [FoldName]), that stood there before the first call. Nil means that
-	// nobody has looked yet.
+	// there was no lookup yet.
 	Baseline *[]string `json:"baseline,omitempty"`
 	// Nearby holds the IDs of the other instances that the API returned for the name then
 	// and that no job had. Whatever the API makes of a name, an instance that is neither
@@ -161,7 +161,7 @@ func (p Progress) LookFirst() bool { return p.Doubted && p.Tries == 0 }
 type CallbackState string
 
 const (
-	// CallbackNone means that there is nobody to tell, or nothing yet to tell.
+	// CallbackNone means that there is no receiver, or nothing to report yet.
 	CallbackNone CallbackState = ""
 	// CallbackOwed means that the receiver has not acknowledged it yet.
 	CallbackOwed CallbackState = "owed"

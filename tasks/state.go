@@ -11,7 +11,7 @@ const (
 	// StateCalling means that a call may be on the wire: it is written, durably,
 	// before the first byte of the request, and only knowledge takes it away.
 	StateCalling State = "calling"
-	// StateUncertain means that a call may have made an instance, and nobody knows yet.
+	// StateUncertain means that a call may have made an instance, and the outcome is not known yet.
 	StateUncertain State = "uncertain"
 	// StateHeld means that only a person can tell how the job ended.
 	StateHeld State = "held"
@@ -19,7 +19,7 @@ const (
 	StateCreated State = "created"
 	// StateFailed means that the job has no instance and will not try again by itself. Final.
 	StateFailed State = "failed"
-	// StateCancelled means that somebody withdrew the job before it was called. Final.
+	// StateCancelled means that an operator cancelled the job before it was called. Final.
 	StateCancelled State = "cancelled"
 )
 
@@ -95,7 +95,7 @@ var edges = []Edge{
 	{StateQueued, StepFound, StateCreated, "the look before a call that a person allowed again: the instance of an earlier call turned up"},
 	{StateQueued, StepSeveral, StateHeld, "the same look: several new instances, or one under another name; only a person can tell"},
 	{StateQueued, StepSpent, StateFailed, "the budget of tries or of time is spent"},
-	{StateQueued, StepCancel, StateCancelled, "somebody withdrew the job"},
+	{StateQueued, StepCancel, StateCancelled, "an operator cancelled the job"},
 
 	{StateCalling, StepSucceeded, StateCreated, "the API returned an instance ID"},
 	{StateCalling, StepRejected, StateFailed, "the API said no and would say no again"},

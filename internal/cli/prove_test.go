@@ -117,8 +117,8 @@ func TestProveRefusesWhatItMustNotTouch(t *testing.T) {
 		code int
 		want string
 	}{
-		{"a database with jobs", []string{"--redis", s.URL()}, exit.CodeUsage, "prove touches nobody's data"},
-		{"another program's queue", []string{"--redis", other.URL()}, exit.CodeUsage, "prove touches nobody's data"},
+		{"a database with jobs", []string{"--redis", s.URL()}, exit.CodeUsage, "prove does not touch existing data"},
+		{"another program's queue", []string{"--redis", other.URL()}, exit.CodeUsage, "prove does not touch existing data"},
 		{"a cluster", []string{"--redis", "redis://a,b"}, exit.CodeUsage, "one server"},
 		{"a Redis that is not there", []string{"--redis", "redis://127.0.0.1:1/0"}, exit.CodeUnreachable, "--redis"},
 		{"a setting", []string{"--rate", "5"}, exit.CodeUsage, "prove does not use the setting --rate"},

@@ -169,7 +169,7 @@ func (l *Ledger) Completion(ctx context.Context, ref tasks.BatchRef) (tasks.Comp
 	return c, nil
 }
 
-// NoteCompletion writes how far telling a completion got, if nobody has written that
+// NoteCompletion writes how far telling a completion got, if no process has written that
 // since it was read. Its errors wrap [tasks.ErrNotFound] and [tasks.ErrConflict]. Like
 // [Ledger.Step] it tries for as long as ctx allows.
 func (l *Ledger) NoteCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error {

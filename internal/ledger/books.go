@@ -60,8 +60,8 @@ func (l *Ledger) Doubtful(ctx context.Context, account string, n int) ([]string,
 	return due, nil
 }
 
-// doubtful are the states in which a call may have made an instance that nobody
-// has recorded.
+// doubtful are the states in which a call may have made an instance that is not
+// recorded.
 var doubtful = []tasks.State{tasks.StateCalling, tasks.StateUncertain}
 
 // unfinished are the states in which a job needs a task to go on.

@@ -40,9 +40,9 @@
 // A batch is completed when its producer has closed it and no job of it is open; a
 // held job is open. The script that ends the last job, or that closes the batch,
 // notes so, keeps the facts that are told, and puts the completion among the owed:
-// all in one step, so whoever dies after it loses nothing. A job that is put back
+// all in one step, so a process that dies after it loses nothing. A job that is put back
 // takes completed away, and one more job makes both closed and completed differ from
-// the number of jobs: then neither holds, without anybody having to undo them.
+// the number of jobs: then neither holds, and nothing has to be undone.
 //
 // A record is four parts with a line end between them: head, priority, progress (JSON)
 // and the sealed request, which alone may have line ends in it. The head is

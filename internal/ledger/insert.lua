@@ -28,7 +28,7 @@ local function insert(records)
 end
 
 -- book enters new jobs into the index of queued jobs and the counts, all at once. It
--- comes before insert: if Redis refuses it, no job stands there that nobody finds.
+-- comes before insert: if Redis refuses it, no job exists that is not listed.
 -- keys: index of queued jobs, counts, batches. batches holds for each batch its
 -- name, the key of its counts and the number of its new jobs.
 local function book(keys, ids, batches, now)

@@ -43,7 +43,7 @@ func LimitKey(account, action string) string { return laneOf(account).limit(acti
 func TryoutKey(account, try string) string { return string(laneOf(account)) + "tryout:" + try }
 
 // indexed says whether the IDs of the jobs in a state are listed. Created and
-// cancelled jobs are only counted: nobody has to come back to them.
+// cancelled jobs are only counted: no process comes back to them.
 func indexed(s tasks.State) bool {
 	return !s.Final() || s == tasks.StateFailed
 }

@@ -74,7 +74,7 @@ func (l *Ledger) Lanes(ctx context.Context, accounts []string) (lanes []tasks.La
 	return lanes, errs
 }
 
-// decodeLane is lenient: what it cannot read holds nobody back.
+// decodeLane is lenient: what it cannot read blocks nothing.
 func decodeLane(account string, now time.Time, f map[string]string) tasks.Lane {
 	lane := tasks.Lane{Account: account, Now: now}
 	if limit, err := strconv.ParseFloat(f["limit"], 64); err == nil && validLimit(limit) {
@@ -113,7 +113,7 @@ func (l *Ledger) Trip(ctx context.Context, id tasks.ProbeID, t tasks.Trip, next 
 // Probe asks whether the turn of a job may call though the lane has tripped. A job other
 // than the trip's Witness need not wait for the time of the next probe. If
 // it has not, or the job is, or becomes, the one that probes, ok is true; the job
-// is the prober for d. Else nobody need ask again before wait is over.
+// is the prober for d. Else no probe is allowed before wait is over.
 func (l *Ledger) Probe(ctx context.Context, id tasks.ProbeID, d time.Duration) (ok bool, wait time.Duration, err error) {
 	ms, err := probeScript.Run(ctx, l.rdb, []string{laneOf(id.Account).control()}, prober(id), d.Milliseconds()).Int64()
 	if err != nil {
@@ -147,7 +147,7 @@ func (l *Ledger) endProbe(ctx context.Context, id tasks.ProbeID, next int64) err
 // sign, so the scripts can tell the job.
 func prober(id tasks.ProbeID) string { return id.ID + "#" + id.Turn }
 
-// PauseLane stops the account's new calls, in every process, until somebody
+// PauseLane stops the account's new calls, in every process, until an operator
 // resumes it. A lane that is paused already keeps the time, and gets the new reason.
 func (l *Ledger) PauseLane(ctx context.Context, account, why string) error {
 	now, err := l.now(ctx, account)

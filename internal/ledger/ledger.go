@@ -183,7 +183,7 @@ func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]F
 }
 
 // Step moves the record by a step, with the progress that it carries, and
-// returns it as it then stands. due is how long nobody need look at it again. If it
+// returns it as it then stands. due is how long it needs no processing. If it
 // ends the last job of a batch that is closed, it notes in the same step that the
 // batch is completed and that this is to be told: see [tasks.Record.Completes].
 //

@@ -1,5 +1,5 @@
 -- stored returns a record, false if there is none, and '?', which is none, for a value of
--- another kind or of no byte: what nobody can read harms no other job of the same script.
+-- another kind or of no byte: an unreadable record harms no other job of the same script.
 local function stored(key)
   local record = redis.pcall('GET', key)
   return (type(record) == 'table' or record == '') and '?' or record

@@ -24,6 +24,6 @@ for key, list in pairs({[KEYS[3]] = 'owed', [KEYS[4]] = 'dead'}) do
 end
 local last = redis.call('HGET', KEYS[1], 'completions')
 if ARGV[5] ~= 'owed' and ARGV[5] ~= 'dead' and last and last ~= number then
-  redis.call('HDEL', KEYS[2], number, field) -- only of the last one does anybody ask
+  redis.call('HDEL', KEYS[2], number, field) -- only the last one is ever read
 end
 return 'ok'

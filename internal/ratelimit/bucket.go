@@ -27,7 +27,7 @@ type Bucket struct {
 	// place at the head to an urgent one meanwhile.
 	asking bool
 
-	// What Redis booked and nobody took yet: the times from which each slot
+	// What Redis reserved and no call took yet: the times from which each slot
 	// may be used, the last one's name in Redis, and the interval between them.
 	slots    []time.Time
 	last     int64

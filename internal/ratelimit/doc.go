@@ -6,13 +6,13 @@
 // The rate in force is the ceiling that the caller believes in, until the API
 // turns a call away: then it is just under what goes through, for all processes
 // at once, and climbs back to the ceiling, slowly at first and then faster and
-// faster. Nobody has to write for that: the scripts reckon the rate from when it
+// faster. No process has to write for that: the scripts reckon the rate from when it
 // was lowered. See [Bucket.Throttled]; docs/decisions.md has the other rules, and
 // figures.
 //
 // It promises that in no second more than ceiling + Burst waits end, as seen by
 // Redis; that a process serves its waiters in the order in which they came, the
-// urgent ones first; that nobody is held much longer than MaxWait; and that no
+// urgent ones first; that no caller waits much longer than MaxWait; and that no
 // slot further ahead than the horizon (200 ms) is taken, which bounds what a dead
 // process takes with it. It refuses to guess: where Redis has lost the bucket, a
 // burst has to be earned again, and where Redis does not answer, Wait fails.

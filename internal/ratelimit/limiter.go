@@ -17,7 +17,7 @@ type Config struct {
 	// exactly with one over 300 ms.
 	Horizon time.Duration
 
-	// Keep is how long Redis keeps a bucket that nobody uses, in addition to
+	// Keep is how long Redis keeps a bucket that is not used, in addition to
 	// the time in which its burst is earned. Defaults to one hour.
 	Keep time.Duration
 

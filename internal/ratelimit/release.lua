@@ -1,4 +1,4 @@
--- Gives back the last N slots, if nobody has booked since.
+-- Gives back the last N slots, if no process has booked since.
 --
 -- ARGV[4-6]  last as the booking returned it, n, interval us
 -- returns    {now, 1 if they were given back}, as text

@@ -8,7 +8,7 @@
 local want, horizon = tonumber(ARGV[4]), tonumber(ARGV[5])
 
 local b = load()
--- An unknown bucket counts as just used: nobody knows what was used before.
+-- An unknown bucket counts as just used: what was used before is unknown.
 -- It must be remembered even if nothing is booked, or "just" would never pass.
 local unknown = not b.last
 local last, blocked, was = b.last or now, b.blocked or 0, b.ceiling or 0

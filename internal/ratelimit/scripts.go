@@ -34,7 +34,7 @@ type reservation struct {
 	interval time.Duration // between the booked slots
 
 	now     int64   // µs since 1970
-	last    int64   // µs since 1970: the last slot booked by anybody
+	last    int64   // µs since 1970: the last slot booked by any process
 	blocked int64   // µs since 1970; 0 if never
 	lowered int64   // µs since 1970; 0 if never or long ago
 	rate    float64 // in force
@@ -69,7 +69,7 @@ func (l *Limiter) throttled(ctx context.Context, key string, limit Limit, retryA
 	return s, a.err
 }
 
-// release gives back the n slots up to last, and tells when, and whether nobody
+// release gives back the n slots up to last, and tells when, and whether no process
 // had booked since. A slot that does not come back is wasted, no more.
 func (l *Limiter) release(ctx context.Context, key string, limit Limit, last int64, n int, interval time.Duration) (now int64, done bool, err error) {
 	a, err := l.run(ctx, releaseScript, 2, key, limit, last, n, interval.Microseconds())

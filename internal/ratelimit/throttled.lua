@@ -38,7 +38,7 @@ local gate = tonumber(ARGV[4])
 if gate == 0 and b.row > 2 then gate = math.min(math.floor(b.row * 1500000 / in_force), 250000) end
 if gate > 0 then
     b.blocked = math.max(b.blocked or 0, now + gate)
-    -- Nobody uses the slots before that.
+    -- No process uses the slots before that.
     for c = cell + 1, math.min(math.floor((now + gate) / CELL) - 1, cell + AHEAD) do b.recent[c] = 0 end
 end
 

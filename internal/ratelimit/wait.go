@@ -94,7 +94,7 @@ func (w *waiter) hold(ctx context.Context, until time.Time) {
 }
 
 // spare is the time for which slots are booked beyond those that wait, so that a
-// fast account does not cost a round trip for each call. Those that nobody comes
+// fast account does not cost a round trip for each call. Those that no caller comes
 // for in time are wasted: at most as many as fit into it, each time that Redis is
 // asked. An account of less than 100 a second books none.
 const spare = 10 * time.Millisecond
@@ -104,7 +104,7 @@ func (b *Bucket) join(urgent bool) *waiter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w := &waiter{begin: time.Now(), urgent: urgent, wake: make(chan struct{}, 1)}
-	if len(b.queue) == 0 { // or spare slots that nobody came for would be used at once
+	if len(b.queue) == 0 { // or spare slots without a caller would be used at once
 		for len(b.slots) > 0 && b.slots[0].Before(w.begin) {
 			b.slots = b.slots[1:]
 		}
@@ -118,7 +118,7 @@ func (b *Bucket) join(urgent bool) *waiter {
 	return w
 }
 
-// leave takes w out of the queue, and gives slots back that nobody is left for.
+// leave takes w out of the queue, and gives back slots that no waiter needs.
 // It returns what Wait does.
 func (b *Bucket) leave(ctx context.Context, w *waiter, why error) (time.Duration, error) {
 	b.mu.Lock()

@@ -256,7 +256,7 @@ func numberText(raw string, number float64, zeros int) (string, Kind, error) {
 		return raw, KindRounded, nil
 	}
 	if number != math.Trunc(number) {
-		// 0.30000000000000004 is 0.3 to whoever typed it.
+		// 0.30000000000000004 is 0.3 to the person who typed it.
 		number, _ = strconv.ParseFloat(strconv.FormatFloat(number, 'g', 15, 64), 64)
 	}
 	text := strconv.FormatFloat(number, 'f', -1, 64)

@@ -8,7 +8,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// measureCut cuts the quota to a third while jobs run and restores it, and nobody
+// measureCut cuts the quota to a third while jobs run and restores it, and no process
 // tells the workers.
 func measureCut(ctx context.Context, l *lab, p plan, t *table) error {
 	const processes = 3

@@ -66,7 +66,7 @@ type parcel struct {
 
 // carry moves bytes one way until either end is closed, and then closes the other.
 func (d *delay) carry(from, to net.Conn) {
-	// So many parcels hold more than any socket's buffer: nobody waits for them.
+	// So many parcels hold more than any socket's buffer: no reader waits for them.
 	under := make(chan parcel, 4096)
 	var writing sync.WaitGroup
 	writing.Go(func() {

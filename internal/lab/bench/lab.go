@@ -254,7 +254,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// freeAddr is an address of this machine that nobody listens on.
+// freeAddr is an address of this machine that no process listens on.
 func freeAddr() (string, error) {
 	port, err := process.FreePort()
 	return process.Loopback(port), err

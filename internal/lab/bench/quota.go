@@ -20,7 +20,7 @@ func modelFlags(model string, quota int) []string {
 }
 
 // bucketOf is how many calls a bucket holds: a tenth of a second's worth, and two at
-// least, since a bucket of one throttles whoever comes early by a part of the jitter.
+// least, since a bucket of one throttles a call that comes early by a part of the jitter.
 func bucketOf(quota int) int { return max(2, quota/10) }
 
 // modelName says how a stand-in counts.

@@ -37,7 +37,7 @@ const (
 	demoWorkers = 2
 	demoRate    = 5.0
 	// demoMost is how many jobs the embedded Redis works through in a time that
-	// somebody will sit and watch.
+	// a newcomer will watch.
 	demoMost = 1000
 	// demoPause is what the throttled call is told to wait.
 	demoPause = time.Second
@@ -126,7 +126,7 @@ func (d *demo) read(raw []byte) error {
 		if fatal, ok := errors.AsType[*rowfile.FileError](err); ok {
 			return exit.Usagef("%w", fatal)
 		}
-		// Whoever the file names is not to hear of a demo.
+		// A receiver that the file names gets nothing from a demo.
 		row.Job.CallbackURL = ""
 		d.rows = append(d.rows, demoRow{row.Line, row.Job, err})
 		if err == nil {

@@ -257,7 +257,7 @@ func (d *demo) fates(ctx context.Context) (map[tasks.Ref]jobTrace, error) {
 	return fates, nil
 }
 
-// instanceName is what makes an instance somebody's: the cloud itself lets a name
+// instanceName is what tells whose an instance is: the cloud itself lets a name
 // be there twice.
 type instanceName struct{ account, channelType, name string }
 

@@ -19,19 +19,19 @@ const (
 
 	MarkAfterCall    // the mark is written when the call is over
 	MarkOnTimer      // a mark whose deadline has passed is taken away: the job is queued
-	JudgeAtOnce      // whoever finds a mark judges, without waiting for its deadline
+	JudgeAtOnce      // a turn that finds a mark judges, without waiting for its deadline
 	RetryOnTimeout   // a call without an answer is made again
-	NoBaseline       // nobody looks what stood there before the call
-	NoInstanceClaims // nobody asks whether another job has the instance
+	NoBaseline       // no lookup of what existed before the call
+	NoInstanceClaims // no check whether another job has the instance
 	NoNameLock       // two jobs of one name may call at once
 	BlindSettle      // how a call ended is written without comparing revisions
-	NoSweeper        // nobody puts back what the queue has lost
+	NoSweeper        // lost tasks are not put back
 	UnmarkAny        // a mark whose reply was lost is taken back whosever mark stands
 
 	LateList     // the settle window may end before an instance is listed
 	FrozenSend   // a process that was frozen past its deadline sends all the same
 	RedisForgets // Redis loses a write: the mark
-	Stranger     // somebody else makes an instance of the same name meanwhile
+	Stranger     // another program makes an instance of the same name meanwhile
 )
 
 // Config is what is explored. The number of crashes, losses, deliveries and
@@ -48,9 +48,9 @@ type Config struct {
 	Existing Existing
 	// Hold is CAMSQ_ABSENT=hold.
 	Hold bool
-	// Callbacks models the telling of outcomes. Without it nobody is told.
+	// Callbacks models the telling of outcomes. Without it no outcome is reported.
 	Callbacks bool
-	// Person lets somebody who knows the truth resolve what is held and cancel what is queued.
+	// Person lets an operator who knows the truth resolve what is held and cancel what is queued.
 	Person bool
 	Flaw   Flaw
 }

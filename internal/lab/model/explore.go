@@ -91,7 +91,7 @@ func (x *search) end() Result {
 	return x.result
 }
 
-// visit returns the number of a state, which is fresh if nobody was there before.
+// visit returns the number of a state, which is new if it was not visited before.
 // Workers have no names: states that differ in who is who are one.
 func (x *search) visit(s state, from int32) (at int32, fresh bool) {
 	s = s.ordered()

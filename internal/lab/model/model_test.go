@@ -182,7 +182,7 @@ func ExampleExplore() {
 	//   5. worker 1 sends the request of job 1
 	//   6. the API makes an instance for job 1; worker 1 gets the answer
 	//   7. the deadline of the call of job 1 passes
-	//   8. worker 2 takes job 1: it is calling, and whoever called is to be given up
+	//   8. worker 2 takes job 1: it is calling, and its caller counts as dead
 	//   9. worker 2 writes "unsent" for job 1
 	//  10. worker 2 takes job 1: it is queued
 	//  11. worker 2 claims the name of job 1

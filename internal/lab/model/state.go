@@ -112,7 +112,7 @@ func (s set) only() (i uint8, one bool) {
 	return none, false
 }
 
-// job is a record, its two tasks, and its requests that nobody waits for any more.
+// job is a record, its two tasks, and its requests that no process waits for any more.
 type job struct {
 	place place
 	tries uint8
@@ -201,7 +201,7 @@ type state struct {
 	workers   [workers]worker
 	jobs      [jobs]job
 	instances [instances]listing
-	// holder is one more than the job that holds each name; 0 is nobody.
+	// holder is one more than the job that holds each name; 0 is none.
 	holder [jobs]uint8
 	// strange says that a step was taken that is not an edge, disputed that the API
 	// returned an instance that another job has.

@@ -135,7 +135,7 @@ func (n *next) take(i int, j uint8) {
 			by = unsent
 		}
 		if r.over || n.c.Flaw == JudgeAtOnce {
-			begins("worker W takes job J: it is calling, and whoever called is to be given up", write, by)
+			begins("worker W takes job J: it is calling, and its caller counts as dead", write, by)
 		}
 		if !r.over {
 			begins("worker W takes job J: a call may be on the wire", lookEarly, ambiguous)

@@ -66,16 +66,16 @@ func (s *state) pending(j uint8) bool {
 	return promised > 0
 }
 
-// cloud carries out, or drops, a request that nobody waits for any more.
+// cloud carries out, or drops, a request that no process waits for any more.
 func (n *next) cloud(j uint8) {
 	instance, room := n.s.room(j)
 	end := func(count func(*job) *uint8, as listing) {
 		if *count(&n.s.jobs[j]) == 0 {
 			return
 		}
-		n.happens(j, "a request of job J that nobody waits for makes nothing", func(s *state) { *count(&s.jobs[j])-- })
+		n.happens(j, "a request of job J without a waiter makes nothing", func(s *state) { *count(&s.jobs[j])-- })
 		if room {
-			n.happens(j, "the API makes an instance for job J, and nobody hears it", func(s *state) {
+			n.happens(j, "the API makes an instance for job J, and no process hears it", func(s *state) {
 				*count(&s.jobs[j])--
 				s.instances[instance] = as
 			})

@@ -104,7 +104,7 @@ func verify(e snapshot) verdict {
 	}
 	for _, id := range slices.Sorted(maps.Keys(e.events)) {
 		if !known[id] {
-			b.find("", "a webhook tells of job %s, which nobody sent", id)
+			b.find("", "a webhook tells of job %s, which was never sent", id)
 		}
 	}
 	if sum := b.Created + b.Failed + b.Cancelled + b.Held + b.InFlight; sum != b.Accepted {
@@ -237,6 +237,6 @@ func (b *verdict) verifyCallback(r tasks.Record, events []callbacktest.Delivery)
 	case tasks.CallbackDead, tasks.CallbackGone:
 		b.Dead++
 	case tasks.CallbackNone:
-		b.find(r.ID, "it is %s and owes nobody a callback", r.State)
+		b.find(r.ID, "it is %s and owes no callback", r.State)
 	}
 }

@@ -33,7 +33,7 @@ const (
 	proveDeadline = proveCallTimeout + 5*time.Second
 	// frozenPatience is the settle window of a run that freezes. A worker that is
 	// frozen in the instant between its last look at the clock and its write sends
-	// when it thaws, and no queue can prevent that. By then nobody may have called
+	// when it thaws, and no queue can prevent that. By then no other worker may have called
 	// in its stead: freezeMax < proveDeadline + frozenPatience.
 	frozenPatience = 55 * time.Second
 )

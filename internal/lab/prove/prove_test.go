@@ -85,7 +85,7 @@ func TestTheJudgeFindsEachPlantedWrong(t *testing.T) {
 		}, 0, 1, "created: lost"},
 		{"the counters are wrong", func(e *snapshot) { e.counters[tasks.StateFailed]++ }, 0, 0, "the ledger counts 2 jobs as failed, and 1 records are"},
 		{"delivered to nobody", func(e *snapshot) { e.events["created"] = e.events["created"][:1] }, 0, 0, "created: misreported: its callback counts as delivered"},
-		{"nobody is to be told", func(e *snapshot) { record(e, "held").Record.Callback.State = tasks.CallbackNone }, 0, 0, "held: it is held and owes nobody"},
+		{"nobody is to be told", func(e *snapshot) { record(e, "held").Record.Callback.State = tasks.CallbackNone }, 0, 0, "held: it is held and owes no callback"},
 		{"two outcomes", func(e *snapshot) {
 			second := e.events["failed"][0]
 			second.ID = "evt_other"
@@ -93,7 +93,7 @@ func TestTheJudgeFindsEachPlantedWrong(t *testing.T) {
 		}, 0, 0, "failed: misreported: two outcomes were told"},
 		{"a wrong outcome", func(e *snapshot) { e.events["failed"][0].Event.Type = tasks.EventInstanceCreated }, 0, 0, "failed: misreported: a webhook says instance.created"},
 		{"told before the end", func(e *snapshot) { e.events["uncertain"] = e.events["failed"] }, 0, 0, "uncertain: misreported: a webhook says instance.failed"},
-		{"told of nobody's job", func(e *snapshot) { e.events["stranger"] = e.events["failed"] }, 0, 0, "job stranger, which nobody sent"},
+		{"told of nobody's job", func(e *snapshot) { e.events["stranger"] = e.events["failed"] }, 0, 0, "job stranger, which was never sent"},
 		{"held without its instance", func(e *snapshot) {
 			e.instances = append(e.instances, cams.Instance{InstanceID: "777", InstanceName: "name_held"})
 		}, 0, 0, "held: misreported: it is held without its instance 777"},

@@ -158,7 +158,7 @@ func usersRedis(raw string) (*trialRedis, error) {
 	return r, nil
 }
 
-// claimRedis makes sure that nobody else's jobs are in the database, and takes it.
+// claimRedis makes sure that the database holds no other jobs, and takes it.
 // Callbacks have one queue for all accounts, so a proof beside other jobs would
 // send theirs.
 func claimRedis(ctx context.Context, n *app.App) error {
@@ -179,7 +179,7 @@ func claimRedis(ctx context.Context, n *app.App) error {
 		return exit.Unreachablef("prove: --redis: %w", err)
 	}
 	if taken == 0 && !queue {
-		// From here on whoever comes with another data key is refused.
+		// From here on a process with another data key is refused.
 		if err = n.Ledger.UseFormat(ctx, ledger.Producing); err != nil {
 			return exit.Unreachablef("prove: --redis: %w", err)
 		}
@@ -191,7 +191,7 @@ func claimRedis(ctx context.Context, n *app.App) error {
 	if _, other := errors.AsType[*ledger.WrongKeyError](err); err != nil && !other {
 		return exit.Unreachablef("prove: --redis: %w", err)
 	}
-	return exit.Usagef("prove: --redis: this database holds camsq's jobs, or another asynq queue named %s, and prove touches nobody's data; "+
+	return exit.Usagef("prove: --redis: this database holds camsq's jobs, or another asynq queue named %s, and prove does not touch existing data; "+
 		"name an empty database of the same server, such as redis://HOST:6379/9", tasks.QueueCallback)
 }
 
