@@ -31,8 +31,8 @@ type callbackCounts struct {
 	Dead              int64 `json:"dead"`
 }
 
-func (n *Model) AccountStatus(ctx context.Context, name string) (AccountStatus, error) {
-	o, err := n.Ledger.Overview(ctx, name)
+func (m *Model) AccountStatus(ctx context.Context, name string) (AccountStatus, error) {
+	o, err := m.Ledger.Overview(ctx, name)
 	if err != nil {
 		return AccountStatus{}, err
 	}
@@ -45,16 +45,16 @@ func (n *Model) AccountStatus(ctx context.Context, name string) (AccountStatus, 
 			s.OldestSeconds[state] = int64(age.Seconds())
 		}
 	}
-	if s.Facts, err = n.LaneState(ctx, name); err != nil {
+	if s.Facts, err = m.LaneState(ctx, name); err != nil {
 		return AccountStatus{}, err
 	}
 	s.Lane = s.Facts.status()
-	names, err := n.Ledger.Batches(ctx, name, lastBatches)
+	names, err := m.Ledger.Batches(ctx, name, lastBatches)
 	if err != nil {
 		return AccountStatus{}, err
 	}
 	for _, batch := range names {
-		b, err := n.Ledger.Batch(ctx, name, batch)
+		b, err := m.Ledger.Batch(ctx, name, batch)
 		if err != nil {
 			return AccountStatus{}, err
 		}
@@ -66,14 +66,14 @@ func (n *Model) AccountStatus(ctx context.Context, name string) (AccountStatus, 
 }
 
 // FullestServer tells of the fullest server of the accounts' if it is too full, or is "".
-func (n *Model) FullestServer(ctx context.Context, all []AccountStatus) string {
+func (m *Model) FullestServer(ctx context.Context, all []AccountStatus) string {
 	used, most := make([]int64, len(all)), make([]int64, len(all))
 	names := make([]string, len(all))
 	for i, a := range all {
 		names[i] = a.Account
 	}
 	_ = EachAccount(ctx, names, func(ctx context.Context, i int) (err error) {
-		used[i], most[i], err = n.Queue.Memory(ctx, names[i])
+		used[i], most[i], err = m.Queue.Memory(ctx, names[i])
 		return err // what does not tell is not full
 	})
 	worst := 0

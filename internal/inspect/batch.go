@@ -56,27 +56,27 @@ func utc(t time.Time) time.Time {
 }
 
 // BatchesOf reads the batches of that name in every account that has one.
-func (n *Model) BatchesOf(ctx context.Context, name string) ([]*tasks.Batch, error) {
-	accounts, err := n.AccountNames(ctx)
+func (m *Model) BatchesOf(ctx context.Context, name string) ([]*tasks.Batch, error) {
+	accounts, err := m.AccountNames(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found, err := n.Ledger.BatchIn(ctx, accounts, name)
-	if n.PartlyDown(ctx, err) {
-		found, err = n.batchInReach(ctx, accounts, name)
+	found, err := m.Ledger.BatchIn(ctx, accounts, name)
+	if m.PartlyDown(ctx, err) {
+		found, err = m.batchInReach(ctx, accounts, name)
 	}
 	return slices.DeleteFunc(found, func(b *tasks.Batch) bool { return b == nil }), err
 }
 
 // batchInReach reads the batch of each account that can be asked, and notes the others.
-func (n *Model) batchInReach(ctx context.Context, accounts []string, name string) ([]*tasks.Batch, error) {
+func (m *Model) batchInReach(ctx context.Context, accounts []string, name string) ([]*tasks.Batch, error) {
 	found := make([]*tasks.Batch, len(accounts))
 	errs := EachAccount(ctx, accounts, func(ctx context.Context, i int) (err error) {
-		found[i], err = n.Ledger.Batch(ctx, accounts[i], name)
+		found[i], err = m.Ledger.Batch(ctx, accounts[i], name)
 		return err
 	})
 	for i, err := range errs {
-		if err != nil && !n.Skip(ctx, accounts[i], err) {
+		if err != nil && !m.Skip(ctx, accounts[i], err) {
 			return nil, err
 		}
 	}
@@ -84,10 +84,10 @@ func (n *Model) batchInReach(ctx context.Context, accounts []string, name string
 }
 
 // BatchStatus is all that is told of one batch.
-func (n *Model) BatchStatus(ctx context.Context, b *tasks.Batch) (BatchStatus, error) {
+func (m *Model) BatchStatus(ctx context.Context, b *tasks.Batch) (BatchStatus, error) {
 	s := newBatchStatus(b)
 	if b.Completions > 0 {
-		c, err := n.Ledger.Completion(ctx, tasks.BatchRef{Account: b.Account, Batch: b.Name, Completion: b.Completions})
+		c, err := m.Ledger.Completion(ctx, tasks.BatchRef{Account: b.Account, Batch: b.Name, Completion: b.Completions})
 		switch {
 		case err == nil:
 			s.Callback = &callbackStatus{State: c.Callback.State, Tries: c.Callback.Tries, Reason: c.Callback.Reason}
@@ -99,7 +99,7 @@ func (n *Model) BatchStatus(ctx context.Context, b *tasks.Batch) (BatchStatus, e
 		return s, nil
 	}
 	var err error
-	if s.Forecast, err = n.Prospect(ctx, b.Account, OpenJobs(s.Jobs)); err != nil {
+	if s.Forecast, err = m.Prospect(ctx, b.Account, OpenJobs(s.Jobs)); err != nil {
 		return s, err
 	}
 	lane := s.Forecast.status()

@@ -21,13 +21,13 @@ type Forecast struct {
 }
 
 // Prospect is that of an account for so many of its open jobs.
-func (n *Model) Prospect(ctx context.Context, account string, jobs int64) (Forecast, error) {
-	facts, err := n.LaneState(ctx, account)
+func (m *Model) Prospect(ctx context.Context, account string, jobs int64) (Forecast, error) {
+	facts, err := m.LaneState(ctx, account)
 	if err != nil {
 		return Forecast{}, err
 	}
-	open, err := n.Ledger.CountUnfinished(ctx, account)
-	return Forecast{facts, max(0, open-jobs), n.noWorker(ctx), n.Config.SettleWindow}, err
+	open, err := m.Ledger.CountUnfinished(ctx, account)
+	return Forecast{facts, max(0, open-jobs), m.noWorker(ctx), m.Config.SettleWindow}, err
 }
 
 // Remaining is how long the jobs in question need: at least, and at most if the account's

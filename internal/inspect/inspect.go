@@ -24,15 +24,15 @@ type Model struct {
 }
 
 // noWorker reports that no worker is running. It reports false if it cannot ask.
-func (n *Model) noWorker(ctx context.Context) bool {
-	running, err := asynqx.ServerRunning(ctx, n.Redis)
+func (m *Model) noWorker(ctx context.Context) bool {
+	running, err := asynqx.ServerRunning(ctx, m.Redis)
 	return err == nil && !running
 }
 
 // Available says whether Redis is there: one account at least can be asked. Readiness and
 // camsq_redis_up both mean this.
-func (n *Model) Available(ctx context.Context) error {
-	_, errs := n.Ledger.Lanes(ctx, n.Config.Names())
+func (m *Model) Available(ctx context.Context) error {
+	_, errs := m.Ledger.Lanes(ctx, m.Config.Names())
 	if errs == nil || slices.Contains(errs, nil) {
 		return nil
 	}
@@ -41,10 +41,10 @@ func (n *Model) Available(ctx context.Context) error {
 
 // AccountNames are those that are configured, and those besides that have jobs in
 // this Redis: their jobs wait, and the operator must be told so.
-func (n *Model) AccountNames(ctx context.Context) ([]string, error) {
-	names := n.Config.Names()
-	known, err := n.Queue.Accounts(ctx)
-	if n.PartlyDown(ctx, err) {
+func (m *Model) AccountNames(ctx context.Context) ([]string, error) {
+	names := m.Config.Names()
+	known, err := m.Queue.Accounts(ctx)
+	if m.PartlyDown(ctx, err) {
 		return names, nil
 	}
 	if err != nil {

@@ -45,8 +45,8 @@ type callbackStatus struct {
 // FindJobs returns the jobs of that ID in every account, and the one of that
 // account and ID. An ID may hold a slash, so both are asked for. Accounts whose part
 // of a cluster is away are noted; see [node.missing].
-func (n *Model) FindJobs(ctx context.Context, name string) ([]JobStatus, error) {
-	accounts, err := n.AccountNames(ctx)
+func (m *Model) FindJobs(ctx context.Context, name string) ([]JobStatus, error) {
+	accounts, err := m.AccountNames(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -59,17 +59,17 @@ func (n *Model) FindJobs(ctx context.Context, name string) ([]JobStatus, error) 
 	}
 	out := []JobStatus{}
 	for _, ref := range refs {
-		r, err := n.Ledger.Get(ctx, ref)
+		r, err := m.Ledger.Get(ctx, ref)
 		if errors.Is(err, tasks.ErrNotFound) {
 			continue
 		}
 		if err != nil && !errors.Is(err, tasks.ErrUnreadable) {
-			if n.Skip(ctx, ref.Account, err) {
+			if m.Skip(ctx, ref.Account, err) {
 				continue
 			}
 			return nil, err
 		}
-		s, err := n.JobStatus(ctx, ledger.Found{Record: r, Err: err})
+		s, err := m.JobStatus(ctx, ledger.Found{Record: r, Err: err})
 		if err != nil {
 			return nil, err
 		}
@@ -79,7 +79,7 @@ func (n *Model) FindJobs(ctx context.Context, name string) ([]JobStatus, error) 
 }
 
 // JobStatus is what is told of a job that was looked up.
-func (n *Model) JobStatus(ctx context.Context, f ledger.Found) (JobStatus, error) {
+func (m *Model) JobStatus(ctx context.Context, f ledger.Found) (JobStatus, error) {
 	if f.Err != nil {
 		ref := f.Record.Ref()
 		return JobStatus{
@@ -87,7 +87,7 @@ func (n *Model) JobStatus(ctx context.Context, f ledger.Found) (JobStatus, error
 			Next: "Its record cannot be read, so the job waits: check CAMSQ_DATA_KEY and the version of camsq.",
 		}, nil
 	}
-	next, err := n.nextStep(ctx, f.Record)
+	next, err := m.nextStep(ctx, f.Record)
 	return newJobStatus(f.Record, next), err
 }
 
@@ -108,14 +108,14 @@ func newJobStatus(r tasks.Record, next string) JobStatus {
 }
 
 // nextStep says what a job waits for.
-func (n *Model) nextStep(ctx context.Context, r tasks.Record) (string, error) {
+func (m *Model) nextStep(ctx context.Context, r tasks.Record) (string, error) {
 	switch r.State {
 	case tasks.StateQueued:
-		before, atLeast, err := n.Queue.Position(ctx, r)
+		before, atLeast, err := m.Queue.Position(ctx, r)
 		if err != nil {
 			return "", err
 		}
-		facts, err := n.LaneState(ctx, r.Account)
+		facts, err := m.LaneState(ctx, r.Account)
 		if err != nil {
 			return "", err
 		}
@@ -127,7 +127,7 @@ func (n *Model) nextStep(ctx context.Context, r tasks.Record) (string, error) {
 		}
 		return "The worker died during the call; the outcome is being looked up.", nil
 	case tasks.StateUncertain:
-		lane, err := n.LaneState(ctx, r.Account)
+		lane, err := m.LaneState(ctx, r.Account)
 		if err != nil {
 			return "", err
 		}

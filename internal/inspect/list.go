@@ -20,10 +20,10 @@ type Filter struct {
 
 // selectedAccounts are those that are meant, also ones that are not configured here and
 // have jobs: no other place may list them.
-func (n *Model) selectedAccounts(ctx context.Context, s Filter) ([]string, error) {
-	names, err := n.AccountNames(ctx)
+func (m *Model) selectedAccounts(ctx context.Context, s Filter) ([]string, error) {
+	names, err := m.AccountNames(ctx)
 	if err != nil {
-		return nil, n.RedisError(ctx, err)
+		return nil, m.RedisError(ctx, err)
 	}
 	if s.Account == "" {
 		return names, nil
@@ -61,20 +61,20 @@ func (s Filter) takes(list ListSpec, f ledger.Found) bool {
 // Pages pages through the jobs of a list that are meant, each account's newest
 // first. Jobs may leave the list meanwhile, also by what is done with a page. Accounts
 // whose part of a cluster is away are left out: see [node.missing].
-func (n *Model) Pages(ctx context.Context, list ListSpec, s Filter) iter.Seq2[[]ledger.Found, error] {
+func (m *Model) Pages(ctx context.Context, list ListSpec, s Filter) iter.Seq2[[]ledger.Found, error] {
 	return func(yield func([]ledger.Found, error) bool) {
-		accounts, err := n.selectedAccounts(ctx, s)
+		accounts, err := m.selectedAccounts(ctx, s)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
 		for _, account := range accounts {
-			more, err := n.accountPages(ctx, account, list, s, yield)
-			if err != nil && n.Skip(ctx, account, err) {
+			more, err := m.accountPages(ctx, account, list, s, yield)
+			if err != nil && m.Skip(ctx, account, err) {
 				continue
 			}
 			if err != nil {
-				yield(nil, n.RedisError(ctx, err))
+				yield(nil, m.RedisError(ctx, err))
 			}
 			if err != nil || !more {
 				return
@@ -84,13 +84,13 @@ func (n *Model) Pages(ctx context.Context, list ListSpec, s Filter) iter.Seq2[[]
 }
 
 // accountPages pages through those of one account. more is what yield last said.
-func (n *Model) accountPages(ctx context.Context, account string, list ListSpec, s Filter, yield func([]ledger.Found, error) bool) (more bool, err error) {
-	for ids, err := range n.Ledger.Listed(ctx, account, list.list) {
+func (m *Model) accountPages(ctx context.Context, account string, list ListSpec, s Filter, yield func([]ledger.Found, error) bool) (more bool, err error) {
+	for ids, err := range m.Ledger.Listed(ctx, account, list.list) {
 		if err != nil {
 			return false, err
 		}
 		for page := range slices.Chunk(ids, PageSize) {
-			found, err := n.Ledger.GetMany(ctx, account, page)
+			found, err := m.Ledger.GetMany(ctx, account, page)
 			if err != nil {
 				return false, err
 			}
@@ -100,7 +100,7 @@ func (n *Model) accountPages(ctx context.Context, account string, list ListSpec,
 			}
 		}
 	}
-	found, err := n.completions(ctx, account, list)
+	found, err := m.completions(ctx, account, list)
 	if err != nil {
 		return false, err
 	}
@@ -109,12 +109,12 @@ func (n *Model) accountPages(ctx context.Context, account string, list ListSpec,
 }
 
 // completions reads the batches that belong into a list of jobs. They are few.
-func (n *Model) completions(ctx context.Context, account string, list ListSpec) ([]ledger.Found, error) {
+func (m *Model) completions(ctx context.Context, account string, list ListSpec) ([]ledger.Found, error) {
 	var out []ledger.Found
 	if list.Batches == "" {
 		return nil, nil
 	}
-	for keys, err := range n.Ledger.Listed(ctx, account, list.Batches) {
+	for keys, err := range m.Ledger.Listed(ctx, account, list.Batches) {
 		if err != nil {
 			return nil, err
 		}
@@ -123,7 +123,7 @@ func (n *Model) completions(ctx context.Context, account string, list ListSpec) 
 			if err != nil {
 				continue // of a newer camsq
 			}
-			c, err := n.Ledger.Completion(ctx, ref)
+			c, err := m.Ledger.Completion(ctx, ref)
 			switch {
 			case err == nil:
 				out = append(out, ledger.Found{Record: asJob(c)})

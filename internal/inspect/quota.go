@@ -27,27 +27,27 @@ type LaneState struct {
 	moreBefore bool
 }
 
-func (n *Model) lane(ctx context.Context, account string) (tasks.Lane, error) {
-	lanes, errs := n.Ledger.Lanes(ctx, []string{account})
+func (m *Model) lane(ctx context.Context, account string) (tasks.Lane, error) {
+	lanes, errs := m.Ledger.Lanes(ctx, []string{account})
 	if errs != nil {
 		return tasks.Lane{}, errs[0]
 	}
 	return lanes[0], nil
 }
 
-func (n *Model) LaneState(ctx context.Context, account string) (LaneState, error) {
-	lane, err := n.lane(ctx, account)
+func (m *Model) LaneState(ctx context.Context, account string) (LaneState, error) {
+	lane, err := m.lane(ctx, account)
 	if err != nil {
 		return LaneState{}, err
 	}
 	f := LaneState{Lane: lane}
-	for _, a := range n.Config.Accounts {
+	for _, a := range m.Config.Accounts {
 		if a.Name == account {
 			f.Configured, f.Host = a.Rate, a.APIHost()
 		}
 	}
 	limit := ratelimit.Limit{Rate: worker.Pace(f.Rate())}
-	f.Quota, err = ratelimit.New(n.Redis, ratelimit.Config{}).Bucket(ledger.LimitKey(account, worker.ActionCreate), limit).State(ctx)
+	f.Quota, err = ratelimit.New(m.Redis, ratelimit.Config{}).Bucket(ledger.LimitKey(account, worker.ActionCreate), limit).State(ctx)
 	if f.Quota.Rate == 0 {
 		f.Quota.Rate = limit.Rate
 	}

@@ -16,14 +16,14 @@ import (
 
 // RedisError is why Redis did not do what it was asked: it is away, it is not ready, it
 // refuses, or the operator has stopped the command.
-func (n *Model) RedisError(ctx context.Context, err error) error {
+func (m *Model) RedisError(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return exit.With(exit.CodeSomeFailed, errors.New("stopped"))
 	}
 	if e, ok := errors.AsType[*exit.Error](err); ok {
 		return e
 	}
-	told := fmt.Sprintf("Redis at %s %s", n.Config.RedisHost(), redisconn.Told(err))
+	told := fmt.Sprintf("Redis at %s %s", m.Config.RedisHost(), redisconn.Told(err))
 	switch redisconn.AnswerOf(err) {
 	case redisconn.Refusal:
 		return exit.Worded(exit.CodeUsage, told+"; "+redisconn.Advice(err), err)
@@ -31,7 +31,7 @@ func (n *Model) RedisError(ctx context.Context, err error) error {
 		return exit.Worded(exit.CodeUnreachable, told, err)
 	case redisconn.Silence, redisconn.Fine:
 	}
-	return exit.Unreachablef("Redis at %s does not answer; start it, or set CAMSQ_REDIS_URL: %w", n.Config.RedisHost(), err)
+	return exit.Unreachablef("Redis at %s does not answer; start it, or set CAMSQ_REDIS_URL: %w", m.Config.RedisHost(), err)
 }
 
 // ExitCode is the exit code of an error of Redis.
@@ -44,8 +44,8 @@ func ExitCode(err error) int {
 
 // PartlyDown says whether an error is that of a part of a cluster, beside which the others
 // go on.
-func (n *Model) PartlyDown(ctx context.Context, err error) bool {
-	if _, cluster := n.Redis.(*redis.ClusterClient); !cluster || ctx.Err() != nil {
+func (m *Model) PartlyDown(ctx context.Context, err error) bool {
+	if _, cluster := m.Redis.(*redis.ClusterClient); !cluster || ctx.Err() != nil {
 		return false
 	}
 	answer := redisconn.AnswerOf(err)
@@ -77,29 +77,29 @@ type skippedAccounts struct {
 
 // Skip notes that an account could not be asked, and says whether the command may go
 // on with the others.
-func (n *Model) Skip(ctx context.Context, account string, err error) bool {
-	if !n.PartlyDown(ctx, err) {
+func (m *Model) Skip(ctx context.Context, account string, err error) bool {
+	if !m.PartlyDown(ctx, err) {
 		return false
 	}
-	n.skipped.mu.Lock()
-	defer n.skipped.mu.Unlock()
-	if !slices.Contains(n.skipped.accounts, account) {
-		n.skipped.accounts = append(n.skipped.accounts, account)
+	m.skipped.mu.Lock()
+	defer m.skipped.mu.Unlock()
+	if !slices.Contains(m.skipped.accounts, account) {
+		m.skipped.accounts = append(m.skipped.accounts, account)
 	}
-	n.skipped.err = err
+	m.skipped.err = err
 	return true
 }
 
 // Skipped is the error that accounts could not be asked, or nil.
-func (n *Model) Skipped(ctx context.Context) error {
-	n.skipped.mu.Lock()
-	defer n.skipped.mu.Unlock()
-	if len(n.skipped.accounts) == 0 {
+func (m *Model) Skipped(ctx context.Context) error {
+	m.skipped.mu.Lock()
+	defer m.skipped.mu.Unlock()
+	if len(m.skipped.accounts) == 0 {
 		return nil
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return n.RedisError(ctx, n.skipped.err)
+		return m.RedisError(ctx, m.skipped.err)
 	}
 	return exit.Worded(exit.CodeUnreachable, fmt.Sprintf("account %s could not be asked: its part of the cluster %s",
-		strings.Join(n.skipped.accounts, ", "), redisconn.Told(n.skipped.err)), n.skipped.err)
+		strings.Join(m.skipped.accounts, ", "), redisconn.Told(m.skipped.err)), m.skipped.err)
 }

@@ -22,7 +22,7 @@ import (
 // person has said: those that hear it at once, the others when they look.
 var obeyed = "in " + humanize.Duration(worker.Unseen)
 
-func NewPause(p *cmdutil.Factory) *cobra.Command {
+func NewPause(f *cmdutil.Factory) *cobra.Command {
 	why := ""
 	cmd := &cobra.Command{
 		Use:   "pause ACCOUNT...",
@@ -37,9 +37,9 @@ Exit codes: 0 it is paused; 2 there is no such account; 3 Redis did not answer.`
 			if why = humanize.Sanitize(why); len(why) > operate.MaxNote {
 				return exit.Usagef("--reason has %d bytes; it may have up to %d", len(why), operate.MaxNote)
 			}
-			return eachLane(p, cmd, names, func(ctx context.Context, n *app.App, account string) (string, error) {
+			return eachLane(f, cmd, names, func(ctx context.Context, a *app.App, account string) (string, error) {
 				return fmt.Sprintf("paused: %s at the latest no worker begins a call any more, those under way end; to go on: camsq resume %s", obeyed, account),
-					cmdutil.Operator(n, p).Pause(ctx, account, why)
+					cmdutil.Operator(a, f).Pause(ctx, account, why)
 			})
 		},
 	}
@@ -48,7 +48,7 @@ Exit codes: 0 it is paused; 2 there is no such account; 3 Redis did not answer.`
 	return cmd
 }
 
-func NewResume(p *cmdutil.Factory) *cobra.Command {
+func NewResume(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resume ACCOUNT...",
 		Short: "Resume an account that was paused or that the API refused",
@@ -58,8 +58,8 @@ one call tries it again at once, and the others follow when it is let in.
 Exit codes: 0 it may go on; 2 there is no such account; 3 Redis did not answer.`,
 		Example: `  camsq resume emea`,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return eachLane(p, cmd, names, func(ctx context.Context, n *app.App, account string) (string, error) {
-				lane, err := n.LaneState(ctx, account)
+			return eachLane(f, cmd, names, func(ctx context.Context, a *app.App, account string) (string, error) {
+				lane, err := a.LaneState(ctx, account)
 				if err != nil {
 					return "", err
 				}
@@ -72,7 +72,7 @@ Exit codes: 0 it may go on; 2 there is no such account; 3 Redis did not answer.`
 				case lane.Pause != nil:
 					said = "resumed"
 				}
-				return said, cmdutil.Operator(n, p).Resume(ctx, account)
+				return said, cmdutil.Operator(a, f).Resume(ctx, account)
 			})
 		},
 	}
@@ -80,7 +80,7 @@ Exit codes: 0 it may go on; 2 there is no such account; 3 Redis did not answer.`
 	return cmd
 }
 
-func NewLimit(p *cmdutil.Factory) *cobra.Command {
+func NewLimit(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "limit ACCOUNT RATE|off",
 		Short: "Change an account's rate while its workers run",
@@ -102,12 +102,12 @@ Exit codes: 0 it holds; 2 wrong usage, or there is no such account; 3 Redis did 
 			if err != nil {
 				return exit.Usagef("%w", err)
 			}
-			return eachLane(p, cmd, args[:1], func(ctx context.Context, n *app.App, account string) (string, error) {
+			return eachLane(f, cmd, args[:1], func(ctx context.Context, a *app.App, account string) (string, error) {
 				said := "the configured rate holds again"
 				if rate > 0 {
 					said = humanize.PerSecond(rate) + " at most across all workers, until changed; camsq limit " + account + " off takes it back"
 				}
-				return said, cmdutil.Operator(n, p).Limit(ctx, account, rate)
+				return said, cmdutil.Operator(a, f).Limit(ctx, account, rate)
 			})
 		},
 	}
@@ -117,19 +117,19 @@ Exit codes: 0 it holds; 2 wrong usage, or there is no such account; 3 Redis did 
 
 // eachLane does something to the lanes of accounts, which must all be there, and
 // says what was done.
-func eachLane(p *cmdutil.Factory, cmd *cobra.Command, names []string, do func(context.Context, *app.App, string) (string, error)) error {
+func eachLane(f *cmdutil.Factory, cmd *cobra.Command, names []string, do func(context.Context, *app.App, string) (string, error)) error {
 	if len(names) == 0 {
 		return exit.Usagef("%s needs an account; camsq status lists them", cmd.Name())
 	}
-	n, err := p.App(cmd)
+	a, err := f.App(cmd)
 	if err != nil {
 		return err
 	}
-	defer n.Close()
+	defer a.Close()
 	ctx := cmd.Context()
-	known, err := n.AccountNames(ctx)
+	known, err := a.AccountNames(ctx)
 	if err != nil {
-		return n.RedisError(ctx, err)
+		return a.RedisError(ctx, err)
 	}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
@@ -137,16 +137,16 @@ func eachLane(p *cmdutil.Factory, cmd *cobra.Command, names []string, do func(co
 		}
 	}
 	for _, name := range names {
-		said, err := do(ctx, n, name)
-		if err != nil && n.Skip(ctx, name, err) {
+		said, err := do(ctx, a, name)
+		if err != nil && a.Skip(ctx, name, err) {
 			continue
 		}
 		if err != nil {
-			return n.RedisError(ctx, err)
+			return a.RedisError(ctx, err)
 		}
-		fmt.Fprintf(p.Stdout, "%s: %s\n", name, said)
+		fmt.Fprintf(f.Stdout, "%s: %s\n", name, said)
 	}
-	return n.Skipped(ctx)
+	return a.Skipped(ctx)
 }
 
 // parseLimit reads a rate: creates a second, or a number for each s, m or h; off is 0.

@@ -25,7 +25,7 @@ import (
 	"github.com/camsq/camsq/internal/redisconn"
 )
 
-func New(p *cmdutil.Factory) *cobra.Command {
+func New(f *cmdutil.Factory) *cobra.Command {
 	var asJSON, send bool
 	cmd := &cobra.Command{
 		Use:   "check",
@@ -37,14 +37,14 @@ The exit code is 0 if all is well or there are warnings only, 2 if something is 
 3 if something cannot be reached.`,
 		Args: cmdutil.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			k := &checker{Factory: p, send: send}
+			k := &checker{Factory: f, send: send}
 			k.run(cmd)
 			if asJSON {
-				if err := k.writeJSON(p.Stdout); err != nil {
+				if err := k.writeJSON(f.Stdout); err != nil {
 					return err
 				}
 			} else {
-				k.print(p.Stdout)
+				k.print(f.Stdout)
 			}
 			return k.verdict()
 		},

@@ -50,8 +50,8 @@ func (k *checker) checkReplicas(s redisconn.Server, where string) {
 
 // checkCoverage asks whether every slot of a cluster has a server. That the server is
 // there is asked of each.
-func (k *checker) checkCoverage(ctx context.Context, n *app.App) {
-	c, ok := n.Redis.(*redis.ClusterClient)
+func (k *checker) checkCoverage(ctx context.Context, a *app.App) {
+	c, ok := a.Redis.(*redis.ClusterClient)
 	if !ok {
 		return
 	}
@@ -77,9 +77,9 @@ func (k *checker) checkCoverage(ctx context.Context, n *app.App) {
 }
 
 // checkScripts tells of the tryout. What several accounts meet is said once.
-func (k *checker) checkScripts(ctx context.Context, n *app.App) {
-	names, said := n.Config.Names(), map[string]bool{}
-	for i, err := range n.Tryout(ctx) {
+func (k *checker) checkScripts(ctx context.Context, a *app.App) {
+	names, said := a.Config.Names(), map[string]bool{}
+	for i, err := range a.Tryout(ctx) {
 		if err == nil || said[err.Error()] {
 			continue
 		}
@@ -88,7 +88,7 @@ func (k *checker) checkScripts(ctx context.Context, n *app.App) {
 		if len(names) == 1 {
 			account = ""
 		}
-		k.redisFailsAt("redis scripts", account, n.Config.RedisHost(), err)
+		k.redisFailsAt("redis scripts", account, a.Config.RedisHost(), err)
 	}
 	if len(said) == 0 {
 		k.ok("redis scripts", "", "run, and keys under camsq: are written and deleted")

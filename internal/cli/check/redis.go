@@ -19,15 +19,15 @@ import (
 const oldestRedis = "6.2"
 
 // checkRedis asks whether Redis answers and keeps what it is told.
-func (k *checker) checkRedis(ctx context.Context, n *app.App) {
+func (k *checker) checkRedis(ctx context.Context, a *app.App) {
 	ctx, cancel := context.WithTimeout(ctx, 2*redisconn.CheckTime)
 	defer cancel()
-	host := n.Config.RedisHost()
-	if err := redisconn.Ping(ctx, n.Redis); err != nil {
+	host := a.Config.RedisHost()
+	if err := redisconn.Ping(ctx, a.Redis); err != nil {
 		k.redisFails(host, err)
 		return
 	}
-	servers := redisconn.Servers(ctx, n.Redis)
+	servers := redisconn.Servers(ctx, a.Redis)
 	for _, s := range servers {
 		where := host
 		if len(servers) > 1 {
@@ -39,15 +39,15 @@ func (k *checker) checkRedis(ctx context.Context, n *app.App) {
 		}
 		k.checkServer(s, where)
 	}
-	k.checkCoverage(ctx, n)
-	k.checkScripts(ctx, n)
+	k.checkCoverage(ctx, a)
+	k.checkScripts(ctx, a)
 	// A message that names no queue and no lane makes workers look, which they do anyhow.
-	if err := n.Redis.Publish(ctx, tasks.WakeChannel, "").Err(); redisconn.AnswerOf(err) == redisconn.Refusal {
+	if err := a.Redis.Publish(ctx, tasks.WakeChannel, "").Err(); redisconn.AnswerOf(err) == redisconn.Refusal {
 		k.warn("redis wake", "", "this user may not PUBLISH on "+tasks.WakeChannel+", so the job of an idle account starts up to a second later",
 			"give it PUBLISH, SUBSCRIBE and the channel (&"+tasks.WakeChannel+")")
 	}
-	k.checkFormat(ctx, n)
-	k.checkDataKey(ctx, n)
+	k.checkFormat(ctx, a)
+	k.checkDataKey(ctx, a)
 }
 
 // redisFails says why a server is of no use now, and what to do.
@@ -101,17 +101,17 @@ func older(version, than string) bool {
 }
 
 // checkFormat makes sure that the records are for this process.
-func (k *checker) checkFormat(ctx context.Context, n *app.App) {
-	if e, ok := errors.AsType[*exit.Error](n.CheckFormat(ctx)); ok {
+func (k *checker) checkFormat(ctx context.Context, a *app.App) {
+	if e, ok := errors.AsType[*exit.Error](a.CheckFormat(ctx)); ok {
 		k.fail(e.Code, "records", "", e.Error(), "")
 	}
 }
 
 // checkDataKey makes sure that this process can read what others have sealed.
-func (k *checker) checkDataKey(ctx context.Context, n *app.App) {
-	err := n.CheckKeys(ctx)
+func (k *checker) checkDataKey(ctx context.Context, a *app.App) {
+	err := a.CheckKeys(ctx)
 	switch e, ok := err.(*exit.Error); {
-	case err == nil && n.Config.DataKeys == "":
+	case err == nil && a.Config.DataKeys == "":
 		path, _ := config.DataKeyFile()
 		k.ok("data key", "", "from %s; set CAMSQ_DATA_KEY to its content where other machines take part", path)
 	case err == nil:

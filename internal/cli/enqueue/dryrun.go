@@ -17,25 +17,25 @@ import (
 )
 
 // dryRun is a dry run: everything but the sending.
-func dryRun(p *cmdutil.Factory, ctx context.Context, files []importer.Input, o enqueueOptions, c config.Config) error {
+func dryRun(ctx context.Context, f *cmdutil.Factory, files []importer.Input, o enqueueOptions, c config.Config) error {
 	h := &importer.DryRun{Index: importer.NewIndex(0)}
 	words := importer.Wording{Queued: "valid", Reasons: true}
-	n, without, err := app.OpenForDryRun(ctx, c)
+	a, without, err := app.OpenForDryRun(ctx, c)
 	if err != nil {
 		return err
 	}
-	if n != nil {
-		defer n.Close()
-		h.Lookup, words.Queued = n.Client.Lookup, "valid and new"
+	if a != nil {
+		defer a.Close()
+		h.Lookup, words.Queued = a.Client.Lookup, "valid and new"
 	}
-	in := importer.New(p.Stdin, p.Stderr, h.CreateAll)
+	in := importer.New(f.Stdin, f.Stderr, h.CreateAll)
 	in.Index, in.Digest, in.All, in.Rejected = h.Index, importer.RequestDigest, o.listAll, o.rejected
 	lanes, refused := map[string]int64{}, false
 	for _, s := range files {
 		got, err := in.Import(ctx, s)
 		if got.Rows > 0 {
-			got.Print(p.Stdout, words)
-			fmt.Fprintln(p.Stdout)
+			got.Print(f.Stdout, words)
+			fmt.Fprintln(f.Stdout)
 		}
 		if err != nil {
 			return brokenRehearsal(err, s, c)
@@ -45,10 +45,10 @@ func dryRun(p *cmdutil.Factory, ctx context.Context, files []importer.Input, o e
 		}
 		refused = refused || got.AnyRejected()
 	}
-	fmt.Fprintln(p.Stdout, estimate(lanes, c))
-	fmt.Fprintln(p.Stdout, "Nothing was sent.")
-	if n == nil {
-		fmt.Fprintf(p.Stdout, "What is in the queue already was not looked up (it is not made twice): %s\n", without)
+	fmt.Fprintln(f.Stdout, estimate(lanes, c))
+	fmt.Fprintln(f.Stdout, "Nothing was sent.")
+	if a == nil {
+		fmt.Fprintf(f.Stdout, "What is in the queue already was not looked up (it is not made twice): %s\n", without)
 	}
 	if refused {
 		return exit.ErrSomeFailed

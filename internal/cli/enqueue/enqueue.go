@@ -25,14 +25,14 @@ import (
 
 // closeBatch says that files were sent whole, and that no more jobs of their batch
 // are to come for the accounts in them, unless one of the files after goes on with it.
-func closeBatch(n *app.App, ctx context.Context, batch string, accounts map[string]bool, after []importer.Input) error {
+func closeBatch(ctx context.Context, a *app.App, batch string, accounts map[string]bool, after []importer.Input) error {
 	if len(accounts) == 0 || slices.ContainsFunc(after, func(s importer.Input) bool { return s.Batch == batch }) {
 		return nil
 	}
-	err := n.Client.CloseBatch(ctx, batch, slices.Sorted(maps.Keys(accounts))...)
+	err := a.Client.CloseBatch(ctx, batch, slices.Sorted(maps.Keys(accounts))...)
 	if err != nil && ctx.Err() == nil {
 		return exit.Worded(inspect.ExitCode(err), fmt.Sprintf("Redis at %s did not take the end of batch %s: it %s",
-			n.Config.RedisHost(), humanize.Sanitize(batch), redisconn.Told(err)), err)
+			a.Config.RedisHost(), humanize.Sanitize(batch), redisconn.Told(err)), err)
 	}
 	return err
 }
@@ -120,7 +120,7 @@ type enqueueOptions struct {
 	reading                         importer.ReadFlags
 }
 
-func run(p *cmdutil.Factory, cmd *cobra.Command, paths []string, o enqueueOptions) error {
+func run(f *cmdutil.Factory, cmd *cobra.Command, paths []string, o enqueueOptions) error {
 	if o.wait && o.dryRun {
 		return exit.Usagef("--wait and --dry-run exclude each other: a dry run sends nothing to wait for")
 	}
@@ -128,12 +128,12 @@ func run(p *cmdutil.Factory, cmd *cobra.Command, paths []string, o enqueueOption
 	if reason := importer.FaultOf("priority", tasks.Job{Priority: priority}); reason != "" {
 		return exit.Usagef("--priority %s: it %s", humanize.Sanitize(o.priority), reason)
 	}
-	c, err := p.Config(cmd)
+	c, err := f.Config(cmd)
 	if err != nil {
 		return err
 	}
 	defer importer.LimitMemory()()
-	files, err := p.Inputs(paths, o.batch, o.reading, c)
+	files, err := f.Inputs(paths, o.batch, o.reading, c)
 	if err != nil {
 		return err
 	}
@@ -141,27 +141,27 @@ func run(p *cmdutil.Factory, cmd *cobra.Command, paths []string, o enqueueOption
 		files[i].Options.Priority = priority
 	}
 	if o.dryRun {
-		return dryRun(p, cmd.Context(), files, o, c)
+		return dryRun(cmd.Context(), f, files, o, c)
 	}
-	n, err := app.Open(c)
+	a, err := app.Open(c)
 	if err != nil {
 		return err
 	}
-	defer n.Close()
-	n.Use = ledger.Producing
-	if err := n.Ready(cmd.Context(), p.Stderr); err != nil {
+	defer a.Close()
+	a.Use = ledger.Producing
+	if err := a.Ready(cmd.Context(), f.Stderr); err != nil {
 		return err
 	}
-	room := &importer.BackpressureNotice{Writer: p.Stderr}
-	n.Waiting = room.Waiting
-	in := importer.New(p.Stdin, p.Stderr, room.Wrap(n.Client.CreateAll))
+	room := &importer.BackpressureNotice{Writer: f.Stderr}
+	a.Waiting = room.Waiting
+	in := importer.New(f.Stdin, f.Stderr, room.Wrap(a.Client.CreateAll))
 	in.Follow, in.All, in.Rejected = o.wait, o.listAll, o.rejected
-	refused, err := takeAll(p, cmd.Context(), in, files, n)
+	refused, err := takeAll(cmd.Context(), f, in, files, a)
 	if err != nil {
 		return err
 	}
 	if in.Accepted > 0 {
-		err = goOn(p, cmd.Context(), n, in, files, o.wait)
+		err = goOn(cmd.Context(), f, a, in, files, o.wait)
 	}
 	if err == nil && refused {
 		return exit.ErrSomeFailed
@@ -171,7 +171,7 @@ func run(p *cmdutil.Factory, cmd *cobra.Command, paths []string, o enqueueOption
 
 // takeAll reads the files one after the other. refused says that some rows were
 // not accepted.
-func takeAll(p *cmdutil.Factory, ctx context.Context, in *importer.Importer, files []importer.Input, n *app.App) (refused bool, err error) {
+func takeAll(ctx context.Context, f *cmdutil.Factory, in *importer.Importer, files []importer.Input, a *app.App) (refused bool, err error) {
 	ends := map[string]map[string]bool{} // the accounts in the files of each batch
 	for i, s := range files {
 		if ends[s.Batch] == nil {
@@ -179,15 +179,15 @@ func takeAll(p *cmdutil.Factory, ctx context.Context, in *importer.Importer, fil
 		}
 		got, err := in.Import(ctx, s)
 		if got.Rows > 0 {
-			got.Print(p.Stdout, importer.Wording{Queued: "queued", Refused: "not queued: "})
-			fmt.Fprintln(p.Stdout)
+			got.Print(f.Stdout, importer.Wording{Queued: "queued", Refused: "not queued: "})
+			fmt.Fprintln(f.Stdout)
 		}
 		if err == nil {
 			maps.Copy(ends[s.Batch], got.Accounts)
-			err = closeBatch(n, ctx, s.Batch, ends[s.Batch], files[i+1:])
+			err = closeBatch(ctx, a, s.Batch, ends[s.Batch], files[i+1:])
 		}
 		if err != nil {
-			return true, broken(err, n, got, i > 0, files[i+1:])
+			return true, broken(err, a, got, i > 0, files[i+1:])
 		}
 		refused = refused || got.AnyRejected()
 	}
@@ -196,7 +196,7 @@ func takeAll(p *cmdutil.Factory, ctx context.Context, in *importer.Importer, fil
 
 // broken words an error in the middle of the work: what happened where, what
 // holds, and what to do.
-func broken(err error, n *app.App, got *importer.Report, before bool, after []importer.Input) error {
+func broken(err error, a *app.App, got *importer.Report, before bool, after []importer.Input) error {
 	holds := "nothing was queued"
 	switch {
 	case got.AnyAccepted():
@@ -227,18 +227,18 @@ func broken(err error, n *app.App, got *importer.Report, before bool, after []im
 	// Redis may have taken the first rows and gone away before it said so.
 	holds = strings.Replace(holds, "nothing was queued", "no row is known to be queued; send the file again, no job is made twice", 1)
 	return exit.Worded(inspect.ExitCode(err), fmt.Sprintf("Redis at %s did not take the rows from %s on; %s: it %s",
-		n.Config.RedisHost(), at, holds, redisconn.Told(err)), err)
+		a.Config.RedisHost(), at, holds, redisconn.Told(err)), err)
 }
 
 // goOn follows what was accepted, or says how to.
-func goOn(p *cmdutil.Factory, ctx context.Context, n *app.App, in *importer.Importer, files []importer.Input, wait bool) error {
-	there, elsewhere, err := batchesThere(n.Model, ctx, importer.BatchNames(files), in.Batches)
+func goOn(ctx context.Context, f *cmdutil.Factory, a *app.App, in *importer.Importer, files []importer.Input, wait bool) error {
+	there, elsewhere, err := batchesThere(ctx, a.Model, importer.BatchNames(files), in.Batches)
 	if err != nil {
-		return n.RedisError(ctx, err)
+		return a.RedisError(ctx, err)
 	}
-	hints := func() { printHints(p, files, there, elsewhere) }
+	hints := func() { printHints(f, files, there, elsewhere) }
 	if wait {
-		return Wait(p, ctx, n, in.Jobs, files, there, hints)
+		return Wait(ctx, f, a, in.Jobs, files, there, hints)
 	}
 	hints()
 	return nil
@@ -246,14 +246,14 @@ func goOn(p *cmdutil.Factory, ctx context.Context, n *app.App, in *importer.Impo
 
 // batchesThere sorts the batches whose rows were accepted (see importer) into those
 // that exist and those whose jobs are in others.
-func batchesThere(n *inspect.Model, ctx context.Context, names []string, accepted map[string]bool) (there, elsewhere []string, err error) {
+func batchesThere(ctx context.Context, m *inspect.Model, names []string, accepted map[string]bool) (there, elsewhere []string, err error) {
 	for _, name := range names {
 		queued, ok := accepted[name]
 		if !ok {
 			continue
 		}
 		if !queued {
-			found, err := n.BatchesOf(ctx, name)
+			found, err := m.BatchesOf(ctx, name)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -268,16 +268,16 @@ func batchesThere(n *inspect.Model, ctx context.Context, names []string, accepte
 }
 
 // printHints says how to go on.
-func printHints(p *cmdutil.Factory, files []importer.Input, there, elsewhere []string) {
+func printHints(f *cmdutil.Factory, files []importer.Input, there, elsewhere []string) {
 	for _, name := range there {
-		fmt.Fprintln(p.Stdout, "To follow the batch:  camsq status", humanize.ShellQuote(name))
+		fmt.Fprintln(f.Stdout, "To follow the batch:  camsq status", humanize.ShellQuote(name))
 	}
 	for _, name := range elsewhere {
-		fmt.Fprintf(p.Stdout, "There is no batch %s: its jobs were sent before, and keep the batch that they had\n", humanize.Sanitize(name))
+		fmt.Fprintf(f.Stdout, "There is no batch %s: its jobs were sent before, and keep the batch that they had\n", humanize.Sanitize(name))
 	}
 	for _, s := range files {
 		if s.Path != importer.StandardInput {
-			fmt.Fprintln(p.Stdout, "Row by row:           camsq results", s.ResultArgs())
+			fmt.Fprintln(f.Stdout, "Row by row:           camsq results", s.ResultArgs())
 		}
 	}
 }

@@ -12,15 +12,15 @@ import (
 )
 
 // template writes an empty table: a header and a row that shows what goes where.
-func template(p *cmdutil.Factory, name string) error {
+func template(f *cmdutil.Factory, name string) error {
 	ending := strings.ToLower(filepath.Ext(name))
 	if name != "" && name != "-" && ending != ".csv" && ending != ".xlsx" {
 		return exit.Usagef("-o %s: the name must end in .csv or .xlsx, which says what is written", name)
 	}
-	if _, err := p.Dir.Stat(name); err == nil && name != "" {
+	if _, err := f.Dir.Stat(name); err == nil && name != "" {
 		return exit.Usagef("-o %s is there already; name another file", name)
 	}
-	out, err := p.Dir.Create("the template", "-o", name, "", p.Stdout)
+	out, err := f.Dir.Create("the template", "-o", name, "", f.Stdout)
 	if err != nil {
 		return err
 	}

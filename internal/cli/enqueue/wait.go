@@ -17,7 +17,7 @@ import (
 
 // Wait follows what files have put into the queue to its end, and tells how it ended.
 // there are the batches of the files that exist; hints says how to go on.
-func Wait(p *cmdutil.Factory, ctx context.Context, n *app.App, jobs []importer.Accepted, files []importer.Input, there []string, hints func()) error {
+func Wait(ctx context.Context, p *cmdutil.Factory, a *app.App, jobs []importer.Accepted, files []importer.Input, there []string, hints func()) error {
 	stopped := func() {
 		fmt.Fprint(p.Stdout, "The jobs go on. To follow them again, send the same file again.\n\n")
 		hints()
@@ -27,10 +27,10 @@ func Wait(p *cmdutil.Factory, ctx context.Context, n *app.App, jobs []importer.A
 	}
 	if len(jobs) > inspect.MaxFollowed {
 		fmt.Fprintf(p.Stderr, "More than %s jobs: their batches are followed, with all that they hold.\n", humanize.Group(inspect.MaxFollowed))
-		return watch.WaitForBatches(p, ctx, n, there, false, stopped)
+		return watch.WaitForBatches(ctx, p, a, there, false, stopped)
 	}
-	c := watch.NewJobSource(n.Ledger, jobs)
-	f := watch.New(p, n, c)
+	c := watch.NewJobSource(a.Ledger, jobs)
+	f := watch.New(p, a, c)
 	begin := time.Now()
 	err := f.Follow(ctx)
 	var end watch.Ending
@@ -39,7 +39,7 @@ func Wait(p *cmdutil.Factory, ctx context.Context, n *app.App, jobs []importer.A
 	}
 	f.Progress.Close()
 	if err != nil {
-		return watch.Stopped(p, n, err, time.Since(begin), inspect.Total(c.Counts()), stopped)
+		return watch.Stopped(p, a, err, time.Since(begin), inspect.Total(c.Counts()), stopped)
 	}
 	end.Print(p.Stdout, time.Since(begin), files)
 	if end.Count[tasks.StateCreated] != end.Count.Sum() {

@@ -32,7 +32,7 @@ func addFilterFlags(s *inspect.Filter, f *pflag.FlagSet) {
 	f.StringVar(&s.Batch, "batch", "", "only jobs of the batch of this `name`")
 }
 
-func NewHeld(p *cmdutil.Factory) *cobra.Command {
+func NewHeld(f *cmdutil.Factory) *cobra.Command {
 	var o listOptions
 	cmd := &cobra.Command{
 		Use:   "held",
@@ -45,7 +45,7 @@ docs/runbook.md says what to look at; camsq resolve decides.
   camsq held --json --account default`,
 		Args: cmdutil.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(p, cmd, inspect.ListOfState(tasks.StateHeld), o)
+			return list(f, cmd, inspect.ListOfState(tasks.StateHeld), o)
 		},
 	}
 	o.flags(cmd)
@@ -53,7 +53,7 @@ docs/runbook.md says what to look at; camsq resolve decides.
 	return cmd
 }
 
-func NewFailed(p *cmdutil.Factory) *cobra.Command {
+func NewFailed(f *cmdutil.Factory) *cobra.Command {
 	var o listOptions
 	callbacks := false
 	cmd := &cobra.Command{
@@ -71,9 +71,9 @@ reason why the last try failed. Those of completed batches stand there as ACCOUN
 		Args: cmdutil.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if callbacks {
-				return list(p, cmd, inspect.ListOfDeadCallbacks(), o)
+				return list(f, cmd, inspect.ListOfDeadCallbacks(), o)
 			}
-			return list(p, cmd, inspect.ListOfState(tasks.StateFailed), o)
+			return list(f, cmd, inspect.ListOfState(tasks.StateFailed), o)
 		},
 	}
 	o.flags(cmd)
@@ -102,32 +102,32 @@ func (o *listOptions) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.asJSON, "json", false, "print JSON, one object on each line")
 }
 
-func list(p *cmdutil.Factory, cmd *cobra.Command, list inspect.ListSpec, o listOptions) error {
+func list(f *cmdutil.Factory, cmd *cobra.Command, list inspect.ListSpec, o listOptions) error {
 	if o.limit < 0 || o.all && cmd.Flags().Changed("limit") {
 		return exit.Usagef("--limit must be 0 or more, and excludes --all")
 	}
-	n, err := p.App(cmd)
+	a, err := f.App(cmd)
 	if err != nil {
 		return err
 	}
-	defer n.Close()
+	defer a.Close()
 	all := o.all || o.asJSON && !cmd.Flags().Changed("limit")
 	if o.asJSON {
-		err = printJobsAsJSON(p, cmd.Context(), n, list, o, all)
+		err = printJobsAsJSON(cmd.Context(), f, a, list, o, all)
 	} else {
-		err = printJobs(p, cmd.Context(), n, list, o, all)
+		err = printJobs(cmd.Context(), f, a, list, o, all)
 	}
 	if err != nil {
 		return err
 	}
-	return n.Skipped(cmd.Context())
+	return a.Skipped(cmd.Context())
 }
 
-func printJobsAsJSON(p *cmdutil.Factory, ctx context.Context, n *app.App, list inspect.ListSpec, o listOptions, all bool) error {
+func printJobsAsJSON(ctx context.Context, p *cmdutil.Factory, a *app.App, list inspect.ListSpec, o listOptions, all bool) error {
 	enc := json.NewEncoder(p.Stdout)
 	enc.SetEscapeHTML(false)
 	left := o.limit
-	for page, err := range n.Pages(ctx, list, o.Filter) {
+	for page, err := range a.Pages(ctx, list, o.Filter) {
 		if err != nil {
 			return err
 		}
@@ -136,9 +136,9 @@ func printJobsAsJSON(p *cmdutil.Factory, ctx context.Context, n *app.App, list i
 				return nil
 			}
 			left--
-			s, err := n.JobStatus(ctx, f)
+			s, err := a.JobStatus(ctx, f)
 			if err != nil {
-				return n.RedisError(ctx, err)
+				return a.RedisError(ctx, err)
 			}
 			if err := enc.Encode(s); err != nil {
 				return workdir.Stream("the list", p.Stdout).Failure(err)
@@ -151,10 +151,10 @@ func printJobsAsJSON(p *cmdutil.Factory, ctx context.Context, n *app.App, list i
 // printJobs counts first, so that the answer to "how bad is it" stands at
 // the top however long the list is. All of a long list is read a second time
 // rather than kept.
-func printJobs(p *cmdutil.Factory, ctx context.Context, n *app.App, list inspect.ListSpec, o listOptions, all bool) error {
+func printJobs(ctx context.Context, f *cmdutil.Factory, a *app.App, list inspect.ListSpec, o listOptions, all bool) error {
 	var counts inspect.CodeCounts
 	var first []ledger.Found
-	for page, err := range n.Pages(ctx, list, o.Filter) {
+	for page, err := range a.Pages(ctx, list, o.Filter) {
 		if err != nil {
 			return err
 		}
@@ -164,28 +164,28 @@ func printJobs(p *cmdutil.Factory, ctx context.Context, n *app.App, list inspect
 		}
 	}
 	if counts.Sum == 0 {
-		fmt.Fprintf(p.Stdout, "There is no %s%s.\n", list.Noun, o.Filter)
+		fmt.Fprintf(f.Stdout, "There is no %s%s.\n", list.Noun, o.Filter)
 		return nil
 	}
-	printCauses(&counts, p.Stdout, list, o.Filter)
+	printCauses(&counts, f.Stdout, list, o.Filter)
 	if !all && len(first) == 0 {
 		return nil
 	}
-	fmt.Fprintln(p.Stdout)
+	fmt.Fprintln(f.Stdout)
 	header := []string{"JOB", "BATCH", "SINCE (UTC)", "CODE", "MESSAGE"}
 	if !all {
-		render.PrintTable(p.Stdout, len(header), append([][]string{header}, cells(list, first)...))
+		render.PrintTable(f.Stdout, len(header), append([][]string{header}, cells(list, first)...))
 		if more := counts.Sum - int64(len(first)); more > 0 {
-			fmt.Fprintf(p.Stdout, "and %s more: --all lists them, --account, --code and --batch choose among them\n", humanize.Group(more))
+			fmt.Fprintf(f.Stdout, "and %s more: --all lists them, --account, --code and --batch choose among them\n", humanize.Group(more))
 		}
 		return nil
 	}
 	rows := [][]string{header}
-	for page, err := range n.Pages(ctx, list, o.Filter) {
+	for page, err := range a.Pages(ctx, list, o.Filter) {
 		if err != nil {
 			return err
 		}
-		render.PrintTable(p.Stdout, len(header), append(rows, cells(list, page)...))
+		render.PrintTable(f.Stdout, len(header), append(rows, cells(list, page)...))
 		rows = nil
 	}
 	return nil

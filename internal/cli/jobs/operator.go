@@ -61,7 +61,7 @@ type retryOptions struct {
 	all, callbacks bool
 }
 
-func retry(p *cmdutil.Factory, cmd *cobra.Command, names []string, o retryOptions) error {
+func retry(f *cmdutil.Factory, cmd *cobra.Command, names []string, o retryOptions) error {
 	many := o.all || o.Batch != "" || o.Code != ""
 	switch {
 	case len(names) == 0 && !many:
@@ -69,14 +69,14 @@ func retry(p *cmdutil.Factory, cmd *cobra.Command, names []string, o retryOption
 	case len(names) > 0 && (many || o.Account != ""):
 		return exit.Usagef("retry takes either jobs or --batch, --code, --account and --all")
 	}
-	n, err := p.AppFor(cmd, ledger.Operating)
+	a, err := f.AppFor(cmd, ledger.Operating)
 	if err != nil {
 		return err
 	}
-	defer n.Close()
-	w := &work{Factory: p, node: n, list: inspect.ListOfState(tasks.StateFailed), do: cmdutil.Operator(n, p).Retry, done: "put back into the queue"}
+	defer a.Close()
+	w := &work{Factory: f, node: a, list: inspect.ListOfState(tasks.StateFailed), do: cmdutil.Operator(a, f).Retry, done: "put back into the queue"}
 	if o.callbacks {
-		w.list, w.do, w.done = inspect.ListOfDeadCallbacks(), cmdutil.Operator(n, p).Replay, "to be told again"
+		w.list, w.do, w.done = inspect.ListOfDeadCallbacks(), cmdutil.Operator(a, f).Replay, "to be told again"
 	}
 	if many {
 		return w.all(cmd.Context(), o.Filter)
@@ -106,27 +106,27 @@ batch; 2 wrong usage; 3 Redis did not answer.`,
 	return cmd
 }
 
-func cancel(p *cmdutil.Factory, cmd *cobra.Command, names []string, s inspect.Filter) error {
+func cancel(f *cmdutil.Factory, cmd *cobra.Command, names []string, s inspect.Filter) error {
 	switch {
 	case len(names) == 0 && s.Batch == "":
 		return exit.Usagef("cancel needs jobs or a batch; see camsq cancel --help")
 	case len(names) > 0 && s != inspect.Filter{}:
 		return exit.Usagef("cancel takes either names or --batch and --account")
 	}
-	n, err := p.AppFor(cmd, ledger.Operating)
+	a, err := f.AppFor(cmd, ledger.Operating)
 	if err != nil {
 		return err
 	}
-	defer n.Close()
+	defer a.Close()
 	ctx := cmd.Context()
-	w := &work{Factory: p, node: n, list: inspect.ListOfState(tasks.StateQueued), do: cmdutil.Operator(n, p).Cancel, done: "cancelled", orBatch: true}
+	w := &work{Factory: f, node: a, list: inspect.ListOfState(tasks.StateQueued), do: cmdutil.Operator(a, f).Cancel, done: "cancelled", orBatch: true}
 	if len(names) == 0 {
 		return w.cancelBatch(ctx, s)
 	}
 	var jobs []string
 	failed := false
 	for _, name := range names {
-		counts, _, err := n.Batch(ctx, inspect.Filter{Batch: name})
+		counts, _, err := a.Batch(ctx, inspect.Filter{Batch: name})
 		if err != nil {
 			return err
 		}
@@ -134,10 +134,10 @@ func cancel(p *cmdutil.Factory, cmd *cobra.Command, names []string, s inspect.Fi
 			jobs = append(jobs, name)
 			continue
 		}
-		twins, err := n.FindJobs(ctx, name)
+		twins, err := a.FindJobs(ctx, name)
 		switch {
 		case err != nil:
-			return n.RedisError(ctx, err)
+			return a.RedisError(ctx, err)
 		case len(twins) > 0:
 			return exit.Usagef("%s is a batch and also job %s: give --batch for the one, ACCOUNT/ID for the other", name, twins[0].Job)
 		}
@@ -260,35 +260,35 @@ func (o resolveOptions) decision() (operate.Decision, error) {
 	return d, nil
 }
 
-func resolve(p *cmdutil.Factory, cmd *cobra.Command, name string, o resolveOptions) error {
+func resolve(f *cmdutil.Factory, cmd *cobra.Command, name string, o resolveOptions) error {
 	d, err := o.decision()
 	if err != nil {
 		return err
 	}
-	n, err := p.AppFor(cmd, ledger.Operating)
+	a, err := f.AppFor(cmd, ledger.Operating)
 	if err != nil {
 		return err
 	}
-	defer n.Close()
+	defer a.Close()
 	ctx := cmd.Context()
-	job, err := n.OneJob(ctx, name, false)
+	job, err := a.OneJob(ctx, name, false)
 	if err != nil {
 		return err
 	}
-	r, err := cmdutil.Operator(n, p).Resolve(ctx, tasks.Ref{Account: job.Account, ID: job.ID}, d)
+	r, err := cmdutil.Operator(a, f).Resolve(ctx, tasks.Ref{Account: job.Account, ID: job.ID}, d)
 	if other, ok := errors.AsType[*operate.NotCandidateError](err); ok {
 		return exit.Usagef("--created %s: it is not among the instances in question (%s); add --other if it is the job's all the same",
 			other.InstanceID, strings.Join(other.Candidates, ", "))
 	}
 	if err != nil {
-		return refusal(n.Model, ctx, err)
+		return refusal(ctx, a.Model, err)
 	}
-	fmt.Fprintf(p.Stdout, "Job %s is %s: %s\n", r.Ref(), r.State, humanize.Sanitize(r.Message))
+	fmt.Fprintf(f.Stdout, "Job %s is %s: %s\n", r.Ref(), r.State, humanize.Sanitize(r.Message))
 	return nil
 }
 
 // refusal tells what is wrong with a job from a Redis that is away.
-func refusal(n *inspect.Model, ctx context.Context, err error) error {
+func refusal(ctx context.Context, m *inspect.Model, err error) error {
 	_, refused := errors.AsType[*operate.RefusedError](err)
 	for _, about := range []error{tasks.ErrNotFound, tasks.ErrUnreadable, tasks.ErrConflict, tasks.ErrClaimed} {
 		refused = refused || errors.Is(err, about)
@@ -296,7 +296,7 @@ func refusal(n *inspect.Model, ctx context.Context, err error) error {
 	if refused {
 		return exit.With(exit.CodeSomeFailed, err)
 	}
-	return n.RedisError(ctx, err)
+	return m.RedisError(ctx, err)
 }
 
 // work is one thing that is done with many jobs.
@@ -336,7 +336,7 @@ func (w *work) named(ctx context.Context, names []string) error {
 			continue
 		}
 		failed = true
-		if err = refusal(w.node.Model, ctx, err); ends(ctx, err) {
+		if err = refusal(ctx, w.node.Model, err); ends(ctx, err) {
 			return err
 		}
 		fmt.Fprintln(w.Stderr, "camsq:", err)
@@ -354,7 +354,7 @@ func (w *work) find(ctx context.Context, name string) (operate.Target, error) {
 		case inspect.IsNotFound(err):
 			return operate.Target{}, exit.With(exit.CodeSomeFailed, fmt.Errorf("there is no completed batch %q", name))
 		case err != nil:
-			return operate.Target{}, refusal(w.node.Model, ctx, err)
+			return operate.Target{}, refusal(ctx, w.node.Model, err)
 		}
 		return operate.Completion(batch), nil
 	}
@@ -400,7 +400,7 @@ func (w *work) all(ctx context.Context, s inspect.Filter) error {
 			case refused, inspect.IsNotFound(err):
 				moved++
 			default:
-				if err = refusal(w.node.Model, ctx, err); ends(ctx, err) {
+				if err = refusal(ctx, w.node.Model, err); ends(ctx, err) {
 					broken = err
 					continue
 				}

@@ -78,7 +78,7 @@ type resultsOptions struct {
 	reading importer.ReadFlags
 }
 
-func run(p *cmdutil.Factory, cmd *cobra.Command, path string, o resultsOptions) error {
+func run(f *cmdutil.Factory, cmd *cobra.Command, path string, o resultsOptions) error {
 	wanted, err := wantedStates(o.only)
 	if err != nil {
 		return err
@@ -87,31 +87,31 @@ func run(p *cmdutil.Factory, cmd *cobra.Command, path string, o resultsOptions) 
 	if !ok {
 		return exit.Usagef("-o %s: the name must end in .csv (or .txt), .xlsx or .jsonl (or .ndjson), which says what is written", o.output)
 	}
-	c, err := p.Config(cmd)
+	c, err := f.Config(cmd)
 	if err != nil {
 		return err
 	}
 	defer importer.LimitMemory()()
 	// The batch plays no part in what a row's job is.
-	files, err := p.Inputs([]string{path}, "results", o.reading, c)
+	files, err := f.Inputs([]string{path}, "results", o.reading, c)
 	if err != nil {
 		return err
 	}
-	n, err := app.Open(c)
+	a, err := app.Open(c)
 	if err != nil {
 		return err
 	}
-	defer n.Close()
-	if err := n.Ready(cmd.Context(), p.Stderr); err != nil {
+	defer a.Close()
+	if err := a.Ready(cmd.Context(), f.Stderr); err != nil {
 		return err
 	}
-	out, err := p.Dir.Create("the results", "-o", o.output, path, p.Stdout)
+	out, err := f.Dir.Create("the results", "-o", o.output, path, f.Stdout)
 	if err != nil {
 		return err
 	}
-	w := &resultsWriter{ledger: n.Ledger, to: out, wanted: wanted}
+	w := &resultsWriter{ledger: a.Ledger, to: out, wanted: wanted}
 	w.out = spreadsheet.NewRowWriter(form, out, func() rune { return w.found.Delimiter })
-	err = w.file(cmd.Context(), files[0], p.Stdin)
+	err = w.file(cmd.Context(), files[0], f.Stdin)
 	_, ends := errors.AsType[*rowfile.FileError](err)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -132,7 +132,7 @@ func run(p *cmdutil.Factory, cmd *cobra.Command, path string, o resultsOptions) 
 		return out.Failure(saveErr)
 	}
 	if out.Temp != nil {
-		fmt.Fprintf(p.Stdout, "%s of %s written to %s.\n", humanize.Plural(w.rows, "row"), humanize.Sanitize(files[0].Name), humanize.Sanitize(o.output))
+		fmt.Fprintf(f.Stdout, "%s of %s written to %s.\n", humanize.Plural(w.rows, "row"), humanize.Sanitize(files[0].Name), humanize.Sanitize(o.output))
 	}
 	if ends {
 		return fmt.Errorf("%w; the rows before it are written", err)

@@ -20,7 +20,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-func New(p *cmdutil.Factory) *cobra.Command {
+func New(f *cmdutil.Factory) *cobra.Command {
 	asJSON, wait := false, false
 	cmd := &cobra.Command{
 		Use:   "status [JOB|BATCH]",
@@ -57,18 +57,18 @@ some jobs have no instance in the end, or the wait was stopped with Ctrl-C; 2 wr
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			n, err := p.App(cmd)
+			a, err := f.App(cmd)
 			if err != nil {
 				return err
 			}
-			defer n.Close()
+			defer a.Close()
 			if len(args) == 0 {
-				return overview(p, cmd.Context(), n, asJSON)
+				return overview(cmd.Context(), f, a, asJSON)
 			}
 			if wait {
-				return waitFor(p, cmd.Context(), n, args[0], asJSON)
+				return waitFor(cmd.Context(), f, a, args[0], asJSON)
 			}
-			return statusOf(p, cmd.Context(), n, args[0], asJSON)
+			return statusOf(cmd.Context(), f, a, args[0], asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -77,114 +77,114 @@ some jobs have no instance in the end, or the wait was stopped with Ctrl-C; 2 wr
 	return cmd
 }
 
-func overview(p *cmdutil.Factory, ctx context.Context, n *app.App, asJSON bool) error {
-	names, err := n.AccountNames(ctx)
+func overview(ctx context.Context, f *cmdutil.Factory, a *app.App, asJSON bool) error {
+	names, err := a.AccountNames(ctx)
 	if err != nil {
-		return n.RedisError(ctx, err)
+		return a.RedisError(ctx, err)
 	}
 	found := make([]inspect.AccountStatus, len(names))
 	errs := inspect.EachAccount(ctx, names, func(ctx context.Context, i int) (err error) {
-		found[i], err = n.AccountStatus(ctx, names[i])
+		found[i], err = a.AccountStatus(ctx, names[i])
 		return err
 	})
 	var all []inspect.AccountStatus
 	for i, name := range names {
-		if errs[i] != nil && !n.Skip(ctx, name, errs[i]) {
-			return n.RedisError(ctx, errs[i])
+		if errs[i] != nil && !a.Skip(ctx, name, errs[i]) {
+			return a.RedisError(ctx, errs[i])
 		}
 		if errs[i] == nil {
-			found[i].Configured = slices.Contains(n.Config.Names(), name)
+			found[i].Configured = slices.Contains(a.Config.Names(), name)
 			all = append(all, found[i])
 		}
 	}
 	if len(all) == 0 {
-		return n.Skipped(ctx)
+		return a.Skipped(ctx)
 	}
 	if asJSON {
-		if err := render.PrintJSON(p.Stdout, map[string]any{"accounts": all}); err != nil {
+		if err := render.PrintJSON(f.Stdout, map[string]any{"accounts": all}); err != nil {
 			return err
 		}
-		return n.Skipped(ctx)
+		return a.Skipped(ctx)
 	}
-	printOverview(p.Stdout, all)
-	if text := n.FullestServer(ctx, all); text != "" {
-		fmt.Fprintf(p.Stdout, "\n%s\n", text)
+	printOverview(f.Stdout, all)
+	if text := a.FullestServer(ctx, all); text != "" {
+		fmt.Fprintf(f.Stdout, "\n%s\n", text)
 	}
-	return n.Skipped(ctx)
+	return a.Skipped(ctx)
 }
 
 // statusOf shows what goes by the name: jobs, batches, or both.
-func statusOf(p *cmdutil.Factory, ctx context.Context, n *app.App, name string, asJSON bool) error {
-	jobs, err := n.FindJobs(ctx, name)
+func statusOf(ctx context.Context, f *cmdutil.Factory, a *app.App, name string, asJSON bool) error {
+	jobs, err := a.FindJobs(ctx, name)
 	if err != nil {
-		return n.RedisError(ctx, err)
+		return a.RedisError(ctx, err)
 	}
-	found, err := n.BatchesOf(ctx, name)
+	found, err := a.BatchesOf(ctx, name)
 	if err != nil {
-		return n.RedisError(ctx, err)
+		return a.RedisError(ctx, err)
 	}
 	if len(jobs)+len(found) == 0 {
-		return n.NotFound(ctx, name)
+		return a.NotFound(ctx, name)
 	}
 	batches := []inspect.BatchStatus{}
 	for _, b := range found {
-		s, err := n.BatchStatus(ctx, b)
+		s, err := a.BatchStatus(ctx, b)
 		if err != nil {
-			return n.RedisError(ctx, err)
+			return a.RedisError(ctx, err)
 		}
 		batches = append(batches, s)
 	}
 	if asJSON {
-		return render.PrintJSON(p.Stdout, map[string]any{"jobs": jobs, "batches": batches})
+		return render.PrintJSON(f.Stdout, map[string]any{"jobs": jobs, "batches": batches})
 	}
 	for i, j := range jobs {
 		if i > 0 {
-			fmt.Fprintln(p.Stdout)
+			fmt.Fprintln(f.Stdout)
 		}
-		printJob(j, p.Stdout)
+		printJob(j, f.Stdout)
 	}
 	if len(batches) == 0 {
 		return nil
 	}
 	if len(jobs) > 0 {
-		fmt.Fprintln(p.Stdout)
+		fmt.Fprintln(f.Stdout)
 	}
-	watch.PrintBatches(p.Stdout, batches)
+	watch.PrintBatches(f.Stdout, batches)
 	return nil
 }
 
 // waitFor follows the batch of that name to its end, or else the job.
-func waitFor(p *cmdutil.Factory, ctx context.Context, n *app.App, name string, asJSON bool) error {
-	found, err := n.BatchesOf(ctx, name)
+func waitFor(ctx context.Context, p *cmdutil.Factory, a *app.App, name string, asJSON bool) error {
+	found, err := a.BatchesOf(ctx, name)
 	if err != nil {
-		return n.RedisError(ctx, err)
+		return a.RedisError(ctx, err)
 	}
 	hints := func() {
 		fmt.Fprintf(p.Stdout, "The jobs go on. To follow them again: camsq status --wait %s\n", humanize.ShellQuote(name))
 	}
 	if len(found) > 0 {
-		return watch.WaitForBatches(p, ctx, n, []string{name}, asJSON, hints)
+		return watch.WaitForBatches(ctx, p, a, []string{name}, asJSON, hints)
 	}
-	jobs, err := n.FindJobs(ctx, name)
+	jobs, err := a.FindJobs(ctx, name)
 	if err != nil {
-		return n.RedisError(ctx, err)
+		return a.RedisError(ctx, err)
 	}
 	if len(jobs) == 0 {
-		return n.NotFound(ctx, name)
+		return a.NotFound(ctx, name)
 	}
 	var all []importer.Accepted
 	for _, j := range jobs {
 		all = append(all, importer.Accepted{Ref: tasks.Ref{Account: j.Account, ID: j.ID}, State: j.State})
 	}
-	c := watch.NewJobSource(n.Ledger, all)
-	f := watch.New(p, n, c)
+	c := watch.NewJobSource(a.Ledger, all)
+	f := watch.New(p, a, c)
 	begin := time.Now()
 	err = f.Follow(ctx)
 	f.Progress.Close()
 	if err != nil {
-		return watch.Stopped(p, n, err, time.Since(begin), inspect.Total(c.Counts()), hints)
+		return watch.Stopped(p, a, err, time.Since(begin), inspect.Total(c.Counts()), hints)
 	}
-	if err := statusOf(p, ctx, n, name, asJSON); err != nil {
+	if err := statusOf(ctx, p, a, name, asJSON); err != nil {
 		return err
 	}
 	if sum := inspect.Total(c.Counts()); sum[tasks.StateCreated] != sum.Sum() {

@@ -95,28 +95,28 @@ func told(b inspect.BatchStatus) string {
 
 // WaitForBatches follows the batches of these names until nothing of them goes
 // further by itself, and shows how they stand then. hints say how to go on.
-func WaitForBatches(p *cmdutil.Factory, ctx context.Context, n *app.App, names []string, asJSON bool, hints func()) error {
-	c := &batchSource{ledger: n.Ledger, moved: time.Now()}
+func WaitForBatches(ctx context.Context, p *cmdutil.Factory, a *app.App, names []string, asJSON bool, hints func()) error {
+	c := &batchSource{ledger: a.Ledger, moved: time.Now()}
 	for _, name := range names {
-		batches, err := n.BatchesOf(ctx, name)
+		batches, err := a.BatchesOf(ctx, name)
 		if err != nil {
-			return n.RedisError(ctx, err)
+			return a.RedisError(ctx, err)
 		}
 		c.batches = append(c.batches, batches...)
 	}
-	f := New(p, n, c)
+	f := New(p, a, c)
 	begin := time.Now()
 	err := f.Follow(ctx)
 	f.Progress.Close()
 	if err != nil {
-		return Stopped(p, n, err, time.Since(begin), inspect.Total(c.Counts()), hints)
+		return Stopped(p, a, err, time.Since(begin), inspect.Total(c.Counts()), hints)
 	}
 	var all []inspect.BatchStatus
 	well := true
 	for _, b := range c.batches {
-		s, err := n.BatchStatus(ctx, b)
+		s, err := a.BatchStatus(ctx, b)
 		if err != nil {
-			return n.RedisError(ctx, err)
+			return a.RedisError(ctx, err)
 		}
 		all = append(all, s)
 		well = well && s.Jobs[tasks.StateCreated] == s.Jobs.Sum()

@@ -45,12 +45,12 @@ type follower struct {
 	eta      *eta // may be nil
 }
 
-func New(p *cmdutil.Factory, n *app.App, c Source) *follower {
+func New(f *cmdutil.Factory, a *app.App, c Source) *follower {
 	var all int64
 	for _, jobs := range c.Counts() {
 		all += jobs.Sum()
 	}
-	return &follower{Source: c, Progress: newProgress(p.Stderr, int(all)), eta: newETA(n.Prospect)}
+	return &follower{Source: c, Progress: newProgress(f.Stderr, int(all)), eta: newETA(a.Prospect)}
 }
 
 // Follow returns when the crowd has settled. Its error is errStopped when ctx ends,
@@ -198,11 +198,11 @@ func (c *batchSource) Poll(ctx context.Context, ask retryFunc) error {
 }
 
 // Stopped tells that jobs are followed no more though they go on, and why.
-func Stopped(p *cmdutil.Factory, n *app.App, err error, after time.Duration, jobs inspect.StateCounts, hints func()) error {
-	fmt.Fprintf(p.Stdout, "No longer followed, after %s: %s: %s\n", humanize.Duration(after), humanize.Plural(jobs.Sum(), "job"), jobs)
+func Stopped(f *cmdutil.Factory, a *app.App, err error, after time.Duration, jobs inspect.StateCounts, hints func()) error {
+	fmt.Fprintf(f.Stdout, "No longer followed, after %s: %s: %s\n", humanize.Duration(after), humanize.Plural(jobs.Sum(), "job"), jobs)
 	hints()
 	if err == errStopped {
 		return exit.ErrSomeFailed
 	}
-	return exit.Unreachablef("Redis at %s has not answered for %s; the jobs go on as soon as it does: %w", n.Config.RedisHost(), humanize.Duration(awayTime), err)
+	return exit.Unreachablef("Redis at %s has not answered for %s; the jobs go on as soon as it does: %w", a.Config.RedisHost(), humanize.Duration(awayTime), err)
 }

@@ -96,12 +96,12 @@ func Run(ctx context.Context, out io.Writer, log *slog.Logger, file string, raw 
 	defer stop()
 	d.configure("redis://"+redis.Addr(), callbackURL)
 	for range demoWorkers {
-		n, err := app.Open(d.config)
+		a, err := app.Open(d.config)
 		if err != nil {
 			return err
 		}
-		defer n.Close()
-		d.nodes = append(d.nodes, n)
+		defer a.Close()
+		d.nodes = append(d.nodes, a)
 	}
 	d.introduce()
 	if err := d.enqueue(ctx); err != nil {
@@ -307,12 +307,12 @@ func (d *demo) work(ctx context.Context) error {
 	defer cancel()
 	errs := make([]error, len(d.nodes))
 	var working sync.WaitGroup
-	for i, n := range d.nodes {
+	for i, a := range d.nodes {
 		registry := prometheus.NewRegistry()
 		d.metrics = append(d.metrics, registry)
 		working.Go(func() {
 			defer cancel() // one worker alone is not what was announced
-			errs[i] = n.RunWorker(ctx, app.WorkerOptions{
+			errs[i] = a.RunWorker(ctx, app.WorkerOptions{
 				Log: d.log.With("worker", i+1), Env: d.env(), Registry: registry, Attempt: d.journal.attempt,
 			})
 		})

@@ -161,29 +161,29 @@ func usersRedis(raw string) (*trialRedis, error) {
 // claimRedis makes sure that the database holds no other jobs, and takes it.
 // Callbacks have one queue for all accounts, so a proof beside other jobs would
 // send theirs.
-func claimRedis(ctx context.Context, n *app.App) error {
+func claimRedis(ctx context.Context, a *app.App) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := redisconn.Ping(ctx, n.Redis); err != nil {
+	if err := redisconn.Ping(ctx, a.Redis); err != nil {
 		return exit.Unreachablef("prove: --redis: %w", err)
 	}
-	taken, err := n.Redis.Exists(ctx, "camsq:format").Result()
+	taken, err := a.Redis.Exists(ctx, "camsq:format").Result()
 	if err == nil && taken == 0 {
-		taken, err = n.Redis.Exists(ctx, "camsq:data-keys").Result()
+		taken, err = a.Redis.Exists(ctx, "camsq:data-keys").Result()
 	}
 	if err != nil {
 		return exit.Unreachablef("prove: --redis: %w", err)
 	}
-	queue, err := asynqx.HasQueue(ctx, n.Redis, tasks.QueueCallback)
+	queue, err := asynqx.HasQueue(ctx, a.Redis, tasks.QueueCallback)
 	if err != nil {
 		return exit.Unreachablef("prove: --redis: %w", err)
 	}
 	if taken == 0 && !queue {
 		// From here on a process with another data key is refused.
-		if err = n.Ledger.UseFormat(ctx, ledger.Producing); err != nil {
+		if err = a.Ledger.UseFormat(ctx, ledger.Producing); err != nil {
 			return exit.Unreachablef("prove: --redis: %w", err)
 		}
-		err = n.Ledger.UseKeys(ctx)
+		err = a.Ledger.UseKeys(ctx)
 		if err == nil {
 			return nil
 		}
