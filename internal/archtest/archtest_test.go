@@ -157,6 +157,7 @@ var modulesOfTheirOwn = []string{"cams/internal/oracle", "callback/internal/orac
 type source struct {
 	pkg  string // the package's folder
 	path string
+	text string
 	file *ast.File
 }
 
@@ -184,7 +185,7 @@ func sources(t *testing.T) []source {
 		if err != nil {
 			return err
 		}
-		out = append(out, source{pkg: path.Dir(p), path: p, file: f})
+		out = append(out, source{pkg: path.Dir(p), path: p, text: string(text), file: f})
 		return nil
 	})
 	if err != nil {
@@ -314,6 +315,39 @@ func TestTheProductDoesNotKnowItsLaboratory(t *testing.T) {
 			if lab || command {
 				t.Errorf("%s may not import %s", pkg, name)
 			}
+		}
+	}
+}
+
+const (
+	maxPackage = 3000 // lines of product code
+	maxFile    = 400  // lines
+	maxParams  = 6
+)
+
+// long lists the files that may be longer, each with its reason.
+var long = map[string]string{
+	"worker/turn.go":             "one turn, step by step, with what recovery finds after each",
+	"internal/lab/model/turn.go": "the same turn in the model, to be read beside it",
+}
+
+func TestPackagesFilesAndFunctionsAreSmall(t *testing.T) {
+	lines := map[string]int{}
+	for _, s := range sources(t) {
+		n := strings.Count(s.text, "\n")
+		lines[s.pkg] += n
+		if n > maxFile && long[s.path] == "" {
+			t.Errorf("%s has %d lines, want at most %d", s.path, n, maxFile)
+		}
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Type.Params.NumFields() > maxParams {
+				t.Errorf("%s: %s has %d parameters, want at most %d", s.path, f.Name.Name, f.Type.Params.NumFields(), maxParams)
+			}
+		}
+	}
+	for pkg, n := range lines {
+		if n > maxPackage {
+			t.Errorf("%s has %d lines, want at most %d", pkg, n, maxPackage)
 		}
 	}
 }

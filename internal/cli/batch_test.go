@@ -413,14 +413,16 @@ func TestVeryManyJobsAreFollowedByTheirBatch(t *testing.T) {
 	}
 	defer a.Close()
 	files := []importer.Input{{Path: "march.csv", Batch: "march"}}
-	err = enqueuecmd.Wait(t.Context(), f, a, make([]importer.Accepted, inspect.MaxFollowed+1), files, []string{"march"}, func() {})
+	many := enqueuecmd.Imported{Jobs: make([]importer.Accepted, inspect.MaxFollowed+1), Files: files, Batches: []string{"march"}, Hints: func() {}}
+	err = enqueuecmd.Wait(t.Context(), f, a, many)
 	if !errors.Is(err, exit.ErrSomeFailed) || errs.String() != "More than 100,000 jobs: their batches are followed, with all that they hold.\n" {
 		t.Errorf("%v: %s", err, &errs)
 	}
 	if !strings.Contains(out.String(), "InvalidParameter.X  default     1\n") {
 		t.Errorf("printed:\n%s", &out)
 	}
-	if err := enqueuecmd.Wait(t.Context(), f, a, make([]importer.Accepted, inspect.MaxFollowed+1), files, nil, func() {}); err == nil || !strings.Contains(err.Error(), "were sent before under another one") {
+	many.Batches = nil
+	if err := enqueuecmd.Wait(t.Context(), f, a, many); err == nil || !strings.Contains(err.Error(), "were sent before under another one") {
 		t.Errorf("of no batch: %v", err)
 	}
 }

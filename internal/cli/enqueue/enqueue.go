@@ -238,7 +238,7 @@ func goOn(ctx context.Context, f *cmdutil.Factory, a *app.App, in *importer.Impo
 	}
 	hints := func() { printHints(f, files, there, elsewhere) }
 	if wait {
-		return Wait(ctx, f, a, in.Jobs, files, there, hints)
+		return Wait(ctx, f, a, Imported{Jobs: in.Jobs, Files: files, Batches: there, Hints: hints})
 	}
 	hints()
 	return nil

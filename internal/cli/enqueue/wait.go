@@ -15,33 +15,41 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// Wait follows what files have put into the queue to its end, and tells how it ended.
-// there are the batches of the files that exist; hints says how to go on.
-func Wait(ctx context.Context, p *cmdutil.Factory, a *app.App, jobs []importer.Accepted, files []importer.Input, there []string, hints func()) error {
+// Imported is what files have put into the queue.
+type Imported struct {
+	Jobs    []importer.Accepted
+	Files   []importer.Input
+	Batches []string // those of the files that exist
+	// Hints prints how to go on.
+	Hints func()
+}
+
+// Wait follows imported jobs to their end, and prints how they ended.
+func Wait(ctx context.Context, f *cmdutil.Factory, a *app.App, o Imported) error {
 	stopped := func() {
-		fmt.Fprint(p.Stdout, "The jobs go on. To follow them again, send the same file again.\n\n")
-		hints()
+		fmt.Fprint(f.Stdout, "The jobs go on. To follow them again, send the same file again.\n\n")
+		o.Hints()
 	}
-	if len(jobs) > inspect.MaxFollowed && len(there) == 0 {
+	if len(o.Jobs) > inspect.MaxFollowed && len(o.Batches) == 0 {
 		return exit.Usagef("--wait follows more than %s jobs by their batch, and these were sent before under another one; follow that: camsq status --wait BATCH", humanize.Group(inspect.MaxFollowed))
 	}
-	if len(jobs) > inspect.MaxFollowed {
-		fmt.Fprintf(p.Stderr, "More than %s jobs: their batches are followed, with all that they hold.\n", humanize.Group(inspect.MaxFollowed))
-		return watch.WaitForBatches(ctx, p, a, there, false, stopped)
+	if len(o.Jobs) > inspect.MaxFollowed {
+		fmt.Fprintf(f.Stderr, "More than %s jobs: their batches are followed, with all that they hold.\n", humanize.Group(inspect.MaxFollowed))
+		return watch.WaitForBatches(ctx, f, a, o.Batches, false, stopped)
 	}
-	c := watch.NewJobSource(a.Ledger, jobs)
-	f := watch.New(p, a, c)
+	c := watch.NewJobSource(a.Ledger, o.Jobs)
+	follower := watch.New(f, a, c)
 	begin := time.Now()
-	err := f.Follow(ctx)
+	err := follower.Follow(ctx)
 	var end watch.Ending
 	if err == nil {
-		end, err = c.Ending(ctx, f.Retry)
+		end, err = c.Ending(ctx, follower.Retry)
 	}
-	f.Progress.Close()
+	follower.Progress.Close()
 	if err != nil {
-		return watch.Stopped(p, a, err, time.Since(begin), inspect.Total(c.Counts()), stopped)
+		return watch.Stopped(f, a, err, time.Since(begin), inspect.Total(c.Counts()), stopped)
 	}
-	end.Print(p.Stdout, time.Since(begin), files)
+	end.Print(f.Stdout, time.Since(begin), o.Files)
 	if end.Count[tasks.StateCreated] != end.Count.Sum() {
 		return exit.ErrSomeFailed
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/camsq/camsq/callback"
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/cams/camstest"
-	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/internal/app"
 	"github.com/camsq/camsq/internal/config"
 	"github.com/camsq/camsq/internal/exit"
@@ -25,57 +24,6 @@ import (
 	"github.com/camsq/camsq/internal/seal"
 	"github.com/camsq/camsq/tasks"
 )
-
-// Options are what a user can choose.
-type Options struct {
-	Jobs, Kills, Workers, Stops int
-	Seed                        uint64
-	Faults                      float64
-	Redis                       string
-	Keep                        bool
-	KeepLogs                    string
-	StopAfter                   time.Duration
-	JSON, Quiet                 bool
-	OddList                     string
-	Oddities                    []oddity // of oddList
-	Away                        time.Duration
-}
-
-// OwnRedis says that the proof brings its own redis-server.
-const OwnRedis = "auto"
-
-func (o Options) Validate() error {
-	switch {
-	case o.Jobs < 1 || o.Jobs > 1_000_000:
-		return exit.Usagef("prove: --jobs %d is not from 1 to 1,000,000", o.Jobs)
-	case o.Workers < 1 || o.Workers > 20:
-		return exit.Usagef("prove: --workers %d is not from 1 to 20", o.Workers)
-	case o.Kills < 0 || o.Stops < 0 || o.StopAfter < 0 || o.Away < 0:
-		return exit.Usagef("prove: no number may be negative")
-	case !(o.Faults >= 0 && o.Faults <= 0.9):
-		return exit.Usagef("prove: --faults %v is not from 0 to 0.9", o.Faults)
-	}
-	return nil
-}
-
-func (o Options) account() string { return fmt.Sprintf("prove-%d", o.Seed) }
-
-// chaos is how long things go wrong.
-func (o Options) chaos() time.Duration {
-	return max(10*time.Second, time.Duration(o.Kills)*killPause)
-}
-
-// rate is the creates a second: such that there is work for as long as things go wrong.
-func (o Options) rate() float64 {
-	return max(5, 1.5*float64(o.Jobs)/o.chaos().Seconds())
-}
-
-func (o Options) patience() time.Duration {
-	if o.Stops > 0 {
-		return frozenPatience
-	}
-	return provePatience
-}
 
 // trialRun is one run.
 type trialRun struct {
@@ -296,71 +244,6 @@ func (f *trialRun) watch(ctx context.Context, quiet <-chan struct{}) {
 				return
 			}
 		default:
-		}
-	}
-}
-
-// The jobs are sent in waves, so that producers, too, meet a Redis that is away.
-const waves = 20
-
-// cancelShare of the jobs are withdrawn as soon as they are sent, where that still works.
-const cancelShare = 0.01
-
-// send sends the jobs, each wave until it is accepted.
-func (f *trialRun) send(ctx context.Context) {
-	channels := []string{"WHATSAPP", "MESSENGER", "INSTAGRAM", "VIBER"}
-	for wave := range waves {
-		var jobs []tasks.Job
-		for i := f.Jobs * wave / waves; i < f.Jobs*(wave+1)/waves; i++ {
-			jobs = append(jobs, tasks.Job{
-				ID: fmt.Sprintf("%s-%06d", f.account(), i), Account: f.account(), Batch: fmt.Sprintf("wave-%02d", wave),
-				Request: tasks.Request{ChannelType: channels[i%len(channels)], InstanceName: f.name(i)},
-			}.Normalize())
-		}
-		f.sent = append(f.sent, jobs...)
-		begun := time.Now()
-		for !f.sendWave(ctx, jobs) {
-			if !sleep(ctx, 300*time.Millisecond) {
-				return
-			}
-		}
-		f.sure = len(f.sent)
-		f.withdraw(ctx, jobs)
-		if !sleep(ctx, f.chaos()*6/10/waves-time.Since(begun)) {
-			return
-		}
-	}
-}
-
-// sendWave sends jobs that may have been sent before, and says whether Redis answered.
-func (f *trialRun) sendWave(ctx context.Context, jobs []tasks.Job) bool {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	_, err := f.node.Client.CreateAll(ctx, func(yield func(tasks.Job, error) bool) {
-		for _, job := range jobs {
-			if !yield(job, nil) {
-				return
-			}
-		}
-	}, func(r enqueue.Result) {
-		if r.Err != nil {
-			f.odd = append(f.odd, "a job was refused: "+r.Err.Error())
-		}
-	})
-	return err == nil
-}
-
-// withdraw cancels a few of the jobs, where that still works; the ledger tells.
-func (f *trialRun) withdraw(ctx context.Context, jobs []tasks.Job) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	for _, job := range jobs {
-		if !share(f.Seed, "cancel "+job.ID, cancelShare) {
-			continue
-		}
-		if r, err := f.node.Ledger.Get(ctx, job.Ref()); err == nil && r.State == tasks.StateQueued {
-			r.Code = tasks.CodeCancelled
-			_, _ = f.node.Ledger.Step(ctx, r, tasks.StepCancel, 0)
 		}
 	}
 }
