@@ -203,8 +203,8 @@ func drawStates(t *testing.T) []byte {
 
 # The life of a job
 
-An outcome is how one call ended; a state is where a job stands. These are all the steps there are: the ledger refuses
-any other, so a late or doubled worker cannot take a job where this page does not lead.
+An outcome is the result of one call; a state belongs to a job. The ledger refuses every step that is not listed here, so a
+late or duplicate worker cannot move a job in any other way.
 
 ` + "```mermaid\nstateDiagram-v2\n    [*] --> queued\n")
 	for _, e := range tasks.Edges() {

@@ -23,7 +23,7 @@ const soon = 9 * time.Second
 func holding(letGo <-chan struct{}) func(*process, *setup) {
 	return func(_ *process, s *setup) {
 		s.PollEvery = time.Second
-		s.Lanes[0].List = &turnstile{wait: func(ctx context.Context) error {
+		s.Lanes[0].List = &fakeLimiter{wait: func(ctx context.Context) error {
 			select {
 			case <-letGo:
 				return nil
@@ -48,7 +48,7 @@ func watching(back *atomic.Int64) func(*process, *setup) {
 }
 
 // taken waits until workers have taken n tasks of a queue.
-func (w *world) taken(queue string, n int) {
+func (w *cluster) taken(queue string, n int) {
 	w.t.Helper()
 	w.await(fmt.Sprintf("%d tasks of %s taken", n, queue), 2*time.Minute, func() bool {
 		leases, err := w.queue.Leases(w.t.Context(), queue)
@@ -58,7 +58,7 @@ func (w *world) taken(queue string, n int) {
 
 // wantSoon holds the time of each job's call against the moment in which its worker
 // was lost.
-func (w *world) wantSoon(seen *calls, lost time.Time, limit time.Duration, ids ...string) {
+func (w *cluster) wantSoon(seen *calls, lost time.Time, limit time.Duration, ids ...string) {
 	w.t.Helper()
 	var last time.Duration
 	for _, id := range ids {
@@ -90,7 +90,7 @@ func TestJobsOfAWorkerThatIsGoneGoOn(t *testing.T) {
 				bubble(t, fmt.Sprintf("%s after %v, restarted %t", name, after, restarted), func(t *testing.T) {
 					var seen calls
 					var back atomic.Int64
-					w := newWorld(t, camstest.Config{OnRequest: seen.note})
+					w := newCluster(t, camstest.Config{OnRequest: seen.note})
 					p := w.start(holding(nil))
 					t.Cleanup(p.commands.thaw)
 					shops, urgent := names("shop", 3), names("urgent", 2)
@@ -130,7 +130,7 @@ func TestManyJobsOfAWorkerThatIsGoneGoOnAtTheAccountsPace(t *testing.T) {
 		const n, rate, quota = 150, 400, 50
 		var seen calls
 		var back atomic.Int64
-		w := newWorld(t, camstest.Config{OnRequest: seen.note})
+		w := newCluster(t, camstest.Config{OnRequest: seen.note})
 		fast := func(_ *process, s *setup) { s.Lanes[0].Rate, s.Lanes[0].Concurrency = rate, 200 }
 		p := w.start(holding(nil), fast)
 		shops := names("shop", n)
@@ -167,7 +167,7 @@ func TestJobsOfAWorkerThatIsGoneWaitWhileTheAccountIsPaused(t *testing.T) {
 	t.Parallel()
 	bubble(t, "", func(t *testing.T) {
 		var back atomic.Int64
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		p := w.start(holding(nil))
 		w.enqueue("shop")
 		w.taken(tasks.ProvisionQueue(account), 1)
@@ -212,7 +212,7 @@ func TestCallbacksOfAWorkerThatIsGoneAreTold(t *testing.T) {
 	} {
 		bubble(t, name, func(t *testing.T) {
 			var back atomic.Int64
-			w := newWorld(t, camstest.Config{})
+			w := newCluster(t, camstest.Config{})
 			p := w.start(told(), func(_ *process, s *setup) { s.Sender, s.PollEvery = new(stuck), time.Second })
 			t.Cleanup(p.commands.thaw)
 			w.enqueue("shop")
@@ -242,7 +242,7 @@ func TestCallbacksOfAWorkerThatIsGoneAreTold(t *testing.T) {
 func TestALiveWorkerMovesItsLeasesOnEachSecond(t *testing.T) {
 	t.Parallel()
 	bubble(t, "", func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		letGo := make(chan struct{})
 		w.start(holding(letGo))
 		w.enqueue("shop")
@@ -271,7 +271,7 @@ func TestALongCallOfALiveWorkerIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	bubble(t, "", func(t *testing.T) {
 		var back atomic.Int64
-		w := newWorld(t, slow(100*time.Second))
+		w := newCluster(t, slow(100*time.Second))
 		patient := func(_ *process, s *setup) { s.CallTimeout = 3 * time.Minute }
 		w.start(watching(&back), patient)
 		w.enqueue("shop")
@@ -291,7 +291,7 @@ func TestAfterRedisStoodStillNoWorkerIsTakenForGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		letGo := make(chan struct{})
 		var back atomic.Int64
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		p := w.start(holding(letGo))
 		w.enqueue("shop")
 		w.taken(tasks.ProvisionQueue(account), 1)
@@ -323,7 +323,7 @@ func TestAWorkerThatThawsFindsItsTasksWithOthers(t *testing.T) {
 		bubble(t, after.String(), func(t *testing.T) {
 			letGo := make(chan struct{})
 			var back atomic.Int64
-			w := newWorld(t, slow(2*time.Second))
+			w := newCluster(t, slow(2*time.Second))
 			p := w.start(holding(letGo))
 			shops := names("shop", 4)
 			w.enqueue(shops...)
@@ -361,7 +361,7 @@ var _ worker.Sender = (*stuck)(nil)
 func TestWhatAWorkerThatIsGoneHasMadeIsFoundBeforeItsDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true})
+		w := newCluster(t, camstest.Config{Calm: true})
 		p := w.start(func(_ *process, s *setup) { s.CallTimeout = time.Minute })
 		var back atomic.Int64
 		w.cloud.FailName("shop", camstest.Fault{Created: true, Reply: camstest.ReplyHang})

@@ -15,50 +15,48 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// callbackConcurrency is how many callbacks may be under way at once in a process.
+// callbackConcurrency is the most callbacks that a process delivers at once.
 const callbackConcurrency = 64
 
-// ShutdownTimeout is how long [Worker.Run] gives the turns under way when it is
-// told to stop: more than a call and its settling can take.
+// ShutdownTimeout is how long [Worker.Run] waits for running turns when it is told to stop:
+// longer than a call and its settling can take.
 func (w *Worker) ShutdownTimeout() time.Duration { return w.cfg.CallTimeout + settleTime }
 
-// Run works until ctx ends, then stops gracefully: no new call begins, calls
-// under way end and are settled. newServer makes an asynq server with the given
-// settings on a Redis client whose hooks keep asynq from spinning, from repeating
-// a task that succeeded, and from looking into queues other than by the worker's
-// leave (package redisconn): the worker is its gate.
+// Run works until ctx ends, then stops gracefully: it begins no new call, and settles the
+// calls that are in flight. newServer returns an asynq server with the given settings on a
+// Redis client with the hooks of asynqx, which keep asynq from spinning, from repeating a
+// task that succeeded, and from polling a queue while [Worker.Gate] is closed.
 //
-// A lane has a server once it has had a task. Until then it costs its part of a
-// look at all lanes, and later little more.
+// A lane gets a server when it has its first task. Until then it costs its part of a poll
+// of all lanes, and later little more.
 func (w *Worker) Run(ctx context.Context, newServer func(asynq.Config) *asynq.Server) error {
 	if w.cfg.Watcher == nil || w.cfg.Leases == nil {
 		return errors.New("worker: Config.Watcher and Config.Leases are required to run")
 	}
-	c := &crew{worker: w, newServer: newServer, working: map[string]bool{}, leases: recovery.LeaseWatcher{
+	c := &serverGroup{worker: w, newServer: newServer, working: map[string]bool{}, leases: recovery.LeaseWatcher{
 		Store: w.cfg.Leases, Every: w.cfg.PollEvery, Log: w.cfg.Log, OnGivenBack: w.countGivenBack,
 	}}
 	err := c.start(w.settings(tasks.QueueCallback, callbackConcurrency), w.callbackTask)
 	if err == nil {
 		w.cfg.Log.Info("working", "accounts", len(w.lanes))
 		w.watch(ctx, c)
-		w.cfg.Log.Info("stopping: no new call begins, those under way end", "at_most", w.ShutdownTimeout())
+		w.cfg.Log.Info("stopping: no new call begins, calls in flight are settled", "at_most", w.ShutdownTimeout())
 	}
 	w.drain()
 	c.stop()
 	return err
 }
 
-// watch starts the lanes that have tasks, and tells their gates what there is to
-// take, until ctx ends.
-func (w *Worker) watch(ctx context.Context, c *crew) {
+// watch starts the servers of lanes that have tasks, and updates the gates, until ctx ends.
+func (w *Worker) watch(ctx context.Context, c *serverGroup) {
 	var listening sync.WaitGroup
-	listening.Go(func() { w.cfg.Watcher.Listen(ctx, func(message string) { w.heard(c, message) }) })
+	listening.Go(func() { w.cfg.Watcher.Listen(ctx, func(message string) { w.onMessage(c, message) }) })
 	defer listening.Wait()
 	defer c.leases.Wait()
 	tick := time.NewTicker(w.cfg.PollEvery)
 	defer tick.Stop()
 	for seen := new(sight); ; {
-		w.look(ctx, c, seen)
+		w.poll(ctx, c, seen)
 		c.leases.Poll(ctx, w.queueGroups())
 		select {
 		case <-ctx.Done():
@@ -69,7 +67,8 @@ func (w *Worker) watch(ctx context.Context, c *crew) {
 	}
 }
 
-// queueGroups are the queues in which workers have taken tasks, in groups that lie together.
+// queueGroups returns the queues in which workers have taken tasks, one group for each
+// account.
 func (w *Worker) queueGroups() [][]string {
 	groups := [][]string{{tasks.QueueCallback}}
 	for _, account := range w.accounts {
@@ -86,7 +85,7 @@ func (w *Worker) countGivenBack(n int) {
 	}
 }
 
-func (w *Worker) look(ctx context.Context, c *crew, seen *sight) {
+func (w *Worker) poll(ctx context.Context, c *serverGroup, seen *sight) {
 	asked := time.Now()
 	views := w.cfg.Watcher.Poll(ctx, w.accounts)
 	if ctx.Err() != nil {
@@ -98,16 +97,16 @@ func (w *Worker) look(ctx context.Context, c *crew, seen *sight) {
 			continue
 		}
 		l, d := w.lanes[account], views[i].Depth
-		l.see(asked, views[i].Lane, d)
+		l.update(asked, views[i].Lane, d)
 		if d.Normal+d.High+d.Active > 0 || !d.Due.IsZero() {
 			c.work(l)
 		}
 	}
 }
 
-// heard takes in a message of the wake channel. Most say that a queue has got a
-// task, and need no look.
-func (w *Worker) heard(c *crew, message string) {
+// onMessage handles a message of the wake channel. Most say that a queue has got a task, and
+// need no poll.
+func (w *Worker) onMessage(c *serverGroup, message string) {
 	if l := w.queues[message]; l != nil {
 		l.gate.Came(message)
 		c.work(l)
@@ -115,7 +114,7 @@ func (w *Worker) heard(c *crew, message string) {
 	}
 	select {
 	case w.kick <- struct{}{}:
-	default: // a look is due already
+	default: // a poll is due already
 	}
 }
 
@@ -158,8 +157,8 @@ func (g Gate) Came(queue string) {
 	}
 }
 
-// crew are the asynq servers of a running worker, and the turns that they take.
-type crew struct {
+// serverGroup holds the asynq servers of a running worker, and the turns that they run.
+type serverGroup struct {
 	worker    *Worker
 	newServer func(asynq.Config) *asynq.Server
 	turns     sync.WaitGroup
@@ -172,7 +171,7 @@ type crew struct {
 }
 
 // work makes sure that a lane has its server.
-func (c *crew) work(l *lane) {
+func (c *serverGroup) work(l *lane) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.working[l.Account] || c.stopped {
@@ -180,20 +179,20 @@ func (c *crew) work(l *lane) {
 	}
 	for _, settings := range c.worker.laneSettings(l) {
 		if err := c.startLocked(settings, c.worker.provisionTask(l)); err != nil {
-			c.worker.cfg.Log.Error("starting a lane", "account", l.Account, "error", err)
+			c.worker.cfg.Log.Error("cannot start the server of an account; the next poll tries again", "account", l.Account, "error", err)
 			return
 		}
 	}
 	c.working[l.Account] = true
 }
 
-func (c *crew) start(settings asynq.Config, h asynq.HandlerFunc) error {
+func (c *serverGroup) start(settings asynq.Config, h asynq.HandlerFunc) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.startLocked(settings, h)
 }
 
-func (c *crew) startLocked(settings asynq.Config, h asynq.HandlerFunc) error {
+func (c *serverGroup) startLocked(settings asynq.Config, h asynq.HandlerFunc) error {
 	s := c.newServer(settings)
 	err := s.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
 		c.turns.Add(1)
@@ -210,9 +209,9 @@ func (c *crew) startLocked(settings asynq.Config, h asynq.HandlerFunc) error {
 	return nil
 }
 
-// stop lets the turns under way end. asynq does not wait for a handler that it has
-// given up on. The process must: what such a turn still settles spares a recovery.
-func (c *crew) stop() {
+// stop lets the running turns end. asynq does not wait for a handler that has exceeded its
+// time. The process must: a turn that still settles makes a lookup unnecessary.
+func (c *serverGroup) stop() {
 	c.mu.Lock()
 	c.stopped = true
 	servers := c.servers
@@ -227,12 +226,12 @@ func (c *crew) stop() {
 	select {
 	case <-done:
 	case <-time.After(settleTime):
-		c.worker.cfg.Log.Warn("turns are still under way; their jobs will be recovered")
+		c.worker.cfg.Log.Warn("some turns have not ended; lookups will find the outcome of their calls")
 	}
 }
 
-// settings are those on which the promise depends. asynq's own budget, archive
-// and failure count are out of the way: see package enqueue for the task's options.
+// settings returns the settings of a server on which the promise depends. asynq's own retry
+// budget, archive and failure count are not used: see package queue for the task's options.
 func (w *Worker) settings(queue string, concurrency int) asynq.Config {
 	return asynq.Config{
 		Queues:                   map[string]int{queue: 1},
@@ -248,20 +247,19 @@ func (w *Worker) settings(queue string, concurrency int) asynq.Config {
 	}
 }
 
-// highShare is how many of five tasks are those of high priority, while there are
-// both: an import goes on, however many urgent jobs come.
+// highShare is how many of five tasks are of high priority while there are tasks of both:
+// an import continues however many urgent jobs come.
 const highShare = 4
 
-// takenPerServer is how many tasks a second one asynq server can be relied upon to
-// take: it takes one in a round trip, one after another. mostServers is enough for
-// what a process of ours can do.
+// takenPerServer is how many tasks a second one asynq server takes reliably: one in each
+// round trip, in sequence. mostServers is enough for what one process can do.
 const (
 	takenPerServer = 500
 	mostServers    = 4
 )
 
-// laneSettings are those of a lane's servers, of which all but very fast accounts
-// have one. They ask the gate before they look into a queue, and so may ask often.
+// laneSettings returns the settings of a lane's servers. All but very fast accounts have one.
+// A server asks the gate before it polls a queue, so its interval can be short.
 func (w *Worker) laneSettings(l *lane) []asynq.Config {
 	n := min(max(int(math.Ceil(l.Rate/takenPerServer)), 1), mostServers, l.Concurrency)
 	all := make([]asynq.Config, n)
@@ -269,14 +267,14 @@ func (w *Worker) laneSettings(l *lane) []asynq.Config {
 		c := w.settings(tasks.ProvisionQueue(l.Account), (l.Concurrency+i)/n)
 		c.Queues = map[string]int{tasks.ProvisionQueue(l.Account): 5 - highShare, tasks.HighQueue(l.Account): highShare}
 		c.TaskCheckInterval, c.DelayedTaskCheckInterval = 2*time.Millisecond, 250*time.Millisecond
-		c.JanitorInterval = time.Hour // it clears away what asynq retains, which is nothing here
+		c.JanitorInterval = time.Hour // asynq retains no completed tasks here
 		all[i] = c
 	}
 	return all
 }
 
-// retryDelay tells asynq when to bring a task back. asynq cuts the time to whole
-// seconds, so one is added: never early.
+// retryDelay returns when asynq brings a task back. asynq truncates the delay to whole
+// seconds, so one is added: a task never comes back early.
 func (w *Worker) retryDelay(n int, err error, _ *asynq.Task) time.Duration {
 	if later, ok := errors.AsType[*SnoozeError](err); ok {
 		return later.For + time.Second
@@ -289,17 +287,17 @@ func (w *Worker) provisionTask(l *lane) asynq.HandlerFunc {
 		entry := l.gate.Begin()
 		defer entry.End()
 		return w.run(ctx, t, tasks.TypeCreateInstance, l.Account+"/"+string(t.Payload()), func(ctx context.Context, ref tasks.Ref) error {
-			return w.stay(ctx, func() error { return w.process(ctx, ref, entry) })
+			return w.runUntilSettled(ctx, func() error { return w.process(ctx, ref, entry) })
 		})
 	}
 }
 
-// patience is up to when a job that comes back soon waits in its slot: asynq
-// brings nothing back in less than a second.
+// patience is the longest time that a job waits in its slot before its next turn: asynq
+// brings no task back in less than a second.
 const patience = time.Second
 
-// stay takes turn after turn of a job that comes back soon.
-func (w *Worker) stay(ctx context.Context, turn func() error) error {
+// runUntilSettled runs the turns of a job until one does not come back soon.
+func (w *Worker) runUntilSettled(ctx context.Context, turn func() error) error {
 	for {
 		err := turn()
 		later, ok := errors.AsType[*SnoozeError](err)
@@ -321,29 +319,28 @@ func (w *Worker) stay(ctx context.Context, turn func() error) error {
 func (w *Worker) callbackTask(ctx context.Context, t *asynq.Task) error {
 	if t.Type() == tasks.TypeDeliverBatch {
 		ref, err := tasks.ParseBatchRef(string(t.Payload()))
-		return w.carry(ctx, ref.String(), err, func(ctx context.Context) error { return w.DeliverBatch(ctx, ref) })
+		return w.runTask(ctx, ref.String(), err, func(ctx context.Context) error { return w.DeliverBatch(ctx, ref) })
 	}
 	return w.run(ctx, t, tasks.TypeDeliverCallback, string(t.Payload()), w.Deliver)
 }
 
-// unreadablePause is how long a job waits whose record this process cannot read.
+// unreadablePause is how long a job waits if this process cannot read its record.
 const unreadablePause = 5 * time.Minute
 
-// run takes the task of a job.
+// run runs the task of a job.
 func (w *Worker) run(ctx context.Context, t *asynq.Task, kind, name string, turn func(context.Context, tasks.Ref) error) error {
 	if t.Type() != kind {
-		return fmt.Errorf("worker: a task of type %.40q does not belong into this queue: %w", t.Type(), asynq.SkipRetry)
+		return fmt.Errorf("worker: unexpected task type %.40q: %w", t.Type(), asynq.SkipRetry)
 	}
 	ref, err := tasks.ParseRef(name)
-	return w.carry(ctx, ref.String(), err, func(ctx context.Context) error { return turn(ctx, ref) })
+	return w.runTask(ctx, ref.String(), err, func(ctx context.Context) error { return turn(ctx, ref) })
 }
 
-// carry takes a task that names a job, or a batch, unless it could not be read. One
-// that names nothing is parked in asynq's archive, which holds nothing else: it is
-// for bugs, and for what is not ours.
-func (w *Worker) carry(ctx context.Context, name string, unread error, turn func(context.Context) error) error {
+// runTask runs a task that names a job or a batch. If its payload could not be parsed, asynq
+// archives it: the archive holds only such tasks, of bugs or of other programs.
+func (w *Worker) runTask(ctx context.Context, name string, unread error, turn func(context.Context) error) error {
 	if unread != nil {
-		// Not repeated: what somebody else has put there may be personal.
+		// The error does not quote the payload: another program may have put personal data there.
 		return fmt.Errorf("worker: the payload of a task does not name a job: %w", asynq.SkipRetry)
 	}
 	if w.draining.Err() != nil {
@@ -353,14 +350,14 @@ func (w *Worker) carry(ctx context.Context, name string, unread error, turn func
 	case errors.Is(err, tasks.ErrNotFound):
 		return fmt.Errorf("worker: %w: %w", err, asynq.SkipRetry)
 	case errors.Is(err, tasks.ErrUnreadable):
-		w.cfg.Log.Error("a job cannot be read; it waits", "job", name, "error", err)
+		w.cfg.Log.Error("cannot read the record of a job; it waits", "job", name, "error", err)
 		return &SnoozeError{unreadablePause, "its record cannot be read by this version with these keys"}
 	default:
 		return err
 	}
 }
 
-// report logs what asynq takes for a failure. Coming back later is none.
+// report logs a task that failed. A task that comes back later has not failed.
 func (w *Worker) report(ctx context.Context, t *asynq.Task, err error) {
 	if _, ok := errors.AsType[*SnoozeError](err); ok {
 		return
@@ -370,10 +367,10 @@ func (w *Worker) report(ctx context.Context, t *asynq.Task, err error) {
 	if errors.Is(err, asynq.SkipRetry) {
 		level = slog.LevelError
 	}
-	w.cfg.Log.LogAttrs(ctx, level, "a turn was cut short", slog.String("type", t.Type()), slog.String("task", id), slog.Any("error", err))
+	w.cfg.Log.LogAttrs(ctx, level, "a turn failed", slog.String("type", t.Type()), slog.String("task", id), slog.Any("error", err))
 }
 
-// asynqLog passes asynq's own messages on.
+// asynqLog passes asynq's own messages to the worker's log.
 type asynqLog struct{ log *slog.Logger }
 
 func (l asynqLog) Debug(args ...any) { l.log.Debug("asynq: " + fmt.Sprint(args...)) }

@@ -24,9 +24,9 @@ type asynqConfig = asynq.Config
 
 // startBare starts an asynq server whose handler creates an instance, and
 // nothing of camsq around it but the hooks on its client.
-func (w *world) startBare(name string) *plug {
+func (w *cluster) startBare(name string) *network {
 	w.t.Helper()
-	p := new(plug)
+	p := new(network)
 	rdb := w.client(p)
 	rdb.AddHook(new(asynqx.PauseOnError))
 	rdb.AddHook(asynqx.KeepBookkeeping{})
@@ -51,7 +51,7 @@ func (w *world) startBare(name string) *plug {
 	return p
 }
 
-func (w *world) enqueueBare() {
+func (w *cluster) enqueueBare() {
 	w.t.Helper()
 	if _, err := asynq.NewClientFromRedisClient(w.rdb).Enqueue(asynq.NewTask("create", nil)); err != nil {
 		w.t.Fatal(err)
@@ -94,7 +94,7 @@ func TestATaskWhoseDoneFailedCreatesNothingMore(t *testing.T) {
 	t.Parallel()
 	for name, bare := range map[string]bool{"with the hook": false, "without": true} {
 		bubble(t, name, func(t *testing.T) {
-			w := newWorld(t, camstest.Config{})
+			w := newCluster(t, camstest.Config{})
 			var dones atomic.Int64
 			w.start(func(_ *process, s *setup) {
 				s.bare = bare
@@ -122,7 +122,7 @@ func TestATaskWhoseDoneFailedCreatesNothingMore(t *testing.T) {
 func TestATaskThatRunsBesideItselfMakesOneCall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, slow(10*time.Second))
+		w := newCluster(t, slow(10*time.Second))
 		impatient := func(_ *process, s *setup) {
 			s.asynq = func(c *asynqConfig) { c.ShutdownTimeout = time.Second }
 		}
@@ -150,7 +150,7 @@ func TestATaskThatRunsBesideItselfMakesOneCall(t *testing.T) {
 func TestNoNumberOfKillsIsTheLastAttempt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		w.enqueue("shop")
 		for range 3 {
 			killed := make(chan struct{})
@@ -173,7 +173,7 @@ func TestNoNumberOfKillsIsTheLastAttempt(t *testing.T) {
 	})
 }
 
-func (w *world) task(t *testing.T, id string) *asynq.TaskInfo {
+func (w *cluster) task(t *testing.T, id string) *asynq.TaskInfo {
 	t.Helper()
 	info, err := w.inspect.GetTaskInfo(tasks.ProvisionQueue(account), id)
 	if err != nil {
@@ -185,7 +185,7 @@ func (w *world) task(t *testing.T, id string) *asynq.TaskInfo {
 func TestComingBackLaterIsNoFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		w.start(func(_ *process, s *setup) { s.reconcile = time.Hour }) // the task alone brings it back
 		for range 3 {
 			w.cloud.FailName("shop", camstest.Fault{Reply: camstest.ReplyThrottled})
@@ -207,19 +207,19 @@ func TestWhatTheQueueLosesIsPutBack(t *testing.T) {
 	const queue = "asynq:{provision:" + account + "}:"
 	tests := []struct {
 		name string
-		lose func(w *world) error
+		lose func(w *cluster) error
 	}{
-		{"archived by hand", func(w *world) error { return w.inspect.ArchiveTask(tasks.ProvisionQueue(account), "shop") }},
-		{"archived, beside what is not ours", func(w *world) error {
+		{"archived by hand", func(w *cluster) error { return w.inspect.ArchiveTask(tasks.ProvisionQueue(account), "shop") }},
+		{"archived, beside what is not ours", func(w *cluster) error {
 			queue := tasks.ProvisionQueue(account)
 			_, err := asynq.NewClientFromRedisClient(w.rdb).Enqueue(asynq.NewTask("mail:send", nil), asynq.Queue(queue), asynq.TaskID("foreign"))
 			return errors.Join(err, w.inspect.ArchiveTask(queue, "foreign"), w.inspect.ArchiveTask(queue, "shop"))
 		}},
-		{"deleted by hand", func(w *world) error { return w.inspect.DeleteTask(tasks.ProvisionQueue(account), "shop") }},
-		{"its hash was evicted", func(w *world) error { return w.rdb.Del(w.t.Context(), queue+"t:shop").Err() }},
-		{"its list was evicted", func(w *world) error { return w.rdb.Del(w.t.Context(), queue+"pending").Err() }},
-		{"everything was evicted", func(w *world) error { return w.rdb.Del(w.t.Context(), queue+"t:shop", queue+"pending").Err() }},
-		{"active, and no lease", func(w *world) error {
+		{"deleted by hand", func(w *cluster) error { return w.inspect.DeleteTask(tasks.ProvisionQueue(account), "shop") }},
+		{"its hash was evicted", func(w *cluster) error { return w.rdb.Del(w.t.Context(), queue+"t:shop").Err() }},
+		{"its list was evicted", func(w *cluster) error { return w.rdb.Del(w.t.Context(), queue+"pending").Err() }},
+		{"everything was evicted", func(w *cluster) error { return w.rdb.Del(w.t.Context(), queue+"t:shop", queue+"pending").Err() }},
+		{"active, and no lease", func(w *cluster) error {
 			_, err := w.rdb.TxPipelined(w.t.Context(), func(p redis.Pipeliner) error {
 				p.RPopLPush(w.t.Context(), queue+"pending", queue+"active")
 				p.HSet(w.t.Context(), queue+"t:shop", "state", "active")
@@ -230,7 +230,7 @@ func TestWhatTheQueueLosesIsPutBack(t *testing.T) {
 	}
 	for _, tt := range tests {
 		bubble(t, tt.name, func(t *testing.T) {
-			w := newWorld(t, camstest.Config{})
+			w := newCluster(t, camstest.Config{})
 			w.enqueue("shop")
 			if err := tt.lose(w); err != nil {
 				t.Fatal(err)
@@ -245,7 +245,7 @@ func TestWhatTheQueueLosesIsPutBack(t *testing.T) {
 func TestACallbackThatTheQueueLosesIsPutBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		w.enqueue("shop")
 		p := w.start(func(_ *process, s *setup) { s.Queue = nobody{} })
 		w.await("the end", time.Minute, func() bool { return w.record("shop").State == tasks.StateCreated })
@@ -267,7 +267,7 @@ func (nobody) BatchCallback(context.Context, tasks.BatchRef) error { return nil 
 func TestWhatIsNotOursIsParkedAndReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		w.start()
 		client := asynq.NewClientFromRedisClient(w.rdb)
 		for id, task := range map[string]*asynq.Task{
@@ -312,7 +312,7 @@ func TestWhatIsNotOursIsParkedAndReported(t *testing.T) {
 func TestAJobThatCannotBeReadWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		w.enqueue("shop")
 		key := ledger.JobKey(tasks.Ref{Account: account, ID: "shop"})
 		record := w.rdb.Get(t.Context(), key).Val()

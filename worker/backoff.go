@@ -6,10 +6,9 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// backoffDelay is the pause after the n-th failure in a row (from 1): it doubles
-// from lowest on, up to half of it more or less at random, and never exceeds
-// highest. The generator is made anew each time, since it is stateful and jobs
-// share it with nobody.
+// backoffDelay returns the pause after the n-th failure in a row, counted from 1. It doubles
+// from lowest, varies by up to half at random, and never exceeds highest. The generator keeps
+// state, so each call makes its own.
 func backoffDelay(n int, lowest, highest time.Duration) time.Duration {
 	b := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(lowest),

@@ -12,7 +12,7 @@ import (
 
 func TestJobsThatFailTogetherComeBackApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, answering(&cams.Error{Err: errors.New("connection refused")}))
+		d := newFixture(t, answering(&cams.Error{Err: errors.New("connection refused")}))
 		earliest, latest := time.Hour, time.Duration(0)
 		for i := range 100 {
 			r := queued()

@@ -3,7 +3,6 @@ package worker_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,123 +18,13 @@ import (
 
 var march = tasks.BatchRef{Account: account, Batch: "march", Completion: 1}
 
-// completed is a completion that is owed.
-func completed() tasks.Completion {
-	return tasks.Completion{
-		BatchRef: march, Callback: tasks.CallbackProgress{State: tasks.CallbackOwed},
-		Facts: tasks.Batch{
-			Account: account, Name: "march", Jobs: map[tasks.State]int64{tasks.StateCreated: 2}, Completions: 1,
-			Started: time.UnixMilli(1_000), Closed: time.UnixMilli(2_000), Completed: time.UnixMilli(3_000),
-		},
-	}
-}
-
-func TestACompletedBatchIsTriedUntilItsReceiverHasIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		box := &inbox{script: []tasks.Delivery{{Reason: tasks.ReasonTimeout}, {Reason: tasks.ReasonGated, RetryAfter: time.Hour}}}
-		d := newDesk(t, delivering(box))
-		d.ledger.complete(completed())
-		want(t, "first wait", later(t, d.DeliverBatch(t.Context(), march)), time.Minute)
-		want(t, "second wait", later(t, d.DeliverBatch(t.Context(), march)), time.Hour)
-		for range 2 {
-			noError(t, d.DeliverBatch(t.Context(), march))
-		}
-		c, err := d.ledger.Completion(t.Context(), march)
-		noError(t, err)
-		want(t, "callback", c.Callback, tasks.CallbackProgress{State: tasks.CallbackDelivered, Tries: 2, Reason: tasks.ReasonOK})
-		want(t, "sends", len(box.ids), 3)
-		for i := range box.ids {
-			if box.ids[i] != box.ids[0] || box.bodies[i] != box.bodies[0] || box.urls[i] != "https://example.com/hook" {
-				t.Errorf("try %d: %s %s to %s", i, box.ids[i], box.bodies[i], box.urls[i])
-			}
-		}
-	})
-}
-
-func TestACompletedBatchThatNobodyTakesIsGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		box := &inbox{script: slices.Repeat([]tasks.Delivery{{Reason: tasks.ReasonTLS}}, 3)}
-		d := newDesk(t, delivering(box))
-		d.ledger.complete(completed())
-		for range 2 {
-			time.Sleep(later(t, d.DeliverBatch(t.Context(), march)))
-		}
-		noError(t, d.DeliverBatch(t.Context(), march))
-		c, err := d.ledger.Completion(t.Context(), march)
-		noError(t, err)
-		want(t, "callback", c.Callback, tasks.CallbackProgress{State: tasks.CallbackDead, Tries: 3, Reason: tasks.ReasonTLS})
-	})
-}
-
-func TestWhoIsToldOfABatch(t *testing.T) {
-	for name, tt := range map[string]struct {
-		change func(*worker.Config)
-		ref    tasks.BatchRef
-		wait   time.Duration // 0: it is done with
-		state  tasks.CallbackState
-	}{
-		"the account has no receiver": {func(c *worker.Config) { c.Lanes[0].CallbackURL = "" }, march, 0, tasks.CallbackNone},
-		"this worker has no secret":   {func(c *worker.Config) { c.Sender = nil }, march, time.Hour, tasks.CallbackOwed},
-		"this worker has no such account": {func(c *worker.Config) { c.Lanes[0].Account = "other" }, march, time.Hour,
-			tasks.CallbackOwed},
-	} {
-		t.Run(name, func(t *testing.T) {
-			box := new(inbox)
-			d := newDesk(t, delivering(box), config(tt.change))
-			d.ledger.complete(completed())
-			err := d.DeliverBatch(t.Context(), tt.ref)
-			if tt.wait > 0 {
-				want(t, "wait", later(t, err), tt.wait)
-			} else {
-				noError(t, err)
-			}
-			c, err := d.ledger.Completion(t.Context(), march)
-			noError(t, err)
-			want(t, "state", c.Callback.State, tt.state)
-			want(t, "sends", len(box.ids), 0)
-		})
-	}
-	d := newDesk(t, delivering(new(inbox)))
-	noError(t, d.DeliverBatch(t.Context(), march)) // told long ago
-}
-
-// Two workers with the same task tell the same, and one of them notes it.
-func TestANoteThatComesSecondIsMadeAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var d *desk
-		box := &changing{change: func() { noError(t, d.DeliverBatch(t.Context(), march)) }}
-		d = newDesk(t, delivering(&secondFirst{changing: box}))
-		d.ledger.complete(completed())
-		want(t, "wait", later(t, d.DeliverBatch(t.Context(), march)), time.Second)
-		noError(t, d.DeliverBatch(t.Context(), march))
-		c, err := d.ledger.Completion(t.Context(), march)
-		noError(t, err)
-		want(t, "callback", c.Callback.State, tasks.CallbackDelivered)
-		want(t, "sends", len(box.ids), 2)
-	})
-}
-
-// secondFirst lets its first send wait for the whole of another.
-type secondFirst struct {
-	*changing
-	began bool
-}
-
-func (s *secondFirst) Send(ctx context.Context, url, id string, body []byte) tasks.Delivery {
-	if !s.began {
-		s.began = true
-		s.change()
-	}
-	return s.inbox.Send(ctx, url, id, body)
-}
-
 // told gives the lanes a receiver for their batches, and makes others of the same
 // kind for more accounts.
 func told(more ...string) func(*process, *setup) {
 	return func(_ *process, s *setup) {
 		for _, name := range more {
 			l := s.Lanes[0]
-			l.Account, l.Create, l.List = name, new(turnstile), new(turnstile)
+			l.Account, l.Create, l.List = name, new(fakeLimiter), new(fakeLimiter)
 			s.Lanes = append(s.Lanes, l)
 		}
 		for i := range s.Lanes {
@@ -145,7 +34,7 @@ func told(more ...string) func(*process, *setup) {
 }
 
 // file sends jobs as a batch; an ID may be ACCOUNT/ID.
-func (w *world) file(batch string, ids ...string) {
+func (w *cluster) file(batch string, ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
 		j := tasks.Job{ID: id, Account: account, Batch: batch, Request: tasks.Request{ChannelType: "VIBER", InstanceName: id}}
@@ -158,7 +47,7 @@ func (w *world) file(batch string, ids ...string) {
 	}
 }
 
-func (w *world) closeBatch(batch string, accounts ...string) {
+func (w *cluster) closeBatch(batch string, accounts ...string) {
 	w.t.Helper()
 	if err := w.producer.CloseBatch(w.t.Context(), batch, accounts...); err != nil {
 		w.t.Fatal(err)
@@ -167,7 +56,7 @@ func (w *world) closeBatch(batch string, accounts ...string) {
 
 // completions are the different events of batches that came, by their IDs; one that
 // came twice said the same.
-func (w *world) completions() map[string]tasks.Event {
+func (w *cluster) completions() map[string]tasks.Event {
 	w.t.Helper()
 	w.post.mu.Lock()
 	defer w.post.mu.Unlock()
@@ -183,7 +72,7 @@ func (w *world) completions() map[string]tasks.Event {
 
 // awaitCompletions waits for n events of batches, and some time for one too many. It
 // returns them as account/batch#completion, and how the jobs ended.
-func (w *world) awaitCompletions(limit time.Duration, n int) map[string]tasks.EventBatchJobs {
+func (w *cluster) awaitCompletions(limit time.Duration, n int) map[string]tasks.EventBatchJobs {
 	w.t.Helper()
 	w.await("told of the batches", limit, func() bool { return len(w.completions()) >= n })
 	time.Sleep(3 * time.Minute)
@@ -197,7 +86,7 @@ func (w *world) awaitCompletions(limit time.Duration, n int) map[string]tasks.Ev
 	return out
 }
 
-func (w *world) created(id string) func() bool {
+func (w *cluster) created(id string) func() bool {
 	return func() bool { return w.record(id).State == tasks.StateCreated }
 }
 
@@ -206,20 +95,20 @@ func TestABatchIsToldOnce(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
-		run  func(w *world)
+		run  func(w *cluster)
 	}{
-		{"closed before the first job ends", func(w *world) {
+		{"closed before the first job ends", func(w *cluster) {
 			w.file("march", "a", "b")
 			w.closeBatch("march", account)
 			w.start(told())
 		}},
-		{"closed after the last job has ended", func(w *world) {
+		{"closed after the last job has ended", func(w *cluster) {
 			w.file("march", "a", "b")
 			w.start(told())
 			w.await("the end", time.Minute, func() bool { return w.created("a")() && w.created("b")() })
 			w.closeBatch("march", account)
 		}},
-		{"the producer dies before the end, and the same file comes again", func(w *world) {
+		{"the producer dies before the end, and the same file comes again", func(w *cluster) {
 			w.file("march", "a")
 			w.start(told())
 			w.await("the end", time.Minute, w.created("a"))
@@ -230,12 +119,12 @@ func TestABatchIsToldOnce(t *testing.T) {
 			w.file("march", "a", "b")
 			w.closeBatch("march", account)
 		}},
-		{"the queue loses its task", func(w *world) {
+		{"the queue loses its task", func(w *cluster) {
 			w.file("march", "a", "b")
 			w.closeBatch("march", account)
 			w.start(told(), func(_ *process, s *setup) { s.Queue = nobody{} })
 		}},
-		{"the producer dies between closing and queueing", func(w *world) {
+		{"the producer dies between closing and queueing", func(w *cluster) {
 			w.file("march", "a", "b")
 			w.start(told())
 			w.await("the end", time.Minute, func() bool { return w.created("a")() && w.created("b")() })
@@ -243,27 +132,27 @@ func TestABatchIsToldOnce(t *testing.T) {
 				w.t.Fatal(n, err)
 			}
 		}},
-		{"the worker dies between the last step and its callback", func(w *world) {
+		{"the worker dies between the last step and its callback", func(w *cluster) {
 			w.file("march", "a", "b")
 			w.closeBatch("march", account)
 			w.start(told(), func(p *process, s *setup) { s.Queue = killing{p} })
 			w.await("the end", 5*time.Minute, func() bool { return w.created("a")() && w.created("b")() })
 			w.start(told())
 		}},
-		{"the worker dies after the receiver has it", func(w *world) {
+		{"the worker dies after the receiver has it", func(w *cluster) {
 			w.file("march", "a", "b")
 			w.closeBatch("march", account)
 			w.start(told(), func(p *process, s *setup) { s.Sender = dying{w.post, p} })
 			w.await("the first try", 5*time.Minute, func() bool { return len(w.completions()) > 0 })
 			w.start(told())
 		}},
-		{"the receiver is down", func(w *world) {
+		{"the receiver is down", func(w *cluster) {
 			w.post.fails = 2
 			w.file("march", "a", "b")
 			w.closeBatch("march", account)
 			w.start(told())
 		}},
-		{"two workers", func(w *world) {
+		{"two workers", func(w *cluster) {
 			w.start(told())
 			w.start(told())
 			w.file("march", "a", "b")
@@ -272,7 +161,7 @@ func TestABatchIsToldOnce(t *testing.T) {
 	}
 	for _, tt := range tests {
 		bubble(t, tt.name, func(t *testing.T) {
-			w := newWorld(t, camstest.Config{})
+			w := newCluster(t, camstest.Config{})
 			tt.run(w)
 			got := w.awaitCompletions(30*time.Minute, 1)
 			if diff := cmp.Diff(map[string]tasks.EventBatchJobs{"acme/march#1": {Total: 2, Created: 2}}, got); diff != "" {
@@ -299,12 +188,12 @@ func (k killing) BatchCallback(context.Context, tasks.BatchRef) error {
 
 // dying kills its process when the receiver has taken a batch's event.
 type dying struct {
-	*postbox
+	*fakeReceiver
 	p *process
 }
 
 func (d dying) Send(ctx context.Context, url, id string, body []byte) tasks.Delivery {
-	answer := d.postbox.Send(ctx, url, id, body)
+	answer := d.fakeReceiver.Send(ctx, url, id, body)
 	if strings.Contains(string(body), string(tasks.EventBatchCompleted)) {
 		d.p.kill()
 	}
@@ -314,7 +203,7 @@ func (d dying) Send(ctx context.Context, url, id string, body []byte) tasks.Deli
 func TestABatchThatGoesOnIsToldAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		w.cloud.FailName("b", camstest.Fault{Reply: camstest.ReplyRejected})
 		w.start(told())
 		w.file("march", "a", "b")
@@ -346,7 +235,7 @@ func TestABatchThatGoesOnIsToldAgain(t *testing.T) {
 func TestAFileOfTwoAccountsIsTwoBatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		w.cloud.FailName("slow", camstest.Fault{Created: true, Reply: camstest.ReplyHang})
 		w.start(told("eu"))
 		w.file("march", "a", "eu/b", "eu/slow")
@@ -363,7 +252,7 @@ func TestAFileOfTwoAccountsIsTwoBatches(t *testing.T) {
 func TestAHeldJobIsDecidedBeforeItsBatchIsTold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		w.cloud.FailName("b", camstest.Fault{Reply: camstest.ReplyHang})
 		w.start(told(), func(_ *process, s *setup) { s.OnNotFound = worker.NotFoundHold })
 		w.file("march", "a", "b")
@@ -386,7 +275,7 @@ func TestAHeldJobIsDecidedBeforeItsBatchIsTold(t *testing.T) {
 func TestWithdrawingTheLastJobsCompletesTheirBatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		w.file("march", "a", "b")
 		w.closeBatch("march", account)
 		o := operate.Operator{Store: w.ledger, Queue: w.queue}
@@ -404,7 +293,7 @@ func TestWithdrawingTheLastJobsCompletesTheirBatch(t *testing.T) {
 func TestADeadCallbackOfABatchIsReplayed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		w.post.fails = 3 // as many as there are tries
 		w.start(told())
 		w.file("march", "a")

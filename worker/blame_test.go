@@ -96,9 +96,9 @@ func onlyFor(name string, answer func(string) error) func(string) error {
 	}
 }
 
-// judged is a world with one worker behind an API that judges.
-func judged(t *testing.T, changes ...func(*setup)) (*world, *judging) {
-	w, j := newWorld(t, camstest.Config{Calm: true}), new(judging)
+// judged is a cluster with one worker behind an API that judges.
+func judged(t *testing.T, changes ...func(*setup)) (*cluster, *judging) {
+	w, j := newCluster(t, camstest.Config{Calm: true}), new(judging)
 	w.start(func(_ *process, s *setup) {
 		j.with(s)
 		for _, change := range changes {
@@ -108,7 +108,7 @@ func judged(t *testing.T, changes ...func(*setup)) (*world, *judging) {
 	return w, j
 }
 
-func (w *world) inState(want tasks.State, ids ...string) {
+func (w *cluster) inState(want tasks.State, ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
 		if r := w.record(id); r.State != want {

@@ -11,21 +11,21 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// heldBack is how long jobs stay out of a lane that is held back: then they stand
-// in the queue, where the gate keeps them.
-const heldBack = 5 * time.Second
+// blockedDelay is how long a job stays away from an account that is paused or refused.
+// Then it is in the queue again, where the gate keeps it.
+const blockedDelay = 5 * time.Second
 
-// hear takes in what this process has just learned, before anybody else tells it.
-func (l *lane) hear(change func()) {
+// change applies what this process has just learned, before other processes report it.
+func (l *lane) change(apply func()) {
 	l.mu.Lock()
-	change()
+	apply()
 	block := l.block()
 	l.mu.Unlock()
 	l.gate.SetBlock(block)
 }
 
-// tripped opens the breaker here.
-func (l *lane) tripped(t *tasks.Trip) { l.hear(func() { l.seen.Trip = t }) }
+// setTrip opens the breaker in this process.
+func (l *lane) setTrip(t *tasks.Trip) { l.change(func() { l.state.Trip = t }) }
 
 type turnKey struct{}
 
@@ -41,34 +41,34 @@ func probeID(ctx context.Context, ref tasks.Ref) tasks.ProbeID {
 	return tasks.ProbeID{Ref: ref, Turn: turn}
 }
 
-// permit says whether a turn may call the API now: nil, or a [*SnoozeError]. A look for
-// the instance of an earlier call goes on while a person has paused the account,
-// and while the API refuses something else than looks: what may have been made
-// must be known.
+// allow returns nil if the turn may call the API now, else a [*SnoozeError] or the error of
+// Redis. A lookup of an earlier call's instance is allowed while the account is paused, and
+// while the API refuses another action than lists: the worker must learn what an earlier
+// call has created.
 //
 // Dies while it probes: the probe ends by itself after probeTime.
-func (w *Worker) permit(ctx context.Context, l *lane, r tasks.Record, looking bool) error {
+func (w *Worker) allow(ctx context.Context, l *lane, r tasks.Record, lookup bool) error {
 	if err := w.fresh(ctx, l); err != nil {
 		return err
 	}
 	again, id := refusedBefore(r), probeID(ctx, r.Ref())
 	late := time.Duration(0)
 	if again {
-		late = againLate
+		late = refusedJobDelay
 	}
 	l.mu.Lock()
-	paused, trip, mine, wait, probing := l.seen.Pause != nil, l.seen.Trip, l.own, time.Until(l.heldUntil()), l.probing == id
+	paused, trip, local, wait, probing := l.state.Pause != nil, l.state.Trip, l.local, time.Until(l.heldUntil()), l.probing == id
 	l.mu.Unlock()
 	switch {
-	case paused && !looking:
-		return &SnoozeError{heldBack, "the account is paused"}
-	case trip == nil && (looking && mine.action != ActionList || l.mayTry(id)):
+	case paused && !lookup:
+		return &SnoozeError{blockedDelay, "the account is paused"}
+	case trip == nil && (lookup && local.action != ActionList || l.allowLocal(id)):
 		return nil
 	case trip == nil:
-		return &SnoozeError{heldBack, "the API refuses this worker, and no other: " + mine.code}
-	case looking && trip.Action != ActionList && !unreachable(*trip):
+		return &SnoozeError{blockedDelay, "the API refuses this worker and accepts others: " + local.code}
+	case lookup && trip.Action != ActionList && !unreachable(*trip):
 		return nil
-	case wait <= -late || probing || !again && l.otherThanWitness(r.ID): // the prober's time begins anew with each of its calls
+	case wait <= -late || probing || !again && l.otherThanWitness(r.ID): // the probe's time begins anew with each of its calls
 		ok, wait, err := w.cfg.Breaker.Probe(ctx, id, w.probeTime())
 		if err != nil {
 			return err
@@ -80,129 +80,139 @@ func (w *Worker) permit(ctx context.Context, l *lane, r tasks.Record, looking bo
 			return nil
 		}
 		later := *trip
-		later.ProbeAt = time.Now().Add(l.skewed() + wait)
-		later.Witness = "" // another probes: its word comes first
-		l.tripped(&later)
+		later.ProbeAt = time.Now().Add(l.clockSkew() + wait)
+		later.Witness = "" // another turn probes: its result comes first
+		l.setTrip(&later)
 	}
 	if trip.Away {
-		return &SnoozeError{heldBack, "the API is away: " + trip.Code}
+		return &SnoozeError{blockedDelay, "the API is unreachable or failing: " + trip.Code}
 	}
-	return &SnoozeError{heldBack, "the API refuses the account: " + trip.Code}
+	return &SnoozeError{blockedDelay, "the API refuses the account: " + trip.Code}
 }
 
-// againLate is by how much later than others a job comes to a probe that has been
-// refused before. The fault may be its own, and then its word says nothing of the account:
-// a few such jobs, of high priority perhaps, would take every probe.
-const againLate = 2 * time.Second
+// refusedJobDelay is how much later than others a job probes that was refused before. The
+// fault may be its own, and then its result says nothing about the account: a few such
+// jobs, perhaps of high priority, would take every probe.
+const refusedJobDelay = 2 * time.Second
 
-// refusedBefore says whether answers have refused the job in words that may be about the
-// account.
+// refusedBefore reports whether the API has refused the job with a code that may concern
+// the account.
 func refusedBefore(r tasks.Record) bool { return r.Refusals > 0 || r.Unknown > 0 }
 
-// otherThanWitness says whether one job alone, and another one than this, has failed
-// since the lane tripped. A process that was refused while others were not is shy.
+// otherThanWitness reports whether exactly one job, and another one than this, has failed
+// since the breaker opened. A process that was refused alone always gets false.
 func (l *lane) otherThanWitness(job string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := l.seen.Trip
-	return t != nil && t.Witness != "" && t.Witness != job && l.own.alone.IsZero()
+	t := l.state.Trip
+	return t != nil && t.Witness != "" && t.Witness != job && l.local.othersOK.IsZero()
 }
 
-// probeTime is how long a dead prober keeps others from probing: more than its
-// wait for the quota and one call take, but on a very slow account.
+func (l *lane) allowLocal(id tasks.ProbeID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.local.allow(id, time.Now())
+}
+
+// probeTime is how long a probe keeps others from probing if its process dies: more than
+// its wait for the quota and one call take, except on a very slow account.
 func (w *Worker) probeTime() time.Duration { return 2*w.cfg.CallTimeout + settleTime }
 
-// refused opens the breaker, or keeps it open.
-func (w *Worker) refused(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Trip) {
-	job, id := ref.ID, probeID(ctx, ref)
+// onRefusal opens the breaker, or keeps it open.
+func (w *Worker) onRefusal(ctx context.Context, l *lane, ref tasks.Ref, t tasks.Trip) {
+	id := probeID(ctx, ref)
 	l.mu.Lock()
-	known, probing, mine := l.seen.Trip, l.probing == id, l.own
-	l.own.action, l.own.code = t.Action, t.Code
-	first := known == nil && !mine.until.After(time.Now())
-	alone := first && time.Since(mine.alone) < aloneFor*w.cfg.RetryMax
+	known, probing, local := l.state.Trip, l.probing == id, l.local
+	l.local.action, l.local.code = t.Action, t.Code
+	first := known == nil && !local.until.After(time.Now())
+	alone := first && local.refusedAlone(time.Now(), othersOKFor*w.cfg.RetryMax)
 	var next time.Duration
 	if first && !alone || known != nil && probing {
-		t.Since, t.Probes, t.Witness = time.Now().Add(l.skew), 1, job
+		t.Since, t.Probes, t.Witness = time.Now().Add(l.skew), 1, ref.ID
 		if known != nil {
 			t.Probes = known.Probes + 1
-			if known.Away == t.Away { // else it is another fault, which has begun now
+			if known.Away == t.Away { // otherwise another fault begins now
 				t.Since = known.Since
 			}
-			if known.Witness != job && !l.probingAgain { // else no other job has failed in this probe
+			if known.Witness != ref.ID && !l.probingAgain { // otherwise no other job has failed in this probe
 				t.Witness = ""
 			}
 		}
 		next = w.nextProbe(t)
 		t.ProbeAt = time.Now().Add(l.skew + next)
-		l.heard = time.Now()
-		l.seen.Trip = &t // at once, so that of calls that fail together one trips the lane
+		l.changedAt = time.Now()
+		l.state.Trip = &t // at once, so that of calls that fail together only one opens the breaker
 	}
 	l.mu.Unlock()
 	switch {
 	case alone:
-		w.refusedAlone(ctx, l, t)
+		w.onRefusalAlone(ctx, l, t)
 		return
 	case next == 0:
-		return // a call that was under way says nothing new
+		return // a call that was in flight when the breaker opened says nothing new
 	}
 	l.endProbe(id)
-	l.tripped(&t)
+	l.setTrip(&t)
 	w.logTrip(ctx, l, t, known, next)
 	err := w.cfg.Breaker.Trip(ctx, id, t, next)
-	w.tellBreaker(ctx, l, err)
+	w.logBreaker(ctx, l, err)
 	if err == nil {
-		l.toldAll()
+		l.mu.Lock()
+		l.local.onPublished(time.Now())
+		l.mu.Unlock()
 	}
 }
 
-// awayProbe bounds the time between two probes of an API that is away: a probe costs
-// little, and everything waits for it.
+// awayProbe bounds the time between two probes of an unreachable API: a probe costs little,
+// and everything waits for it.
 const awayProbe = 30 * time.Second
 
 func (w *Worker) nextProbe(t tasks.Trip) time.Duration {
-	most := w.cfg.RetryMax
+	highest := w.cfg.RetryMax
 	if t.Away {
-		most = min(most, max(awayProbe, 5*w.cfg.RetryMin))
+		highest = min(highest, max(awayProbe, 5*w.cfg.RetryMin))
 	}
-	return backoffDelay(t.Probes, min(5*w.cfg.RetryMin, most), most)
+	return backoffDelay(t.Probes, min(5*w.cfg.RetryMin, highest), highest)
 }
 
-// letIn closes the breaker if this turn is the probe, and the action is the one
-// that had been refused, or a create, which needs most.
-func (w *Worker) letIn(ctx context.Context, l *lane, ref tasks.Ref, action string) {
+// onSuccess closes the breaker if this turn is the probe, and the action is the one that
+// was refused, or a create, which needs the most rights.
+func (w *Worker) onSuccess(ctx context.Context, l *lane, ref tasks.Ref, action string) {
 	id := probeID(ctx, ref)
-	l.forgive(action)
-	l.well(action)
+	l.resetLocal(action)
+	l.endStreak(action)
 	l.mu.Lock()
-	trip := l.seen.Trip
+	trip := l.state.Trip
 	proved := l.probing == id && (trip == nil || trip.Action == action || action == ActionCreate || unreachable(*trip))
 	l.mu.Unlock()
 	if !proved {
 		return
 	}
 	l.endProbe(id)
-	l.hear(func() { l.seen.Trip, l.own, l.heard = nil, own{}, time.Now() })
-	w.logUntrip(ctx, l, trip, action)
-	w.tellBreaker(ctx, l, w.cfg.Breaker.Untrip(ctx, id))
+	l.change(func() { l.state.Trip, l.local, l.changedAt = nil, localBackoff{}, time.Now() })
+	w.logClosed(ctx, l, trip, action)
+	w.logBreaker(ctx, l, w.cfg.Breaker.Untrip(ctx, id))
 }
 
-// unprobe ends the probe of a turn that proved nothing.
-func (w *Worker) unprobe(ctx context.Context, l *lane, ref tasks.Ref) {
+// abortProbe ends the probe of a turn that proved nothing.
+func (w *Worker) abortProbe(ctx context.Context, l *lane, ref tasks.Ref) {
 	id := probeID(ctx, ref)
-	l.endTry(id)
+	l.mu.Lock()
+	l.local.release(id)
+	l.mu.Unlock()
 	if !l.endProbe(id) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	w.tellBreaker(ctx, l, w.cfg.Breaker.Unprobe(ctx, id, 5*w.cfg.RetryMin))
+	w.logBreaker(ctx, l, w.cfg.Breaker.Unprobe(ctx, id, 5*w.cfg.RetryMin))
 }
 
-// tellBreaker reports a breaker that could not be told: other processes then ask
-// the API themselves, or the probe ends by itself.
-func (w *Worker) tellBreaker(ctx context.Context, l *lane, err error) {
+// logBreaker logs that the breaker's change could not be written: then other processes
+// find out from the API themselves, or the probe ends by itself.
+func (w *Worker) logBreaker(ctx context.Context, l *lane, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
-		w.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "the account's breaker", slog.String("account", l.Account), slog.Any("error", err))
+		w.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "cannot write the state of the account's breaker", slog.String("account", l.Account), slog.Any("error", err))
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 func TestAConfigurationThatBreaksThePromiseIsRefused(t *testing.T) {
 	good := func() worker.Config {
 		return worker.Config{
-			Store: newMemory(), Queue: new(outbox), Breaker: new(fuse),
-			Lanes: []worker.Lane{{Account: "acme", API: new(shelf), Create: new(turnstile), List: new(turnstile)}},
+			Store: newFakeStore(), Queue: new(fakeQueue), Breaker: new(fakeBreaker),
+			Lanes: []worker.Lane{{Account: "acme", API: new(fakeAPI), Create: new(fakeLimiter), List: new(fakeLimiter)}},
 		}
 	}
 	if _, err := worker.New(good()); err != nil {
@@ -26,7 +26,7 @@ func TestAConfigurationThatBreaksThePromiseIsRefused(t *testing.T) {
 	}{
 		"no ledger":                      {func(c *worker.Config) { c.Store = nil }, "Store"},
 		"no lane":                        {func(c *worker.Config) { c.Lanes = nil }, "Lanes"},
-		"a lane twice":                   {func(c *worker.Config) { c.Lanes = append(c.Lanes, c.Lanes[0]) }, "twice"},
+		"a lane twice":                   {func(c *worker.Config) { c.Lanes = append(c.Lanes, c.Lanes[0]) }, "duplicate"},
 		"a lane without a limiter":       {func(c *worker.Config) { c.Lanes[0].List = nil }, "List"},
 		"an account's name with a slash": {func(c *worker.Config) { c.Lanes[0].Account = "a/b" }, "a/b"},
 		"a call that outlasts its turn":  {func(c *worker.Config) { c.CallTimeout = time.Hour }, "CallTimeout is 1h0m0s"},
@@ -34,7 +34,7 @@ func TestAConfigurationThatBreaksThePromiseIsRefused(t *testing.T) {
 		"a window without a look":        {func(c *worker.Config) { c.SettleWindow = time.Second }, "SettleWindow"},
 		"no such policy":                 {func(c *worker.Config) { c.OnExisting = "replace" }, "replace"},
 		"no such policy for the missing": {func(c *worker.Config) { c.OnNotFound = "retry" }, "retry"},
-		"a sender without a schedule":    {func(c *worker.Config) { c.Sender = newPostbox() }, "Schedule"},
+		"a sender without a schedule":    {func(c *worker.Config) { c.Sender = newFakeReceiver() }, "Schedule"},
 		"a negative number of tries":     {func(c *worker.Config) { c.MaxTries = -1 }, "negative"},
 	} {
 		c := good()

@@ -31,7 +31,7 @@ func TestAnAnswerThatContradictsTheRequestIsLookedUp(t *testing.T) {
 		{"another instance of another channel type", map[string]string{"InstanceId": "cams-9", "ChannelType": "WHATSAPP"}, tasks.StateHeld, tasks.CodeContradicted, "cams-9"},
 	} {
 		bubble(t, tt.name, func(t *testing.T) {
-			w := newWorld(t, camstest.Config{Calm: true})
+			w := newCluster(t, camstest.Config{Calm: true})
 			w.start()
 			w.cloud.FailName("shop", camstest.Fault{Answer: tt.answer})
 			w.enqueue("shop")
@@ -62,7 +62,7 @@ func TestAnInstanceThatAnAnswerNamedIsNeverAbsent(t *testing.T) {
 	} {
 		bubble(t, name, func(t *testing.T) {
 			// The filter looks for the name as it was sent, and never finds it as it is kept.
-			w := newWorld(t, camstest.Config{Calm: true, StoreName: strings.ToUpper})
+			w := newCluster(t, camstest.Config{Calm: true, StoreName: strings.ToUpper})
 			w.start()
 			w.cloud.FailName("shop", fault)
 			w.enqueue("shop")
@@ -81,7 +81,7 @@ func TestAnInstanceThatAnswerAndListAgreeOnIsTheJobs(t *testing.T) {
 	t.Parallel()
 	for name, id := range map[string]string{"they agree": "", "the answer named another": "cams-77"} {
 		bubble(t, name, func(t *testing.T) {
-			w := newWorld(t, camstest.Config{Calm: true, StoreName: strings.ToUpper, FilterStored: true})
+			w := newCluster(t, camstest.Config{Calm: true, StoreName: strings.ToUpper, FilterStored: true})
 			w.start()
 			answer := map[string]string{"InstanceName": "SHOP"}
 			if id != "" {
@@ -110,7 +110,7 @@ func TestAnInstanceThatAnotherJobHasInAnotherSpellingIsHeld(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"cams-1", "CAMS-1", "  cams-1 "} {
 		bubble(t, id, func(t *testing.T) {
-			w := newWorld(t, camstest.Config{Calm: true})
+			w := newCluster(t, camstest.Config{Calm: true})
 			w.start()
 			w.cloud.FailName("first", camstest.Fault{Answer: map[string]string{"InstanceId": "Cams-1"}})
 			w.enqueue("first")
@@ -129,7 +129,7 @@ func TestAnInstanceThatAnotherJobHasInAnotherSpellingIsHeld(t *testing.T) {
 func TestTheRequestIDOfASuccessIsKept(t *testing.T) {
 	t.Parallel()
 	bubble(t, "", func(t *testing.T) {
-		w := newWorld(t, camstest.Config{}) // odd shapes: the channel type comes in lower case too
+		w := newCluster(t, camstest.Config{}) // odd shapes: the channel type comes in lower case too
 		w.start()
 		jobs := names("kept", 5)
 		w.enqueue(jobs...)
@@ -158,7 +158,7 @@ func TestCandidatesHaveTheirBound(t *testing.T) {
 		worker.ExistingFail:  {0, "instances of that channel type and name exist already: "},
 	} {
 		bubble(t, string(existing), func(t *testing.T) {
-			w := newWorld(t, camstest.Config{Calm: true})
+			w := newCluster(t, camstest.Config{Calm: true})
 			for i := range 51 {
 				w.cloud.Add("", cams.Instance{InstanceID: fmt.Sprint("i-", i), InstanceName: "shop", ChannelType: "VIBER"})
 			}

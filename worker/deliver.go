@@ -9,9 +9,9 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// Deliver is one try to tell a job's outcome to its receiver. The record says
-// what is owed, so a task that comes twice, or late, tells nothing twice but what
-// was not acknowledged. Its results are those of [Worker.Process].
+// Deliver makes one attempt to deliver the outcome of a job. The record says what is owed,
+// so a task that comes twice or late repeats only a delivery that was not acknowledged. Its
+// results are those of [Worker.Process].
 func (w *Worker) Deliver(ctx context.Context, ref tasks.Ref) error {
 	r, err := w.cfg.Store.Get(ctx, ref)
 	if err != nil {
@@ -35,14 +35,14 @@ func (w *Worker) Deliver(ctx context.Context, ref tasks.Ref) error {
 	})
 }
 
-// DeliverBatch is one try to tell the account's receiver that a batch was completed:
-// see [Worker.Deliver]. Whoever notes a completion may not know the receivers, so it
-// is here that one without a receiver is done with.
+// DeliverBatch makes one attempt to deliver the completion of a batch to the account's
+// receiver: see [Worker.Deliver]. The process that records a completion may not know the
+// receivers, so a completion without a receiver ends here.
 func (w *Worker) DeliverBatch(ctx context.Context, ref tasks.BatchRef) error {
 	c, err := w.cfg.Store.Completion(ctx, ref)
 	switch {
 	case errors.Is(err, tasks.ErrNotFound):
-		return nil // told long ago
+		return nil // delivered long ago
 	case err != nil:
 		return err
 	case c.Callback.State != tasks.CallbackOwed:
@@ -54,7 +54,7 @@ func (w *Worker) DeliverBatch(ctx context.Context, ref tasks.BatchRef) error {
 	url := ""
 	if l := w.lanes[ref.Account]; l != nil {
 		if url = l.CallbackURL; url == "" {
-			return again(note(ctx, tasks.CallbackProgress{}))
+			return onConflict(note(ctx, tasks.CallbackProgress{}))
 		}
 	}
 	return w.try(ctx, delivery{
@@ -68,11 +68,11 @@ type delivery struct {
 	url      string
 	event    tasks.Event
 	callback tasks.CallbackProgress
-	// note writes how far telling it got, unless somebody else has.
+	// note writes the progress of the delivery, unless another process has written it.
 	note func(context.Context, tasks.CallbackProgress) error
 }
 
-// try sends a callback once, and notes what came of it.
+// try sends a callback once, and writes the result.
 func (w *Worker) try(ctx context.Context, owed delivery) error {
 	if owed.url == "" || w.cfg.Sender == nil {
 		return &SnoozeError{time.Hour, "this worker has no receiver or no secret for the callback"}
@@ -91,7 +91,7 @@ func (w *Worker) try(ctx context.Context, owed delivery) error {
 		w.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "callback", owed.about, slog.Any("delivery", d))
 	}
 	if d.Result == tasks.DeliveryRetry && !d.CostsTry() {
-		return &SnoozeError{max(d.RetryAfter, time.Second), "its receiver asked for a pause"}
+		return &SnoozeError{max(d.RetryAfter, time.Second), "the receiver asked for a pause"}
 	}
 	to := owed.callback
 	to.Tries++
@@ -111,10 +111,10 @@ func (w *Worker) try(ctx context.Context, owed delivery) error {
 		}
 	}
 	if err := owed.note(context.WithoutCancel(ctx), to); err != nil {
-		return again(err)
+		return onConflict(err)
 	}
 	if to.State == tasks.CallbackOwed {
-		return &SnoozeError{delay, "its receiver did not take the callback: " + d.Reason}
+		return &SnoozeError{delay, "the receiver did not accept the callback: " + d.Reason}
 	}
 	return nil
 }

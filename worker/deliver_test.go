@@ -34,7 +34,7 @@ func threeTries(tries int, retryAfter time.Duration) (time.Duration, bool) {
 	return max(time.Minute, retryAfter), tries < 3
 }
 
-func delivering(s worker.Sender) func(*desk, *worker.Config) {
+func delivering(s worker.Sender) func(*fixture, *worker.Config) {
 	return config(func(c *worker.Config) { c.Sender, c.Schedule = s, threeTries })
 }
 
@@ -92,7 +92,7 @@ func TestACallbackIsTriedUntilItsReceiverHasIt(t *testing.T) {
 	for _, tt := range tests {
 		bubble(t, tt.name, func(t *testing.T) {
 			box := &inbox{script: tt.script}
-			d := newDesk(t, delivering(box))
+			d := newFixture(t, delivering(box))
 			d.ledger.put(created())
 			begin := time.Now()
 			for {
@@ -119,7 +119,7 @@ func TestACallbackIsTriedUntilItsReceiverHasIt(t *testing.T) {
 func TestACallbackGoesToTheJobsOwnReceiverFirst(t *testing.T) {
 	for url, wanted := range map[string]string{"": "https://example.com/hook", "https://example.org/own": "https://example.org/own"} {
 		box := new(inbox)
-		d := newDesk(t, delivering(box))
+		d := newFixture(t, delivering(box))
 		r := created()
 		r.CallbackURL = url
 		d.ledger.put(r)
@@ -129,7 +129,7 @@ func TestACallbackGoesToTheJobsOwnReceiverFirst(t *testing.T) {
 }
 
 func TestACallbackWaitsForAWorkerThatCanSendIt(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.ledger.put(created())
 	want(t, "wait", later(t, d.Deliver(t.Context(), job1)), time.Hour)
 	want(t, "callback", d.job(t).Callback, tasks.CallbackProgress{State: tasks.CallbackOwed})
@@ -147,13 +147,13 @@ func TestACallbackTaskThatIsNotOwedSendsNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			box := new(inbox)
-			d := newDesk(t, delivering(box))
+			d := newFixture(t, delivering(box))
 			d.ledger.put(r)
 			noError(t, d.Deliver(t.Context(), job1))
 			want(t, "sends", len(box.ids), 0)
 		})
 	}
-	d := newDesk(t, delivering(new(inbox)))
+	d := newFixture(t, delivering(new(inbox)))
 	if err := d.Deliver(t.Context(), job1); !errors.Is(err, tasks.ErrNotFound) {
 		t.Errorf("Deliver of no job: %v, want tasks.ErrNotFound", err)
 	}
@@ -163,7 +163,7 @@ func TestACallbackTaskThatIsNotOwedSendsNothing(t *testing.T) {
 // resolves a held job, must not be marked as told.
 func TestAnOutcomeThatChangesMeanwhileIsToldToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var d *desk
+		var d *fixture
 		box := &changing{change: func() {
 			r := d.job(t)
 			r.Callback = tasks.CallbackProgress{State: tasks.CallbackOwed}
@@ -171,7 +171,7 @@ func TestAnOutcomeThatChangesMeanwhileIsToldToo(t *testing.T) {
 				t.Error(err)
 			}
 		}}
-		d = newDesk(t, delivering(box))
+		d = newFixture(t, delivering(box))
 		r := called(tasks.StateHeld, 0)
 		r.Callback.State = tasks.CallbackOwed
 		d.ledger.put(r)
@@ -188,7 +188,7 @@ func TestAnOutcomeThatChangesMeanwhileIsToldToo(t *testing.T) {
 func TestADeliveryIsNotedThoughTheQueueInterrupts(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	box := &changing{change: cancel}
-	d := newDesk(t, delivering(box))
+	d := newFixture(t, delivering(box))
 	d.ledger.put(created())
 	noError(t, d.Deliver(ctx, job1))
 	want(t, "callback", d.job(t).Callback.State, tasks.CallbackDelivered)

@@ -1,18 +1,19 @@
-// Package worker carries out a job's turn: mark, call, classify, settle.
+// Package worker processes jobs. A turn of a job has four steps: mark, call, classify,
+// settle.
 //
-// It promises that each job creates at most one instance and ends in exactly one
-// recorded outcome, whatever dies in between, as long as Redis keeps its writes
-// and the API shows a new instance in its list within the settle window. It holds
-// by four rules:
+// The promise: each job creates at most one instance and ends in exactly one recorded
+// outcome, whichever process dies at whichever line, as long as Redis keeps its writes and
+// the API lists a new instance within the settle window. Four rules keep it:
 //
-//   - The mark "a call may be on the wire" is written, durably, before a byte of
-//     the request, and only knowledge takes it away.
-//   - Unknown is an outcome of its own, and it never calls again: the API is asked
-//     which instances there are, until that is known.
-//   - Call and settling cannot be cancelled by the queue.
-//   - The budget of tries is in the record. asynq decides when a turn is taken,
-//     the ledger decides whether: any task may be lost, doubled or run beside itself.
+//   - The worker writes the mark "a call may be in flight", durably, before it sends the
+//     first byte of the request. Only a confirmed answer clears the mark.
+//   - Unknown is an outcome of its own. It never triggers another call: the worker looks up
+//     which instances exist, until the outcome is known.
+//   - The queue cannot cancel a call or its settling.
+//   - The budget of tries is in the record. asynq decides when a turn runs, the ledger
+//     decides whether the turn may call: asynq may lose a task, run it twice, or run it
+//     concurrently.
 //
-// It refuses to retry a call within a turn, to delete an instance, and to end a
-// job for a fault that is the account's.
+// The worker never repeats a call within a turn, never deletes an instance, and never ends
+// a job for a fault of the account.
 package worker

@@ -35,13 +35,13 @@ func TestANameThatExistsNearlyBeforeTheFirstCall(t *testing.T) {
 	}
 	for _, tt := range tests {
 		bubble(t, tt.name+", "+string(tt.existing), func(t *testing.T) {
-			listed := func(d *desk) func(context.Context, *cams.Search) (bool, error) {
+			listed := func(d *fixture) func(context.Context, *cams.Search) (bool, error) {
 				return func(_ context.Context, q *cams.Search) (bool, error) {
 					return q.Take(d.cloud.instances, len(d.cloud.instances))
 				}
 			}
-			d := newDesk(t, func(d *desk, c *worker.Config) {
-				c.Lanes[0].API, c.OnExisting = apiFuncs{shelf: d.cloud, find: listed(d)}, tt.existing
+			d := newFixture(t, func(d *fixture, c *worker.Config) {
+				c.Lanes[0].API, c.OnExisting = apiFuncs{fakeAPI: d.cloud, find: listed(d)}, tt.existing
 			})
 			i := d.cloud.add("VIBER", tt.there)
 			if tt.taken {
@@ -69,9 +69,9 @@ func TestANameThatExistsNearlyBeforeTheFirstCall(t *testing.T) {
 func TestWhatAPersonHasJudgedIsNotAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answers := []*cams.Error{said(400, "Throttling.User"), said(200, "InvalidParameter.CountryId")}
-		d := newDesk(t, func(d *desk, c *worker.Config) {
+		d := newFixture(t, func(d *fixture, c *worker.Config) {
 			d.cloud.store = strings.ToLower
-			c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+			c.Lanes[0].API = apiFuncs{fakeAPI: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
 				if len(answers) > 0 {
 					answer := answers[0]
 					answers = answers[1:]

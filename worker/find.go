@@ -10,13 +10,13 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// pageTries is how often a page after the first is asked for that gets no answer: a
-// search of many pages would else hardly come to its end.
+// pageTries is how often a page after the first is requested if it gets no answer. With one
+// attempt a search of many pages would rarely finish.
 const pageTries = 4
 
-// find looks for the instances of exactly the job's channel type and name. The API may
-// find any number of others, whose names contain this one; each page of them takes its
-// slot of the account's quota for listing, and is shown to see, whose error ends the search.
+// find returns the instances of exactly the job's channel type and name. The API may return
+// any number of others whose names contain this one. Each page takes a slot of the account's
+// quota for lists, and is passed to see, whose error ends the search.
 func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record, see func(*cams.Search) error) ([]cams.Instance, error) {
 	s := cams.Search{ChannelType: r.Request.ChannelType, InstanceName: r.Request.InstanceName}
 	for failures := 0; ; {
@@ -26,10 +26,10 @@ func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record, see func(*ca
 		before := s.Pages()
 		begin := time.Now()
 		done, err := w.page(ctx, l, &s)
-		w.called(r, ActionList, time.Since(begin), err)
+		w.countCall(r, ActionList, time.Since(begin), err)
 		switch {
 		case err == nil && before == 0:
-			w.letIn(ctx, l, r.Ref(), ActionList)
+			w.onSuccess(ctx, l, r.Ref(), ActionList)
 		case err == nil:
 			failures = 0
 		default:
@@ -49,8 +49,8 @@ func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record, see func(*ca
 	}
 }
 
-// pageSlot waits for the slot of a page. Once a search has begun it is not given up
-// because that takes long.
+// pageSlot waits for the slot of a page. A search that has begun waits however long it
+// takes.
 func (w *Worker) pageSlot(ctx context.Context, l *lane, r tasks.Record, taken int) error {
 	for {
 		_, err := w.wait(ctx, l, ActionList, r.Priority)
@@ -70,13 +70,14 @@ func (w *Worker) page(ctx context.Context, l *lane, s *cams.Search) (done bool, 
 	return l.API.SearchPage(ctx, s)
 }
 
-// mayAskAgain says whether the page that failed is worth another try, and waits for it.
+// mayAskAgain reports whether the page that failed is worth another attempt, after it has
+// waited for the right time.
 func (w *Worker) mayAskAgain(ctx context.Context, l *lane, r tasks.Record, err error, failures int) bool {
 	v := classify.Of(err)
 	switch {
-	case classify.RetryAfter(err) > w.cfg.CallTimeout: // for longer the job leaves its slot
+	case classify.RetryAfter(err) > w.cfg.CallTimeout: // for a longer pause the job leaves its slot
 	case v.Throttled:
-		w.pace(ctx, l, r, ActionList, v, err) // the limiter holds the next page back
+		w.updateLane(ctx, l, r, ActionList, v, err) // the limiter delays the next page
 		return true
 	case v.Outcome == tasks.OutcomeAmbiguous, v.Outcome == tasks.OutcomeUnsent:
 		d := max(classify.RetryAfter(err), backoffDelay(failures, w.cfg.RetryMin, w.cfg.RetryMax))
@@ -85,7 +86,7 @@ func (w *Worker) mayAskAgain(ctx context.Context, l *lane, r tasks.Record, err e
 	return false
 }
 
-// sleep returns the context's error if that ends first.
+// sleep waits for d, and returns the context's error if the context ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -44,7 +44,7 @@ func TestEachPageOfASearchTakesItsSlotAndOneThatFailsIsAskedForAgain(t *testing.
 	}
 	for _, tt := range tests {
 		bubble(t, tt.name, func(t *testing.T) {
-			d := newDesk(t, finding(paged(300, tt.fail)))
+			d := newFixture(t, finding(paged(300, tt.fail)))
 			d.ledger.put(queued())
 			_, _ = d.turn(t)
 			want(t, "state", d.job(t).State, tt.state)
@@ -56,7 +56,7 @@ func TestEachPageOfASearchTakesItsSlotAndOneThatFailsIsAskedForAgain(t *testing.
 // A slot that takes long to come ends a search that has not begun, and none that has.
 func TestASearchThatHasBegunWaitsForItsNextPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, finding(paged(10, nil)))
+		d := newFixture(t, finding(paged(10, nil)))
 		begin := time.Now()
 		d.list.wait = func(context.Context) error {
 			if d.list.waits == 5 || d.list.waits == 6 {
@@ -69,7 +69,7 @@ func TestASearchThatHasBegunWaitsForItsNextPage(t *testing.T) {
 		want(t, "state", d.job(t).State, tasks.StateCreated)
 		want(t, "time", time.Since(begin).Round(time.Second), 2*time.Minute)
 
-		d = newDesk(t, finding(paged(10, nil)))
+		d = newFixture(t, finding(paged(10, nil)))
 		d.list.wait = func(context.Context) error { return &tooLong{time.Minute} }
 		d.ledger.put(queued())
 		_, err := d.turn(t)
@@ -92,7 +92,7 @@ func TestAJobWhoseNameIsAPartOfTensOfThousandsIsCreated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var seen calls
-		w := newWorld(t, camstest.Config{Calm: true, OnRequest: seen.note})
+		w := newCluster(t, camstest.Config{Calm: true, OnRequest: seen.note})
 		for i := range 15_000 {
 			w.cloud.Add("", cams.Instance{InstanceName: fmt.Sprintf("shop-1%05d", i), ChannelType: "VIBER"})
 		}

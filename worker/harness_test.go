@@ -1,13 +1,10 @@
 package worker_test
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -31,10 +28,10 @@ import (
 	"github.com/camsq/camsq/worker"
 )
 
-// world is what the processes of a test share: one Redis, one cloud, one
+// cluster is what the processes of a test share: one Redis, one cloud, one
 // receiver of callbacks. It belongs into a bubble: its time is virtual, and its
 // connections are pipes.
-type world struct {
+type cluster struct {
 	t        *testing.T
 	mini     *miniredis.Miniredis
 	rdb      *redis.Client // the test's own
@@ -44,15 +41,15 @@ type world struct {
 	queue    *queue.Client
 	ledger   *ledger.Ledger
 	inspect  *asynq.Inspector
-	post     *postbox
+	post     *fakeReceiver
 	log      *lockedBuffer
 }
 
 const account = "acme"
 
-func newWorld(t *testing.T, c camstest.Config) *world {
+func newCluster(t *testing.T, c camstest.Config) *cluster {
 	t.Helper()
-	w := &world{t: t, cloud: camstest.New(c), keys: enqueue.NewDataKey(), post: newPostbox(), log: new(lockedBuffer)}
+	w := &cluster{t: t, cloud: camstest.New(c), keys: enqueue.NewDataKey(), post: newFakeReceiver(), log: new(lockedBuffer)}
 	w.mini, w.rdb = redistest.Mini(t)
 	w.inspect = asynq.NewInspectorFromRedisClient(w.rdb)
 	var err error
@@ -73,7 +70,7 @@ func newWorld(t *testing.T, c camstest.Config) *world {
 }
 
 // books opens what stands in Redis.
-func (w *world) books(rdb redis.UniversalClient) (*queue.Client, *ledger.Ledger) {
+func (w *cluster) books(rdb redis.UniversalClient) (*queue.Client, *ledger.Ledger) {
 	w.t.Helper()
 	ring, err := seal.ParseKeys(w.keys)
 	if err != nil {
@@ -91,12 +88,12 @@ func (w *world) books(rdb redis.UniversalClient) (*queue.Client, *ledger.Ledger)
 }
 
 // enqueue sends jobs whose instances have the jobs' names.
-func (w *world) enqueue(ids ...string) { w.t.Helper(); w.send(tasks.PriorityNormal, ids...) }
+func (w *cluster) enqueue(ids ...string) { w.t.Helper(); w.send(tasks.PriorityNormal, ids...) }
 
 // enqueueHigh sends urgent ones.
-func (w *world) enqueueHigh(ids ...string) { w.t.Helper(); w.send(tasks.PriorityHigh, ids...) }
+func (w *cluster) enqueueHigh(ids ...string) { w.t.Helper(); w.send(tasks.PriorityHigh, ids...) }
 
-func (w *world) send(p tasks.Priority, ids ...string) {
+func (w *cluster) send(p tasks.Priority, ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
 		_, err := w.producer.Create(w.t.Context(), tasks.Job{
@@ -109,7 +106,7 @@ func (w *world) send(p tasks.Priority, ids ...string) {
 	}
 }
 
-func (w *world) record(id string) tasks.Record {
+func (w *cluster) record(id string) tasks.Record {
 	w.t.Helper()
 	r, err := w.ledger.Get(w.t.Context(), tasks.Ref{Account: account, ID: id})
 	if err != nil {
@@ -119,7 +116,7 @@ func (w *world) record(id string) tasks.Record {
 }
 
 // await waits in virtual time.
-func (w *world) await(what string, limit time.Duration, reached func() bool) {
+func (w *cluster) await(what string, limit time.Duration, reached func() bool) {
 	w.t.Helper()
 	for begin := time.Now(); !reached(); {
 		waited := time.Since(begin)
@@ -131,7 +128,7 @@ func (w *world) await(what string, limit time.Duration, reached func() bool) {
 }
 
 // awaitEnd waits until each job has ended and its receiver knows.
-func (w *world) awaitEnd(limit time.Duration, ids ...string) {
+func (w *cluster) awaitEnd(limit time.Duration, ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
 		w.await("the end of "+id, limit, func() bool {
@@ -143,7 +140,7 @@ func (w *world) awaitEnd(limit time.Duration, ids ...string) {
 
 // wantCreated holds each job against the promise: one instance, recorded as
 // its own, and told.
-func (w *world) wantCreated(ids ...string) {
+func (w *cluster) wantCreated(ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
 		r := w.record(id)
@@ -165,12 +162,12 @@ func (w *world) wantCreated(ids ...string) {
 // process is a worker process: its own connections, its own servers.
 type process struct {
 	*worker.Worker
-	world      *world
-	redis, api *plug
+	cluster    *cluster
+	redis, api *network
 	// books is its connection to Redis for all but the queue.
 	books *redis.Client
 	// commands halts what the process sends to Redis.
-	commands *ice
+	commands *freezer
 	cancel   context.CancelFunc
 	ended    chan struct{}
 }
@@ -189,9 +186,9 @@ type setup struct {
 }
 
 // start starts a process. It is stopped when the test ends.
-func (w *world) start(changes ...func(*process, *setup)) *process {
+func (w *cluster) start(changes ...func(*process, *setup)) *process {
 	w.t.Helper()
-	p := &process{world: w, redis: new(plug), api: new(plug), commands: new(ice), ended: make(chan struct{})}
+	p := &process{cluster: w, redis: new(network), api: new(network), commands: new(freezer), ended: make(chan struct{})}
 	rdb, queue := w.client(p.redis), w.client(p.redis)
 	rdb.AddHook(p.commands)
 	p.books = rdb
@@ -199,8 +196,8 @@ func (w *world) start(changes ...func(*process, *setup)) *process {
 	limits := ratelimit.New(rdb, ratelimit.Config{})
 	wire := w.cloud.ClientConfig("")
 	dial := wire.DialContext
-	wire.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		return p.api.dial(func() (net.Conn, error) { return dial(ctx, network, address) })
+	wire.DialContext = func(ctx context.Context, tcp, address string) (net.Conn, error) {
+		return p.api.dial(func() (net.Conn, error) { return dial(ctx, tcp, address) })
 	}
 	api, err := cams.New(wire)
 	if err != nil {
@@ -307,7 +304,7 @@ func (p *process) kill() {
 	p.cancel()
 }
 
-func (w *world) client(p *plug) *redis.Client {
+func (w *cluster) client(p *network) *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr:                     "miniredis",
 		Dialer:                   func(context.Context, string, string) (net.Conn, error) { return p.dial(w.mini.Dial) },
@@ -315,123 +312,4 @@ func (w *world) client(p *plug) *redis.Client {
 		ContextTimeoutEnabled:    true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
-}
-
-// plug is what connects a process to something. Pulled, it cuts every
-// connection, and dials are refused.
-type plug struct {
-	mu    sync.Mutex
-	out   bool
-	conns []net.Conn
-}
-
-func (p *plug) dial(dial func() (net.Conn, error)) (net.Conn, error) {
-	p.mu.Lock()
-	out := p.out
-	p.mu.Unlock()
-	if out {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	}
-	conn, err := dial()
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.out {
-		_ = conn.Close()
-	}
-	p.conns = append(p.conns, conn)
-	return conn, nil
-}
-
-func (p *plug) pull() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.out = true
-	for _, c := range p.conns {
-		_ = c.Close()
-	}
-	p.conns = nil
-}
-
-func (p *plug) push() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.out = false
-}
-
-// postbox is the receiver of every callback.
-type postbox struct {
-	mu   sync.Mutex
-	jobs map[string]int
-	ids  map[string]map[string]bool
-	// batches are the events of batches, as they came.
-	batches []batchPost
-	// fails is how many of those are refused first.
-	fails int
-}
-
-type batchPost struct {
-	id, body string
-	event    tasks.Event
-}
-
-func newPostbox() *postbox {
-	return &postbox{jobs: map[string]int{}, ids: map[string]map[string]bool{}}
-}
-
-func (p *postbox) Send(_ context.Context, _, id string, body []byte) tasks.Delivery {
-	e, err := tasks.DecodeEvent(body)
-	if err != nil {
-		return tasks.Delivery{Result: tasks.DeliveryRefused, Reason: tasks.ReasonOther, Detail: err.Error()}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if e.Type == tasks.EventBatchCompleted {
-		p.batches = append(p.batches, batchPost{id, string(body), e})
-		if len(p.batches) <= p.fails {
-			return tasks.Delivery{Status: 503, Reason: tasks.ReasonServerError}
-		}
-		return tasks.Delivery{Result: tasks.DeliveryDelivered, Status: 200, Reason: tasks.ReasonOK}
-	}
-	p.jobs[e.Data.JobID]++
-	if p.ids[e.Data.JobID] == nil {
-		p.ids[e.Data.JobID] = map[string]bool{}
-	}
-	p.ids[e.Data.JobID][id] = true
-	return tasks.Delivery{Result: tasks.DeliveryDelivered, Status: 200, Reason: tasks.ReasonOK}
-}
-
-func (p *postbox) received(job string) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.jobs[job]
-}
-
-// lockedBuffer is a log that several goroutines write.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// names returns n job IDs.
-func names(prefix string, n int) []string {
-	all := make([]string, n)
-	for i := range all {
-		all[i] = fmt.Sprintf("%s-%d", prefix, i)
-	}
-	return all
 }

@@ -10,42 +10,42 @@ import (
 )
 
 const (
-	// awayAfter is how many answers in a row must say that the API is away before the
-	// lane trips; awayLeast is enough of them where they took awayTime together, since an
-	// endpoint that never answers gives few in a minute.
+	// awayAfter failures in a row that show an unreachable or failing API open the breaker.
+	// awayLeast are enough if they took awayTime together, since an endpoint that never
+	// answers causes few failures in a minute.
 	awayAfter, awayLeast = 5, 3
 	awayTime             = 20 * time.Second
-	// manyJobs is how many different jobs in a row unknown codes must refuse before they
-	// count as ones of the account's: the same code or several, since a product that is ill
-	// may answer with another one each time.
+	// manyJobs is how many different jobs in a row must be refused with unknown codes before
+	// the codes count as the account's. The codes may differ, since a failing product may
+	// answer with another one each time.
 	manyJobs = 3
 )
 
-// run is a row of answers to one action that all speak of a fault, with none let in between.
-type run struct {
+// streak is a series of failures of one action without a success between them.
+type streak struct {
 	away  int
-	since time.Time       // the first that says that the API is away
-	jobs  map[string]bool // that codes have refused of which nothing is known; manyJobs at most
+	since time.Time       // the first failure that shows that the API is away
+	jobs  map[string]bool // that were refused with unknown codes; manyJobs at most
 }
 
-// falter counts an answer that says that the API is away, and tells whether there are
-// enough of them in a row.
-func (l *lane) falter(action string) bool {
+// countAway counts a failure that shows that the API is unreachable or failing, and reports
+// whether there were enough of them in a row.
+func (l *lane) countAway(action string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := l.runOf(action)
+	r := l.streakOf(action)
 	if r.away++; r.away == 1 {
 		r.since = time.Now()
 	}
 	return r.away >= awayAfter || r.away >= awayLeast && time.Since(r.since) >= awayTime
 }
 
-// suspect counts a job that a code has refused which nothing is known of, and tells
-// whether such codes have refused many in a row.
-func (l *lane) suspect(action, job string) bool {
+// countUnknown counts a job that was refused with an unknown code, and reports whether
+// enough jobs were in a row.
+func (l *lane) countUnknown(action, job string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := l.runOf(action)
+	r := l.streakOf(action)
 	if r.jobs == nil {
 		r.jobs = map[string]bool{}
 	}
@@ -56,42 +56,41 @@ func (l *lane) suspect(action, job string) bool {
 	return len(r.jobs) >= manyJobs
 }
 
-// well ends the row: the API took the action.
-func (l *lane) well(action string) {
+// endStreak ends the streak: the API has accepted the action.
+func (l *lane) endStreak(action string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.runs, action)
+	delete(l.streaks, action)
 }
 
-// present notes that the API is there, whatever it said.
-func (l *lane) present(action string) {
+// endAway records that the API responds, whatever it said.
+func (l *lane) endAway(action string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.runOf(action).away = 0
+	l.streakOf(action).away = 0
 }
 
-// runOf is the row of an action. The caller has the lock.
-func (l *lane) runOf(action string) *run {
-	if l.runs == nil {
-		l.runs = map[string]*run{}
+// streakOf returns the streak of an action. The caller holds the lock.
+func (l *lane) streakOf(action string) *streak {
+	if l.streaks == nil {
+		l.streaks = map[string]*streak{}
 	}
-	if l.runs[action] == nil {
-		l.runs[action] = new(run)
+	if l.streaks[action] == nil {
+		l.streaks[action] = new(streak)
 	}
-	return l.runs[action]
+	return l.streaks[action]
 }
 
-// pace tells the account's limiter and breaker what an answer to one of its actions
-// says of the account.
-func (w *Worker) pace(ctx context.Context, l *lane, r tasks.Record, action string, v classify.Verdict, err error) {
+// updateLane updates the account's limiter and breaker from the answer to an action.
+func (w *Worker) updateLane(ctx context.Context, l *lane, r tasks.Record, action string, v classify.Verdict, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if v.Renew && l.Renew != nil {
 		l.Renew()
 	}
 	if v.Throttled {
-		l.present(action)
-		w.back(ctx, l, r.Ref())
+		l.endAway(action)
+		w.onAnswer(ctx, l, r.Ref())
 		if err := l.limiter(action).Throttled(ctx, classify.RetryAfter(err)); err != nil {
 			w.cfg.Log.Warn("slowing an account down", "account", l.Account, "error", err)
 		}
@@ -105,42 +104,42 @@ func (w *Worker) pace(ctx context.Context, l *lane, r tasks.Record, action strin
 	trip := tasks.Trip{Away: v.Away(err), Action: action, Code: r.Code, Message: r.Message}
 	switch {
 	case v.Outcome == tasks.OutcomeSucceeded, v.Kind == classify.KindRequest && action == ActionCreate && v.Outcome == tasks.OutcomeRejected:
-		w.letIn(ctx, l, r.Ref(), action)
+		w.onSuccess(ctx, l, r.Ref(), action)
 	case v.Outcome == tasks.OutcomeBlocked:
-		w.refused(ctx, l, r.Ref(), trip)
+		w.onRefusal(ctx, l, r.Ref(), trip)
 	case trip.Away:
-		if l.falter(action) || l.isProbing(probeID(ctx, r.Ref())) {
-			w.refused(ctx, l, r.Ref(), trip)
+		if l.countAway(action) || l.isProbing(probeID(ctx, r.Ref())) {
+			w.onRefusal(ctx, l, r.Ref(), trip)
 		}
 	case v.Kind == classify.KindUnknown && classify.Answered(err), v.Kind == classify.KindRequest, doubtful:
-		if l.suspect(action, r.ID) || l.isProbing(probeID(ctx, r.Ref())) {
-			w.refused(ctx, l, r.Ref(), trip)
+		if l.countUnknown(action, r.ID) || l.isProbing(probeID(ctx, r.Ref())) {
+			w.onRefusal(ctx, l, r.Ref(), trip)
 		}
 	default:
-		l.present(action)
-		w.back(ctx, l, r.Ref())
+		l.endAway(action)
+		w.onAnswer(ctx, l, r.Ref())
 	}
 }
 
-// back closes the breaker if it is open since the API was away, and this turn, the
-// probe, has had an answer of the API.
-func (w *Worker) back(ctx context.Context, l *lane, ref tasks.Ref) {
+// onAnswer closes the breaker if it is open because the API was unreachable, and this turn
+// is the probe and has got an answer of the API.
+func (w *Worker) onAnswer(ctx context.Context, l *lane, ref tasks.Ref) {
 	l.mu.Lock()
-	trip := l.seen.Trip
+	trip := l.state.Trip
 	l.mu.Unlock()
 	if trip != nil && unreachable(*trip) {
-		w.letIn(ctx, l, ref, trip.Action)
+		w.onSuccess(ctx, l, ref, trip.Action)
 	}
 }
 
-// unreachable says whether nothing of the API answers: then no action can succeed, and
-// an answer to any shows that it is back.
+// unreachable reports whether the API does not respond at all: then no action can succeed,
+// and an answer to any action shows that it is back.
 func unreachable(t tasks.Trip) bool {
 	return t.Away && (t.Code == tasks.CodeUnsent || t.Code == tasks.CodeNoAnswer)
 }
 
-// called counts a request to the API.
-func (w *Worker) called(r tasks.Record, action string, took time.Duration, err error) {
+// countCall reports a request to the API to its hook.
+func (w *Worker) countCall(r tasks.Record, action string, took time.Duration, err error) {
 	if w.cfg.Hooks.Call == nil {
 		return
 	}
@@ -155,8 +154,8 @@ func (w *Worker) called(r tasks.Record, action string, took time.Duration, err e
 	w.cfg.Hooks.Call(c)
 }
 
-// logTrip says that a lane has tripped. The probes that fail after that say nothing new,
-// unless they fail otherwise.
+// logTrip logs that the breaker has opened. Probes that fail the same way later are logged
+// at level debug.
 func (w *Worker) logTrip(ctx context.Context, l *lane, t tasks.Trip, before *tasks.Trip, next time.Duration) {
 	level := slog.LevelWarn
 	if before != nil && before.Code == t.Code && before.Away == t.Away {
@@ -172,13 +171,13 @@ func (w *Worker) logTrip(ctx context.Context, l *lane, t tasks.Trip, before *tas
 	w.cfg.Log.LogAttrs(ctx, level, what, attrs...)
 }
 
-// logUntrip says that a lane is whole again. Of a lane that this process knows to be
-// whole already, the one that made it so has said it.
-func (w *Worker) logUntrip(ctx context.Context, l *lane, t *tasks.Trip, action string) {
+// logClosed logs that the breaker has closed. If this process already knew it closed, the
+// process that closed it has logged that.
+func (w *Worker) logClosed(ctx context.Context, l *lane, t *tasks.Trip, action string) {
 	if t == nil {
 		return
 	}
-	what, after := "the API lets the account in again", time.Since(l.here(t.Since)).Round(time.Millisecond)
+	what, after := "the API lets the account in again", time.Since(t.Since.Add(-l.clockSkew())).Round(time.Millisecond)
 	if t.Away {
 		what = "the API is back"
 	}

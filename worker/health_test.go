@@ -92,7 +92,7 @@ func TestAnAPIThatGoesAwayWhileItRefusesIsAwaySinceThen(t *testing.T) {
 func TestAnAPIThatNeverAnswersIsAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true})
+		w := newCluster(t, camstest.Config{Calm: true})
 		w.start()
 		hang := &camstest.Fault{Reply: camstest.ReplyHang}
 		w.cloud.Always("ListInstance", hang)

@@ -8,20 +8,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ice is a hook that halts commands while it is frozen: those of a process that stands
+// freezer is a hook that halts commands while it is frozen: those of a process that stands
 // still, or all those of a Redis that does.
-type ice struct {
+type freezer struct {
 	mu     sync.Mutex
 	thawed chan struct{} // nil unless it is frozen
 }
 
-func (i *ice) freeze() {
+func (i *freezer) freeze() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.thawed = make(chan struct{})
 }
 
-func (i *ice) thaw() {
+func (i *freezer) thaw() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.thawed != nil {
@@ -30,10 +30,10 @@ func (i *ice) thaw() {
 	i.thawed = nil
 }
 
-func (i *ice) pass() { i.waits(context.Background(), 1<<62) }
+func (i *freezer) pass() { i.waits(context.Background(), 1<<62) }
 
 // waits says whether it has thawed within that time, and before ctx ended.
-func (i *ice) waits(ctx context.Context, most time.Duration) bool {
+func (i *freezer) waits(ctx context.Context, most time.Duration) bool {
 	i.mu.Lock()
 	thawed := i.thawed
 	i.mu.Unlock()
@@ -49,16 +49,16 @@ func (i *ice) waits(ctx context.Context, most time.Duration) bool {
 	return false
 }
 
-func (*ice) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (*freezer) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (i *ice) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (i *freezer) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		i.pass()
 		return next(ctx, cmd)
 	}
 }
 
-func (i *ice) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (i *freezer) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		i.pass()
 		return next(ctx, cmds)

@@ -8,14 +8,13 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// The paces of an account with a quota. Calls that leave evenly arrive up to some
-// 20 ms late, so a window of the server's may hold a call or two more than were
-// meant for it: a hundredth less keeps practically all of them within the quota.
-// The vendor states no limit for lists; a job looks once before its call, and a
-// few times more after a lost answer.
+// The rates of an account with a quota. Calls that leave evenly arrive up to some 20 ms
+// late, so a window of the API's may see a call or two more than were meant for it: one
+// percent less keeps practically all of them within the quota. The vendor states no limit
+// for lists; a job lists once before its call, and a few times more after a lost answer.
 const (
 	createsPerQuota = 0.99
-	looksPerCreate  = 2
+	listsPerCreate  = 2
 )
 
 // lane is a [Lane] and what this process knows of it.
@@ -23,27 +22,28 @@ type lane struct {
 	Lane
 	gate *gate.Gate
 
-	looking sync.Mutex // is held by the turn that looks for all of the lane's
+	polling sync.Mutex // held by the turn that polls for all turns of the lane
 
-	mu     sync.Mutex
-	seen   tasks.Lane // as of the last look
-	looked time.Time  // when that was asked for
-	// taken says that workers had tasks of the lane then, in whichever process.
+	mu       sync.Mutex
+	state    tasks.Lane // as of the last poll
+	polledAt time.Time  // when that poll began
+	// taken reports that workers had tasks of the lane then, in whichever process.
 	taken bool
-	// heard is when this process itself has last tripped the lane, or made it whole: a look
-	// that was asked for before that is older.
-	heard time.Time
-	// skew is how far Redis's clock is ahead of this one.
+	// changedAt is when this process itself last opened or closed the breaker: a poll that
+	// began before that is older.
+	changedAt time.Time
+	// skew is how far the clock of Redis is ahead of this process's.
 	skew time.Duration
 	// probing is this process's turn that probes, or zero; probingAgain reports that its job
 	// was refused before.
 	probing      tasks.ProbeID
 	probingAgain bool
-	own          own
-	// letInAt is when the latest call of this process began that was let in, on Redis's clock.
-	letInAt time.Time
-	// runs are the rows of failures of each action.
-	runs map[string]*run
+	local        localBackoff
+	// succeededAt is when the latest successful call of this process began, by the clock of
+	// Redis.
+	succeededAt time.Time
+	// streaks are the failures in a row of each action.
+	streaks map[string]*streak
 }
 
 func newLane(l Lane, stopping <-chan struct{}) *lane {
@@ -52,28 +52,28 @@ func newLane(l Lane, stopping <-chan struct{}) *lane {
 	return n
 }
 
-// Pace is how many creates a second an account makes that has a quota of rate.
+// Pace returns how many creates a second an account with a quota of rate makes.
 func Pace(rate float64) float64 { return createsPerQuota * rate }
 
 func (l *lane) setRate(rate float64) {
 	l.Create.SetRate(Pace(rate))
-	l.List.SetRate(looksPerCreate * Pace(rate))
+	l.List.SetRate(listsPerCreate * Pace(rate))
 }
 
-// see takes in how the lane and its queues stood at some moment after asked.
-func (l *lane) see(asked time.Time, now tasks.Lane, d tasks.Depth) {
+// update takes in the state of the lane and its queues at some time after polled.
+func (l *lane) update(polled time.Time, now tasks.Lane, d tasks.Depth) {
 	l.mu.Lock()
-	if asked.Before(l.looked) {
+	if polled.Before(l.polledAt) {
 		l.mu.Unlock()
-		return // a turn has looked since: see [Worker.fresh]
+		return // a turn has polled since: see [Worker.fresh]
 	}
-	limit, trip := l.seen.Limit, now.Trip
-	if asked.Before(l.heard) {
-		now.Trip = l.seen.Trip
+	limit, trip := l.state.Limit, now.Trip
+	if polled.Before(l.changedAt) {
+		now.Trip = l.state.Trip
 	}
-	l.seen, l.skew, l.looked, l.taken = now, time.Until(now.Now), asked, d.Active > 0
+	l.state, l.skew, l.polledAt, l.taken = now, time.Until(now.Now), polled, d.Active > 0
 	if trip == nil {
-		l.own.seenOpen(asked)
+		l.local.onClosed(polled)
 	}
 	block := l.block()
 	l.mu.Unlock()
@@ -87,14 +87,14 @@ func (l *lane) see(asked time.Time, now tasks.Lane, d tasks.Depth) {
 	l.gate.Update(d, tasks.ProvisionQueue(l.Account), tasks.HighQueue(l.Account), block)
 }
 
-// block is what the lane's state means for the gate. The caller has the lock.
+// block returns what the lane's state means for its gate. The caller holds the lock.
 func (l *lane) block() gate.Block {
-	if l.seen.Pause != nil {
+	if l.state.Pause != nil {
 		return gate.Block{Closed: true}
 	}
 	until := l.heldUntil()
-	if t := l.seen.Trip; t != nil && t.Witness != "" && l.own.alone.IsZero() {
-		return gate.Block{Single: true} // any other job than the witness may probe
+	if t := l.state.Trip; t != nil && t.Witness != "" && l.local.othersOK.IsZero() {
+		return gate.Block{Single: true} // any job but the witness may probe
 	}
 	return gate.Block{Until: until, Single: !until.IsZero()}
 }
@@ -105,10 +105,10 @@ func (l *lane) hasTaken() bool {
 	return l.taken
 }
 
-// here is a time of Redis's clock on this one.
-func (l *lane) here(t time.Time) time.Time { return t.Add(-l.skew) }
+// toLocal converts a time of Redis's clock to this process's. The caller holds the lock.
+func (l *lane) toLocal(t time.Time) time.Time { return t.Add(-l.skew) }
 
-func (l *lane) skewed() time.Duration {
+func (l *lane) clockSkew() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.skew

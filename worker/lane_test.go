@@ -65,7 +65,7 @@ func TestAnIdleLaneIsWokenByItsFirstJob(t *testing.T) {
 	} {
 		bubble(t, name, func(t *testing.T) {
 			var seen calls
-			w := newWorld(t, camstest.Config{OnRequest: seen.note})
+			w := newCluster(t, camstest.Config{OnRequest: seen.note})
 			w.start(func(_ *process, s *setup) {
 				s.PollEvery = tt.look
 				if tt.deaf {
@@ -90,7 +90,7 @@ func TestAnIdleLaneIsWokenByItsFirstJob(t *testing.T) {
 func TestAnIdleLaneAsksRedisSeldom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		var scripts atomic.Int64
 		w.start(func(_ *process, s *setup) {
 			s.PollEvery = time.Second
@@ -118,7 +118,7 @@ func TestAnIdleLaneAsksRedisSeldom(t *testing.T) {
 func TestAPausedAccountMakesNoNewCallUntilItIsResumed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true, Latency: 200 * time.Millisecond})
+		w := newCluster(t, camstest.Config{Calm: true, Latency: 200 * time.Millisecond})
 		w.start()
 		w.start()
 		w.cloud.FailName("lost", camstest.Fault{Created: true, Reply: camstest.ReplyReset})
@@ -154,7 +154,7 @@ func TestAPausedAccountMakesNoNewCallUntilItIsResumed(t *testing.T) {
 func TestJobsBehindAnExpiredKeyAreAllCreatedWhenItIsRenewed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true})
+		w := newCluster(t, camstest.Config{Calm: true})
 		expired := camstest.Fault{Reply: camstest.ReplyError, Status: 400, Code: "InvalidAccessKeyId.Inactive"}
 		w.cloud.Always("ListInstance", &expired)
 		w.cloud.Always("CreateInstance", &expired)
@@ -192,7 +192,7 @@ func TestJobsBehindAnExpiredKeyAreAllCreatedWhenItIsRenewed(t *testing.T) {
 func TestResumeProbesAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true})
+		w := newCluster(t, camstest.Config{Calm: true})
 		w.cloud.Always("CreateInstance", &camstest.Fault{Reply: camstest.ReplyForbidden})
 		w.start(func(_ *process, s *setup) { s.PollEvery = time.Minute })
 		jobs := names("shop", 20)
@@ -215,7 +215,7 @@ func TestUrgentJobsGoFirstAndTheImportGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var seen calls
-		w := newWorld(t, camstest.Config{Calm: true, OnRequest: seen.note})
+		w := newCluster(t, camstest.Config{Calm: true, OnRequest: seen.note})
 		slowly := func(_ *process, s *setup) { s.Lanes[0].Rate = 5 }
 		w.start(slowly)
 		w.start(slowly)
@@ -252,7 +252,7 @@ func TestALimitHoldsForEveryProcess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var seen calls
-		w := newWorld(t, camstest.Config{Calm: true, OnRequest: seen.note})
+		w := newCluster(t, camstest.Config{Calm: true, OnRequest: seen.note})
 		for range 3 {
 			w.start(func(_ *process, s *setup) { s.Lanes[0].Rate = 10 })
 		}
@@ -280,7 +280,7 @@ func TestAThrottledJobTakesTheNextSlot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var seen calls
-		w := newWorld(t, camstest.Config{Calm: true, OnRequest: seen.note})
+		w := newCluster(t, camstest.Config{Calm: true, OnRequest: seen.note})
 		w.start()
 		w.cloud.FailName("shop", camstest.Fault{Reply: camstest.ReplyThrottled, RetryAfter: 300 * time.Millisecond})
 		w.enqueue("shop")
@@ -301,7 +301,7 @@ func TestAThrottledJobTakesTheNextSlot(t *testing.T) {
 func TestAProcessTakesNoMoreThanItCanSoonCall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true})
+		w := newCluster(t, camstest.Config{Calm: true})
 		for range 4 {
 			w.start(func(_ *process, s *setup) { s.Lanes[0].Rate = 4 })
 		}
@@ -329,7 +329,7 @@ func TestAProcessTakesNoMoreThanItCanSoonCall(t *testing.T) {
 func TestATaskThatIsNoneDoesNotShutTheGate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true})
+		w := newCluster(t, camstest.Config{Calm: true})
 		w.start(func(_ *process, s *setup) { s.Lanes[0].Rate, s.Lanes[0].Concurrency = 2, 1 })
 		client := asynq.NewClientFromRedisClient(w.rdb)
 		for i := range 3 {
@@ -351,7 +351,7 @@ func TestATaskThatIsNoneDoesNotShutTheGate(t *testing.T) {
 func TestAFastLaneIsServedBySeveralServers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true})
+		w := newCluster(t, camstest.Config{Calm: true})
 		var servers atomic.Int64
 		w.start(func(_ *process, s *setup) {
 			s.PollEvery = time.Hour // a task that is missed stays where it is
@@ -376,7 +376,7 @@ func TestAFastLaneIsServedBySeveralServers(t *testing.T) {
 func TestLostAnswersAreFoundWhileCreatesAreRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true})
+		w := newCluster(t, camstest.Config{Calm: true})
 		w.start(func(_ *process, s *setup) { s.PollEvery = 10 * time.Second })
 		lost := names("lost", 20)
 		for _, id := range lost {

@@ -9,11 +9,11 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// begin writes the mark and counts the try. If it cannot tell whether the mark was
-// written, no call is made, and the mark is taken back.
+// begin writes the mark and counts the try. If it is not known whether the mark was written,
+// begin makes no call and takes the mark back.
 //
-// Dies before it is taken back: the mark may stand for a call that never was, and
-// recovery finds that there is no instance.
+// Dies before it is taken back: the record may be marked for a call that was never made, and
+// lookups find no instance.
 func (w *Worker) begin(ctx context.Context, queued tasks.Record) (tasks.Record, error) {
 	r := queued
 	r.Tries++
@@ -30,29 +30,30 @@ func (w *Worker) begin(ctx context.Context, queued tasks.Record) (tasks.Record, 
 	return marked, err
 }
 
-// markMargin is by how much a mark outlasts its call's deadline: what settling takes, most
-// of the time. Settling that takes longer meets a job that is uncertain, and records what
-// it knows all the same.
+// markMargin is how much longer a mark lasts than the deadline of its call, which is what
+// settling mostly takes. A turn that settles later finds the job uncertain, and still
+// records the answer.
 const markMargin = 5 * time.Second
 
-// unmarkPause is the time between two tries to take a mark back. Each of them asks
-// Redis again and again by itself.
+// unmarkPause is the time between two attempts to take a mark back, each of which retries
+// its commands itself.
 const unmarkPause = time.Second
 
-// unmark takes back a mark that may have been written, or may be written yet: the
-// command may lie in the socket of a Redis that stands still. All others must wait until
-// the call that it announces is over, and then for the settle window. This turn knows
-// that there is no call, so it goes on trying for as long as the process works. It
-// keeps its slot: no other turn of the lane can do anything meanwhile, as all need the
-// same Redis.
+// unmark takes back a mark that may have been written, or may be written later: the command
+// may wait in the socket of a Redis that does not respond. Every other process would have to
+// wait for the deadline of the announced call, and then for the settle window. This turn
+// knows that there was no call, so it retries for as long as the process runs. It occupies
+// its slot meanwhile: no other turn of the lane can proceed, since all need the same Redis.
+//
+// Dies here: the next turn waits for the deadline, and lookups find no instance.
 func (w *Worker) unmark(ctx context.Context, queued, marked tasks.Record, lost error) error {
 	for {
 		err := w.fence(ctx, queued, marked)
 		switch {
 		case err == nil:
-			w.cfg.Log.LogAttrs(ctx, slog.LevelInfo, "no call was made, since its mark was not certain; the mark is taken back",
+			w.cfg.Log.LogAttrs(ctx, slog.LevelInfo, "made no call, since it was not certain that its mark was written; the mark is taken back",
 				slog.String("job", queued.Ref().String()), slog.Any("error", lost))
-			return &SnoozeError{0, "its mark was not certain and was taken back"}
+			return &SnoozeError{0, "it was not certain that its mark was written"}
 		case errors.Is(err, tasks.ErrConflict), errors.Is(err, tasks.ErrNotFound):
 			return err // another write came after the mark, or instead of it
 		}
@@ -64,12 +65,12 @@ func (w *Worker) unmark(ctx context.Context, queued, marked tasks.Record, lost e
 	}
 }
 
-// fence makes sure that the mark neither stands nor can be written any more. Either the
-// record has the mark's revision, which no other write has: then the step back leaves
-// it. Or it still has the one that the mark was made from: then a note gives it another,
-// and the mark will be refused. The mark may be written between the two, so the step
-// back is tried once more. It returns tasks.ErrConflict if the record has neither: then
-// another turn came first, and what the record says is not this turn's.
+// fence makes sure that the record is not marked, and that the mark cannot be written later.
+// If the record has the mark's revision, which no other write produces, a step back clears
+// it. If it still has the revision before the mark, a note changes that, and Redis will
+// refuse the mark. The mark may be written between the two, so the step back is tried once
+// more. The error is tasks.ErrConflict if the record has neither revision: then another turn
+// has changed it.
 func (w *Worker) fence(ctx context.Context, queued, marked tasks.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()

@@ -18,8 +18,8 @@ import (
 
 // losing replaces the reply to the first mark by an error. do is what becomes of the
 // write itself; written is called after each later step.
-func losing(do, written func(d *desk, r, made tasks.Record)) func(*desk, *worker.Config) {
-	return func(d *desk, c *worker.Config) {
+func losing(do, written func(d *fixture, r, made tasks.Record)) func(*fixture, *worker.Config) {
+	return func(d *fixture, c *worker.Config) {
 		var first, mark tasks.Record
 		stepping(func(next stepFunc) stepFunc {
 			return func(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
@@ -44,7 +44,7 @@ func losing(do, written func(d *desk, r, made tasks.Record)) func(*desk, *worker
 }
 
 // write is the mark, as it lies in the socket.
-func write(d *desk, r, mark tasks.Record) {
+func write(d *fixture, r, mark tasks.Record) {
 	_, _ = d.ledger.write(context.Background(), r, mark, 30*time.Second)
 }
 
@@ -52,16 +52,16 @@ func write(d *desk, r, mark tasks.Record) {
 // it made no call, and whenever the write is carried out.
 func TestAMarkThatIsNotCertainIsTakenBack(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*desk, *worker.Config){
+	for name, change := range map[string]func(*fixture, *worker.Config){
 		"never written":                  losing(nil, nil),
 		"written":                        losing(write, nil),
 		"written while it is taken back": losing(nil, write),
-		"written afterwards": losing(func(d *desk, r, mark tasks.Record) {
+		"written afterwards": losing(func(d *fixture, r, mark tasks.Record) {
 			time.AfterFunc(500*time.Millisecond, func() { write(d, r, mark) })
 		}, nil),
 	} {
 		bubble(t, name, func(t *testing.T) {
-			d := newDesk(t, change)
+			d := newFixture(t, change)
 			d.ledger.put(queued())
 			begin := time.Now()
 			r, err := d.turn(t)
@@ -82,19 +82,19 @@ func TestAMarkThatIsNotCertainIsTakenBack(t *testing.T) {
 // the wire.
 func TestAnothersMarkIsNotTakenBack(t *testing.T) {
 	t.Parallel()
-	another := func(d *desk, _, _ tasks.Record) {
+	another := func(d *fixture, _, _ tasks.Record) {
 		r, err := d.ledger.Get(context.Background(), job1)
 		if err == nil && r.State == tasks.StateQueued {
 			r.Tries++
 			_, _ = d.ledger.Step(context.Background(), r, tasks.StepBegin, 30*time.Second)
 		}
 	}
-	for name, change := range map[string]func(*desk, *worker.Config){
+	for name, change := range map[string]func(*fixture, *worker.Config){
 		"set first":               losing(another, nil),
 		"set while it is fencing": losing(nil, another),
 	} {
 		bubble(t, name, func(t *testing.T) {
-			d := newDesk(t, change)
+			d := newFixture(t, change)
 			d.ledger.put(queued())
 			r, err := d.turn(t)
 			want(t, "wait", later(t, err), time.Second)
@@ -111,7 +111,7 @@ func TestAStoppingWorkerLeavesItsMark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lost := errors.New("redis: connection lost")
 		tries := 0
-		d := newDesk(t, stepping(func(stepFunc) stepFunc {
+		d := newFixture(t, stepping(func(stepFunc) stepFunc {
 			return func(_ context.Context, r tasks.Record, _ tasks.Step, _ time.Duration) (tasks.Record, error) {
 				tries++
 				r.Rev += "x"
@@ -141,7 +141,7 @@ func TestWithoutACertainMarkThereIsNoCall(t *testing.T) {
 	for name, happens := range map[string]bool{"not written": false, "written": true} {
 		bubble(t, name, func(t *testing.T) {
 			steps := []tasks.Step{}
-			d := newDesk(t, stepping(func(next stepFunc) stepFunc {
+			d := newFixture(t, stepping(func(next stepFunc) stepFunc {
 				return func(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
 					steps = append(steps, by)
 					if happens {
@@ -164,7 +164,7 @@ func TestWithoutACertainMarkThereIsNoCall(t *testing.T) {
 // socket is a hook before a Redis that may stand still: what was sent lies in the socket
 // until it goes on, whether or not the sender still waits.
 type socket struct {
-	ice
+	freezer
 	// begins counts the marks that were sent, each as often as it was.
 	begins atomic.Int64
 	// before is called before each.
@@ -212,7 +212,7 @@ func TestAMarkInTheSocketOfARedisThatStandsStill(t *testing.T) {
 	for _, still := range []time.Duration{time.Second, 9 * time.Second, 20 * time.Second, 35 * time.Second, 2 * time.Minute} {
 		bubble(t, still.String(), func(t *testing.T) {
 			var seen calls
-			w := newWorld(t, camstest.Config{OnRequest: seen.note})
+			w := newCluster(t, camstest.Config{OnRequest: seen.note})
 			wire := new(socket)
 			wire.before = func(n int64) {
 				if n == 2 { // the first one tells Redis the script

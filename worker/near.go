@@ -9,39 +9,39 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// How the API stores a name is not documented: in lower case, trimmed, cut off, escaped,
-// with a suffix. So what it returns for a job's name under another name is not absent: it
-// is a near match, unless another job explains it.
+// How the API stores a name is not documented: it may change the case, trim, cut, escape or
+// extend it. So an instance that the API returns for a job's name under another name does not
+// count as absent. It is a near match, unless it belongs to another job.
 
 const (
-	// mostNear is how many instances of other names a look keeps, and a record notes.
+	// mostNear is how many instances of other names a lookup and a record keep.
 	mostNear = 500
-	// mostCandidates is how many a record names for a person to choose from, and
-	// mostQuoted how many of their names stand in its message, of quotedName characters.
+	// mostCandidates is how many candidates a record has for an operator to choose from, and
+	// mostQuoted how many of their names its message quotes, with quotedName characters each.
 	mostCandidates = 50
 	mostQuoted     = 10
 	quotedName     = 80
 )
 
-// matches is what one look at the API's instances saw.
+// matches is the result of one lookup.
 type matches struct {
-	// exact have exactly the job's name; over says that there are more than a search keeps.
+	// exact have exactly the job's name; over reports that there are more than a search keeps.
 	exact []cams.Instance
 	over  bool
 	// alike are near matches whose names differ in form only (see [tasks.FoldName]), and
-	// others those of any other name; many says that there are more than are kept.
+	// others those of any other name; many reports that there are more than are kept.
 	alike, others []cams.Instance
 	many          bool
 }
 
-// near are all near matches, the likelier ones first.
+// near returns all near matches, the likelier ones first.
 func (s matches) near() []cams.Instance {
 	return append(s.alike[:len(s.alike):len(s.alike)], s.others...)
 }
 
-// named is the instance that the answer to the job's call named, if the look shows it
-// under the job's name in another form: an API that keeps names its way says so twice,
-// and the answer and the list agree which instance the call made.
+// named returns the instance that the answer to the job's call named, if the lookup shows it
+// under the job's name in another form. Then answer and list agree which instance the call
+// has created, and how the API stores the name.
 func (s matches) named(r tasks.Record) *cams.Instance {
 	for _, i := range s.alike {
 		if r.Named != "" && strings.EqualFold(i.InstanceID, r.Named) {
@@ -51,21 +51,20 @@ func (s matches) named(r tasks.Record) *cams.Instance {
 	return nil
 }
 
-// survey lists what the API has for the job's name. The near matches among it are no other
-// job's; if the job has a baseline, they came after it, and their names are no other job's
-// either.
-func (w *Worker) survey(ctx context.Context, l *lane, r tasks.Record, first bool) (matches, error) {
+// lookUp lists the API's instances for the job's name. Its near matches belong to no other
+// job. If the job has a baseline, they are newer than it, and no other job has their names.
+func (w *Worker) lookUp(ctx context.Context, l *lane, r tasks.Record, first bool) (matches, error) {
 	var s matches
 	found, err := w.find(ctx, l, r, func(q *cams.Search) error {
 		s.over = q.Over()
-		return w.judge(ctx, r, &s, q.Others(), first)
+		return w.addPage(ctx, r, &s, q.Others(), first)
 	})
 	s.exact = found
 	return s, err
 }
 
-// judge takes a page's instances of other names into the matches.
-func (w *Worker) judge(ctx context.Context, r tasks.Record, s *matches, page []cams.Instance, first bool) error {
+// addPage adds a page's instances of other names to the matches.
+func (w *Worker) addPage(ctx context.Context, r tasks.Record, s *matches, page []cams.Instance, first bool) error {
 	own := r.Request.NameKey()
 	var alike, others []cams.Instance
 	for _, i := range page {
@@ -73,7 +72,7 @@ func (w *Worker) judge(ctx context.Context, r tasks.Record, s *matches, page []c
 		case !first && r.InBaseline(i.InstanceID):
 		case tasks.NameKey(r.Request.ChannelType, i.InstanceName) == own:
 			alike = append(alike, i)
-		case s.many || !first && r.NearbyMany: // absence cannot be told by them any more
+		case s.many || !first && r.NearbyMany: // there are too many to prove absence
 		default:
 			others = append(others, i)
 		}
@@ -97,7 +96,7 @@ func (w *Worker) judge(ctx context.Context, r tasks.Record, s *matches, page []c
 	return nil
 }
 
-// keep appends up to the bound.
+// keep appends up to mostNear instances, and reports whether there were more.
 func keep(kept, more []cams.Instance, many bool) ([]cams.Instance, bool) {
 	if room := mostNear - len(kept); len(more) > room {
 		return append(kept, more[:room]...), true
@@ -105,9 +104,9 @@ func keep(kept, more []cams.Instance, many bool) ([]cams.Instance, bool) {
 	return append(kept, more...), many
 }
 
-// unexplained drops the instances whose name is that of another job that has not ended:
-// that job made them, and has not recorded it yet. One that ends between the two
-// questions has recorded it by then, so who has which is asked once more.
+// unexplained drops the instances whose name is that of another unfinished job: that job has
+// created them and not recorded them yet. A job that ends between the two queries has
+// recorded its instance by then, so the second query is needed.
 func (w *Worker) unexplained(ctx context.Context, r tasks.Record, found []cams.Instance) ([]cams.Instance, error) {
 	if len(found) == 0 {
 		return nil, nil
@@ -129,11 +128,11 @@ func (w *Worker) unexplained(ctx context.Context, r tasks.Record, found []cams.I
 	return w.unclaimed(ctx, r, rest)
 }
 
-// hold parks a job: only a person can tell which of the instances, if any, is its own.
-// What is not named as a candidate is noted, so that a person's word counts for all.
+// holdJob holds a job: only an operator can decide which of the instances, if any, is its
+// own. The record also keeps those that are no candidates, so that the decision covers all.
 //
 // Dies before the step: the next turn sees the same and comes here again.
-func (w *Worker) hold(ctx context.Context, l *lane, r tasks.Record, by tasks.Step, found []cams.Instance) error {
+func (w *Worker) holdJob(ctx context.Context, l *lane, r tasks.Record, by tasks.Step, found []cams.Instance) error {
 	r.Candidates = r.Candidates[:0:0]
 	for _, i := range found[:min(len(found), mostCandidates)] {
 		r.Candidates = append(r.Candidates, i.InstanceID)
@@ -141,10 +140,10 @@ func (w *Worker) hold(ctx context.Context, l *lane, r tasks.Record, by tasks.Ste
 	for _, i := range found[len(r.Candidates):] {
 		r.Nearby = append(r.Nearby, i.InstanceID)
 	}
-	return again(w.end(ctx, l, r, by))
+	return onConflict(w.end(ctx, l, r, by))
 }
 
-// several makes a record say between which instances of its name a person must choose.
+// several writes code and message of a job that has several instances of its name.
 func several(r *tasks.Record, found []cams.Instance, over bool) {
 	r.Code = tasks.CodeSeveral
 	r.Message = "several instances may be this job's: " + list(found, mostCandidates, func(i cams.Instance) string { return i.InstanceID })
@@ -153,8 +152,8 @@ func several(r *tasks.Record, found []cams.Instance, over bool) {
 	}
 }
 
-// nearMatch makes a record say which instances may be the job's though their names are
-// not its own; with none, that there are too many of other names to tell.
+// nearMatch writes code and message of a job that has near matches or, with none, too many
+// instances of other names to tell them apart.
 func nearMatch(r *tasks.Record, near []cams.Instance, when string) {
 	r.Code = tasks.CodeNearMatch
 	if len(near) == 0 {
@@ -168,7 +167,7 @@ func nearMatch(r *tasks.Record, near []cams.Instance, when string) {
 	})))
 }
 
-// list names up to so many instances.
+// list names up to most instances.
 func list(found []cams.Instance, most int, name func(cams.Instance) string) string {
 	var names []string
 	for _, i := range found[:min(len(found), most)] {

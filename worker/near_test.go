@@ -46,8 +46,8 @@ var storing = map[string]func(string) string{
 }
 
 // losingAnswers makes each create and loses its answer.
-func losingAnswers(d *desk, c *worker.Config) {
-	c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+func losingAnswers(d *fixture, c *worker.Config) {
+	c.Lanes[0].API = apiFuncs{fakeAPI: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
 		_, _ = d.cloud.CreateInstance(ctx, q)
 		return cams.Instance{}, noAnswer()
 	}}
@@ -56,8 +56,8 @@ func losingAnswers(d *desk, c *worker.Config) {
 // losingAll loses each create before it makes anything.
 var losingAll = answering(noAnswer())
 
-func storedAs(store func(string) string) func(*desk, *worker.Config) {
-	return func(d *desk, _ *worker.Config) { d.cloud.store = store }
+func storedAs(store func(string) string) func(*fixture, *worker.Config) {
+	return func(d *fixture, _ *worker.Config) { d.cloud.store = store }
 }
 
 func called2(name string) tasks.Record {
@@ -72,7 +72,7 @@ func TestANearMatchIsHeldAndNeverAbsent(t *testing.T) {
 	for way, store := range storing {
 		for _, name := range []string{"Acme  Support", "CafeUpper & X", "normCafe\u0301 Zz", "plain-one"} {
 			bubble(t, way+", "+name, func(t *testing.T) {
-				d := newDesk(t, losingAnswers, storedAs(store))
+				d := newFixture(t, losingAnswers, storedAs(store))
 				d.ledger.put(called2(name))
 				begin := time.Now()
 				r := d.toEnd(t)
@@ -100,7 +100,7 @@ func TestANearMatchIsHeldAndNeverAbsent(t *testing.T) {
 
 func TestAnExactMatchWinsOverNearOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, losingAnswers)
+		d := newFixture(t, losingAnswers)
 		d.cloud.store, d.cloud.part = nil, true
 		d.ledger.put(queued())
 		if _, err := d.turn(t); err == nil {
@@ -117,9 +117,9 @@ func TestAnExactMatchWinsOverNearOnes(t *testing.T) {
 func TestWhatOtherJobsExplainIsNoNearMatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lost := true
-		d := newDesk(t, func(d *desk, c *worker.Config) {
+		d := newFixture(t, func(d *fixture, c *worker.Config) {
 			d.cloud.part = true
-			c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+			c.Lanes[0].API = apiFuncs{fakeAPI: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
 				if lost {
 					lost = false
 					return cams.Instance{}, noAnswer()
@@ -155,7 +155,7 @@ func TestWhatOtherJobsExplainIsNoNearMatch(t *testing.T) {
 // the API calls it.
 func TestANearMatchThatAnotherJobRecordsIsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, config(func(c *worker.Config) { c.OnNotFound = worker.NotFoundHold }), losingAll)
+		d := newFixture(t, config(func(c *worker.Config) { c.OnNotFound = worker.NotFoundHold }), losingAll)
 		d.cloud.part = true
 		d.ledger.put(queued())
 		_, _ = d.turn(t)
@@ -177,9 +177,9 @@ func TestANearMatchThatAnotherJobRecordsIsNone(t *testing.T) {
 func TestAmongTooManyOthersNothingIsAbsent(t *testing.T) {
 	for _, made := range []bool{false, true} {
 		bubble(t, fmt.Sprint("made: ", made), func(t *testing.T) {
-			d := newDesk(t, losingAnswers)
+			d := newFixture(t, losingAnswers)
 			if !made {
-				d = newDesk(t, losingAll)
+				d = newFixture(t, losingAll)
 			}
 			d.cloud.part = true
 			for i := range 501 {
@@ -199,7 +199,7 @@ func TestAmongTooManyOthersNothingIsAbsent(t *testing.T) {
 
 			// A person knows that there is none. That is asked once.
 			d.decide(t, operate.Decision{By: tasks.StepResolveAbsent})
-			d.Worker = newDesk(t, func(n *desk, c *worker.Config) {
+			d.Worker = newFixture(t, func(n *fixture, c *worker.Config) {
 				n.ledger, n.cloud = d.ledger, d.cloud
 				c.Store, c.Lanes[0].API = d.ledger, d.cloud
 			}).Worker
@@ -213,9 +213,9 @@ func TestAmongTooManyOthersNothingIsAbsent(t *testing.T) {
 func TestAPersonsWordCountsForEveryCandidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lost := true
-		d := newDesk(t, func(d *desk, c *worker.Config) {
+		d := newFixture(t, func(d *fixture, c *worker.Config) {
 			d.cloud.part = true
-			c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+			c.Lanes[0].API = apiFuncs{fakeAPI: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
 				if !lost {
 					return d.cloud.CreateInstance(ctx, q)
 				}
@@ -240,7 +240,7 @@ func TestAPersonsWordCountsForEveryCandidate(t *testing.T) {
 // What comes after a person's word is not covered by it.
 func TestANearMatchThatComesLateIsHeldToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, losingAnswers, storedAs(strings.ToUpper), config(func(c *worker.Config) { c.OnNotFound = worker.NotFoundHold }))
+		d := newFixture(t, losingAnswers, storedAs(strings.ToUpper), config(func(c *worker.Config) { c.OnNotFound = worker.NotFoundHold }))
 		d.cloud.lag = time.Hour
 		d.ledger.put(queued())
 		r := d.toEnd(t)
@@ -256,7 +256,7 @@ func TestANearMatchThatComesLateIsHeldToo(t *testing.T) {
 }
 
 // decide is what a person decides about job-1.
-func (d *desk) decide(t *testing.T, decision operate.Decision) {
+func (d *fixture) decide(t *testing.T, decision operate.Decision) {
 	t.Helper()
 	o := operate.Operator{Store: withOwner{d.ledger}, Queue: noQueue{d.callbacks}}
 	if _, err := o.Resolve(t.Context(), job1, decision); err != nil {
@@ -264,20 +264,20 @@ func (d *desk) decide(t *testing.T, decision operate.Decision) {
 	}
 }
 
-type withOwner struct{ *memory }
+type withOwner struct{ *fakeStore }
 
 func (m withOwner) Owner(_ context.Context, _, instanceID string) (string, error) {
 	return m.instances[instanceID], nil
 }
 
-type noQueue struct{ *outbox }
+type noQueue struct{ *fakeQueue }
 
 func (noQueue) Provision(context.Context, string, []string) error { return nil }
 
 func TestMoreInstancesOfANameThanCanBeHeldInMindAreLeftToAPerson(t *testing.T) {
 	for _, state := range []tasks.State{tasks.StateQueued, tasks.StateUncertain} {
 		bubble(t, string(state), func(t *testing.T) {
-			d := newDesk(t, config(func(c *worker.Config) { c.OnExisting = worker.ExistingCreate }))
+			d := newFixture(t, config(func(c *worker.Config) { c.OnExisting = worker.ExistingCreate }))
 			for range cams.MaxFound + 1 {
 				d.cloud.add("VIBER", "shop")
 			}
@@ -305,7 +305,7 @@ func TestMoreInstancesOfANameThanCanBeHeldInMindAreLeftToAPerson(t *testing.T) {
 func TestTwoJobsWhoseNamesDifferInCaseOnly(t *testing.T) {
 	for _, existing := range []worker.OnExisting{worker.ExistingFail, worker.ExistingCreate} {
 		bubble(t, string(existing), func(t *testing.T) {
-			d := newDesk(t, losingAnswers, storedAs(strings.ToLower), config(func(c *worker.Config) { c.OnExisting = existing }))
+			d := newFixture(t, losingAnswers, storedAs(strings.ToLower), config(func(c *worker.Config) { c.OnExisting = existing }))
 			second := called2("acme")
 			second.ID = "job-2"
 			d.ledger.put(called2("Acme"))
@@ -344,7 +344,7 @@ func TestAnAPIThatKeepsNamesItsWayMakesNoSecondInstance(t *testing.T) {
 	for _, way := range []string{"lower case", "white space dropped", "composed, collapsed", "cut off", "with a suffix"} {
 		bubble(t, way, func(t *testing.T) {
 			store := storing[way]
-			w := newWorld(t, camstest.Config{Calm: true, StoreName: store, FilterStored: true})
+			w := newCluster(t, camstest.Config{Calm: true, StoreName: store, FilterStored: true})
 			jobs := map[string]string{"a": "Acme  Support", "b": "CafeUpper X", "c": "Delta Shop", "d": "plain-one", "e": "normCafe\u0301"}
 			for id, name := range jobs {
 				w.cloud.Next("CreateInstance", camstest.Fault{Created: true, Reply: camstest.ReplyReset})

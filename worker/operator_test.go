@@ -36,7 +36,7 @@ func TestARetriedJobNeverMakesASecondInstance(t *testing.T) {
 	}
 	for _, tt := range tests {
 		bubble(t, tt.name, func(t *testing.T) {
-			w := newWorld(t, camstest.Config{})
+			w := newCluster(t, camstest.Config{})
 			w.start(func(_ *process, s *setup) { s.MaxTries = tt.tries })
 			w.cloud.FailName("shop", tt.calls...)
 			w.enqueue("shop")

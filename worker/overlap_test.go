@@ -17,8 +17,8 @@ import (
 // to a worker that gives an instance less time to appear than a call may take.
 func TestACallOnTheWireIsNotJudged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, config(func(c *worker.Config) { c.SettleWindow = 3 * time.Second }), func(d *desk, c *worker.Config) {
-			c.Lanes[0].API = apiFuncs{shelf: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
+		d := newFixture(t, config(func(c *worker.Config) { c.SettleWindow = 3 * time.Second }), func(d *fixture, c *worker.Config) {
+			c.Lanes[0].API = apiFuncs{fakeAPI: d.cloud, create: func(ctx context.Context, q cams.CreateInstanceRequest) (cams.Instance, error) {
 				time.Sleep(14 * time.Second)
 				return d.cloud.CreateInstance(ctx, q)
 			}}
@@ -45,7 +45,7 @@ func TestOnlyOneInstanceIsTakenWhileACallIsOnTheWire(t *testing.T) {
 		"one that another job has": {1, true, tasks.StateCalling}, "two": {2, false, tasks.StateCalling},
 	} {
 		bubble(t, name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFixture(t)
 			r := called(tasks.StateCalling, 0)
 			r.Due = time.Now().Add(20 * time.Second)
 			for range tt.made {
@@ -68,9 +68,9 @@ func TestOnlyOneInstanceIsTakenWhileACallIsOnTheWire(t *testing.T) {
 // nothing stood there before its call would take a baseline after it.
 func TestAnEmptyBaselineIsNoMissingOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		w.enqueue("one")
-		d := newDesk(t, answering(noAnswer()), config(func(c *worker.Config) { c.Store = w.ledger }))
+		d := newFixture(t, answering(noAnswer()), config(func(c *worker.Config) { c.Store = w.ledger }))
 		_ = later(t, d.Process(t.Context(), tasks.Ref{Account: account, ID: "one"}))
 		r := w.record("one")
 		want(t, "state, baseline", []any{r.State, r.Baseline}, []any{tasks.StateUncertain, &[]string{}})
@@ -79,7 +79,7 @@ func TestAnEmptyBaselineIsNoMissingOne(t *testing.T) {
 
 func TestAStopWaitsForTheLongestCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, slow(100*time.Second))
+		w := newCluster(t, slow(100*time.Second))
 		w.enqueue("one")
 		p := w.start(func(_ *process, s *setup) { s.CallTimeout = 110 * time.Second })
 		w.await("the call", time.Minute, func() bool { return w.cloud.Calls("CreateInstance") == 1 })

@@ -108,7 +108,7 @@ func TestAJobInDoubtWhoseLooksAreRefusedIsHeld(t *testing.T) {
 			w.awaitEnd(2*time.Hour, "poison")
 			r := w.record("poison")
 			want(t, "state, code, calls", []any{r.State, r.Code, j.calls["poison"]}, []any{tasks.StateHeld, code, 1})
-			if !strings.Contains(r.Message, "the looks for it are refused") {
+			if !strings.Contains(r.Message, "the API refuses the lookups") {
 				t.Errorf("the message does not say why: %s", r.Message)
 			}
 			if trip := w.trip(); trip != nil {

@@ -15,7 +15,7 @@ import (
 func TestALostAnswerDoesNotWaitBehindTheBacklog(t *testing.T) {
 	t.Parallel()
 	bubble(t, "", func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true, Latency: 2 * time.Second})
+		w := newCluster(t, camstest.Config{Calm: true, Latency: 2 * time.Second})
 		w.cloud.FailName("lost", camstest.Fault{Created: true, Reply: camstest.ReplyReset})
 		w.start(func(_ *process, s *setup) { s.Lanes[0].Concurrency = 1 })
 		w.enqueue("lost")
@@ -40,7 +40,7 @@ func TestALostAnswerDoesNotWaitBehindTheBacklog(t *testing.T) {
 func TestTheJobOfADeadWorkerIsJudgedAtItsDeadline(t *testing.T) {
 	t.Parallel()
 	bubble(t, "", func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		killed := make(chan struct{})
 		w.start(func(p *process, s *setup) {
 			s.Lanes[0].API = guarded{Client: s.Lanes[0].API.(*cams.Client), after: func() {

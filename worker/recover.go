@@ -12,14 +12,16 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// baseline notes which instances the API has for the job's name before its first
-// call, so that recovery can tell an old one from the job's own, and does with a
-// job that meets one what the configuration says. The begin step writes it. What a
-// person has judged before is old, whatever it is.
+// baseline records which instances the API lists for the job's name before its first call,
+// so that recovery can tell an older instance from the job's own. If there is one, the job
+// ends or adopts it, as configured. The begin step writes the baseline. An instance that an
+// operator has judged before counts as older.
+//
+// Dies here: the job is queued, and the next turn lists again.
 func (w *Worker) baseline(ctx context.Context, l *lane, r tasks.Record) (tasks.Record, error) {
-	s, err := w.survey(ctx, l, r, true)
+	s, err := w.lookUp(ctx, l, r, true)
 	if err != nil {
-		return r, w.cannotList(ctx, l, r, err)
+		return r, w.listFailed(ctx, l, r, err)
 	}
 	judged := r.InBaseline
 	exact, alike := without(s.exact, judged), without(s.alike, judged)
@@ -33,7 +35,7 @@ func (w *Worker) baseline(ctx context.Context, l *lane, r tasks.Record) (tasks.R
 	switch {
 	case s.over && !r.Vouched && w.cfg.OnExisting != ExistingFail:
 		several(&r, exact, true)
-		return ended(r, w.hold(ctx, l, r, tasks.StepChoose, exact))
+		return ended(r, w.holdJob(ctx, l, r, tasks.StepChoose, exact))
 	case w.cfg.OnExisting == ExistingCreate:
 		return r, nil
 	case len(exact) > 0:
@@ -44,7 +46,7 @@ func (w *Worker) baseline(ctx context.Context, l *lane, r tasks.Record) (tasks.R
 	return r, nil
 }
 
-// exists deals with instances of exactly the job's name that stood there before its call.
+// exists handles instances of exactly the job's name that existed before its call.
 func (w *Worker) exists(ctx context.Context, l *lane, r tasks.Record, found []cams.Instance) (tasks.Record, error) {
 	if w.cfg.OnExisting == ExistingAdopt {
 		free, err := w.unclaimed(ctx, r, found)
@@ -53,21 +55,21 @@ func (w *Worker) exists(ctx context.Context, l *lane, r tasks.Record, found []ca
 		}
 		if len(free) == 1 {
 			r.Instance, r.Adopted, r.Code, r.Message = eventInstance(r, free[0]), true, "OK", ""
-			return ended(r, again(w.end(ctx, l, r, tasks.StepAdopt)))
+			return ended(r, onConflict(w.end(ctx, l, r, tasks.StepAdopt)))
 		}
 		if len(free) > 1 {
 			several(&r, free, false)
-			return ended(r, w.hold(ctx, l, r, tasks.StepChoose, free))
+			return ended(r, w.holdJob(ctx, l, r, tasks.StepChoose, free))
 		}
 	}
 	r.Code = tasks.CodeExists
 	r.Message = "instances of that channel type and name exist already: " + list(found, mostCandidates, func(i cams.Instance) string { return i.InstanceID })
-	return ended(r, again(w.end(ctx, l, r, tasks.StepExists)))
+	return ended(r, onConflict(w.end(ctx, l, r, tasks.StepExists)))
 }
 
-// existsNearly deals with instances whose names are the job's in another form. Whether
-// the API has made them so a person must tell; but if another job has one whose name
-// differs in nothing that can be seen, that is the name, and it exists.
+// existsNearly handles instances whose names are the job's name in another form. An operator
+// must decide whether the API has stored the name that way. But if another job has an
+// instance whose name looks the same, that is the name, and it exists.
 func (w *Worker) existsNearly(ctx context.Context, l *lane, r tasks.Record, alike []cams.Instance) (tasks.Record, error) {
 	free, err := w.unclaimed(ctx, r, alike)
 	if err != nil {
@@ -78,10 +80,10 @@ func (w *Worker) existsNearly(ctx context.Context, l *lane, r tasks.Record, alik
 		r.Message = "instances exist already whose names differ in nothing that can be seen: " + list(alike, mostQuoted, func(i cams.Instance) string {
 			return i.InstanceID + " " + tasks.Reveal(i.InstanceName, quotedName)
 		})
-		return ended(r, again(w.end(ctx, l, r, tasks.StepExists)))
+		return ended(r, onConflict(w.end(ctx, l, r, tasks.StepExists)))
 	}
-	nearMatch(&r, free, "stood there before the first call")
-	return ended(r, w.hold(ctx, l, r, tasks.StepChoose, free))
+	nearMatch(&r, free, "existed before the first call")
+	return ended(r, w.holdJob(ctx, l, r, tasks.StepChoose, free))
 }
 
 func without(found []cams.Instance, drop func(instanceID string) bool) []cams.Instance {
@@ -102,37 +104,39 @@ func idsOf(found []cams.Instance) []string {
 	return ids
 }
 
-// ended marks a record in hand as one whose turn is over.
+// ended clears the state of a record in memory: its turn is over.
 func ended(r tasks.Record, err error) (tasks.Record, error) {
 	r.State = ""
 	return r, err
 }
 
-// recover looks for the instance of a call whose answer is not known. One look
-// that finds nothing proves nothing: only none for the whole settle window does.
+// recover looks up the instance of a call whose answer is not known. One lookup that finds
+// nothing proves nothing: only lookups during the whole settle window do.
+//
+// Dies anywhere: the job is uncertain, and the next turn looks it up again.
 func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	if d := r.Wait(); d > 0 {
 		return &SnoozeError{d, "whether the call made an instance is not known yet"}
 	}
-	if len(r.Candidates) > 0 { // of a dispute whose turn died
-		return again(w.end(ctx, l, r, tasks.StepSeveral))
+	if len(r.Candidates) > 0 { // see disputed: its turn died
+		return onConflict(w.end(ctx, l, r, tasks.StepSeveral))
 	}
-	if err := w.permit(ctx, l, r, true); err != nil {
+	if err := w.allow(ctx, l, r, true); err != nil {
 		return err
 	}
 	wait, stop := w.untilDraining(ctx)
 	defer stop()
-	s, err := w.survey(wait, l, r, false)
+	s, err := w.lookUp(wait, l, r, false)
 	if err != nil {
-		w.looked(l, "failed")
-		return w.cannotList(wait, l, r, err)
+		w.countLookup(l, "failed")
+		return w.listFailed(wait, l, r, err)
 	}
-	if ended, err := w.take(ctx, l, r, s); ended || err != nil {
+	if ended, err := w.adoptIfFound(ctx, l, r, s); ended || err != nil {
 		return err
 	}
-	// r.Now is from before the look, so a window that was over then is over for the look.
+	// r.Now is from before the lookup, so a window that was over then is over for the lookup.
 	if left := w.cfg.SettleWindow - r.Now.Sub(r.Since); left > 0 {
-		return w.lookAgain(ctx, r, left)
+		return w.lookUpAgain(ctx, r, left)
 	}
 	looks, took := r.Looks+1, r.Now.Sub(r.Since).Round(time.Second)
 	r.Looks = 0
@@ -142,39 +146,41 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	if r.Named != "" {
 		return w.contradicted(ctx, l, r, nil)
 	}
-	r.Message = fmt.Sprintf("no instance in %d looks over %v after a call that ended with %s",
+	r.Message = fmt.Sprintf("no instance found in %d lookups over %v after a call that ended with %s",
 		looks, took, cmp.Or(r.Code, "no answer"))
 	if w.cfg.OnNotFound == NotFoundHold {
 		r.Code = tasks.CodeAbsent
-		return again(w.end(ctx, l, r, tasks.StepUnfound))
+		return onConflict(w.end(ctx, l, r, tasks.StepUnfound))
 	}
-	r.Code = lastWord(r.Code, tasks.CodeAbsent) // what the API said last outlives the look
+	r.Code = lastWord(r.Code, tasks.CodeAbsent) // the API's last code outlives the lookup
 	if r, err = w.cfg.Store.Step(ctx, r, tasks.StepAbsent, backoffDelay(r.Tries, w.cfg.RetryMin, w.cfg.RetryMax)); err != nil {
-		return again(err)
+		return onConflict(err)
 	}
-	return &SnoozeError{r.Wait(), "the call made no instance and is made again"}
+	return &SnoozeError{r.Wait(), "the call created no instance and is repeated"}
 }
 
-// lookAgain has the job looked up once more, later each time. Until the window is over,
-// what is not listed yet may appear, and another job may record what is.
-func (w *Worker) lookAgain(ctx context.Context, r tasks.Record, left time.Duration) error {
+// lookUpAgain schedules another lookup, later each time. Until the window is over, an instance
+// that is not listed yet may appear, and another job may record one that is.
+func (w *Worker) lookUpAgain(ctx context.Context, r tasks.Record, left time.Duration) error {
 	due := min(w.cfg.ReconcileDelay<<min(r.Looks+1, 10), max(left, time.Second))
 	r.Looks, r.Delays = r.Looks+1, 0
-	return w.comeBack(ctx, r, due, "whether the call made an instance is not known yet")
+	return w.reschedule(ctx, r, due, "whether the call made an instance is not known yet")
 }
 
-// holdNear parks a job for which there are near matches, or too many instances to tell.
+// holdNear holds a job that has near matches, or too many instances to tell them apart.
 func (w *Worker) holdNear(ctx context.Context, l *lane, r tasks.Record, s matches) error {
 	near := s.near()
-	nearMatch(&r, near, "came after the first look")
+	nearMatch(&r, near, "appeared after the first lookup")
 	r.NearbyMany = r.NearbyMany || s.many
-	return w.hold(ctx, l, r, tasks.StepSeveral, near)
+	return w.holdJob(ctx, l, r, tasks.StepSeveral, near)
 }
 
-// take ends a job of whose calls one has no answer, if what was found tells how
-// it ended: one instance that was not there before and is no other job's is the
-// job's own, and between several a person must choose.
-func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, s matches) (ended bool, err error) {
+// adoptIfFound ends a job that has a call without an answer, if the lookup shows how the call
+// ended. One instance that is not in the baseline and belongs to no other job is the job's
+// own. If there are several, an operator must choose.
+//
+// Dies before the write: the next lookup finds the same.
+func (w *Worker) adoptIfFound(ctx context.Context, l *lane, r tasks.Record, s matches) (ended bool, err error) {
 	var fresh []cams.Instance
 	for _, i := range s.exact {
 		if !r.InBaseline(i.InstanceID) {
@@ -186,60 +192,60 @@ func (w *Worker) take(ctx context.Context, l *lane, r tasks.Record, s matches) (
 	}
 	named := s.named(r)
 	switch {
-	case s.over && r.Vouched: // there are too many to tell, and a person has told
+	case s.over && r.Vouched: // there are too many, and an operator has decided
 		return false, nil
 	case s.over:
-		return true, w.choose(ctx, l, r, fresh, true)
+		return true, w.needsDecision(ctx, l, r, fresh, true)
 	case len(fresh) == 1 && r.Named != "" && !strings.EqualFold(fresh[0].InstanceID, r.Named):
-		w.looked(l, "several")
+		w.countLookup(l, "several")
 		return true, w.contradicted(ctx, l, r, fresh)
 	case len(fresh) == 1:
-		w.looked(l, "found")
+		w.countLookup(l, "found")
 		r.Instance, r.Adopted, r.Code, r.Message = eventInstance(r, fresh[0]), true, "OK", ""
-		return true, again(w.end(ctx, l, r, tasks.StepFound))
+		return true, onConflict(w.end(ctx, l, r, tasks.StepFound))
 	case len(fresh) > 1:
-		return true, w.choose(ctx, l, r, fresh, false)
+		return true, w.needsDecision(ctx, l, r, fresh, false)
 	case named != nil:
-		w.looked(l, "found")
+		w.countLookup(l, "found")
 		r.Instance, r.Adopted, r.Code, r.Message = eventInstance(r, *named), true, "OK", ""
-		return true, again(w.end(ctx, l, r, tasks.StepFound))
+		return true, onConflict(w.end(ctx, l, r, tasks.StepFound))
 	case len(s.alike)+len(s.others) > 0:
-		w.looked(l, "near")
+		w.countLookup(l, "near")
 	default:
-		w.looked(l, "absent")
+		w.countLookup(l, "absent")
 	}
 	return false, nil
 }
 
-// contradicted parks a job whose call was answered with an instance by an answer that is
-// no success, when the looks do not show that it is the job's: to call again might make a
-// second one.
+// contradicted holds a job whose call got an answer that names an instance and is no
+// success, if the lookups do not show that the instance is the job's. Another call might
+// create a second one.
 func (w *Worker) contradicted(ctx context.Context, l *lane, r tasks.Record, found []cams.Instance) error {
 	r.Code = tasks.CodeContradicted
 	r.Message = "the answer to a call named instance " + r.Named + " and contradicted itself or the request"
 	if len(found) > 0 {
-		r.Message += "; a look found " + list(found, mostCandidates, func(i cams.Instance) string { return i.InstanceID })
+		r.Message += "; a lookup found " + list(found, mostCandidates, func(i cams.Instance) string { return i.InstanceID })
 	}
-	return w.hold(ctx, l, r, tasks.StepSeveral, append([]cams.Instance{{InstanceID: r.Named}}, found...))
+	return w.holdJob(ctx, l, r, tasks.StepSeveral, append([]cams.Instance{{InstanceID: r.Named}}, found...))
 }
 
-// choose parks a job for which there are several new instances of exactly its name.
-func (w *Worker) choose(ctx context.Context, l *lane, r tasks.Record, fresh []cams.Instance, over bool) error {
-	w.looked(l, "several")
+// needsDecision holds a job that has several new instances of exactly its name.
+func (w *Worker) needsDecision(ctx context.Context, l *lane, r tasks.Record, fresh []cams.Instance, over bool) error {
+	w.countLookup(l, "several")
 	several(&r, fresh, over)
-	return w.hold(ctx, l, r, tasks.StepSeveral, fresh)
+	return w.holdJob(ctx, l, r, tasks.StepSeveral, fresh)
 }
 
-// lookFirst looks for the instance of an earlier call, before a job that a person put
-// back calls again. It may be days since recovery looked. Near matches are looked at
-// once more, as in recovery, and then held.
-func (w *Worker) lookFirst(ctx context.Context, l *lane, r tasks.Record) (tasks.Record, error) {
-	s, err := w.survey(ctx, l, r, false)
+// lookUpFirst looks up the instance of an earlier call, before a job that an operator has
+// requeued calls again. The last lookup may be days old. Near matches are looked up for the
+// settle window, as in recovery, and then held.
+func (w *Worker) lookUpFirst(ctx context.Context, l *lane, r tasks.Record) (tasks.Record, error) {
+	s, err := w.lookUp(ctx, l, r, false)
 	if err != nil {
-		w.looked(l, "failed")
-		return r, w.cannotList(ctx, l, r, err)
+		w.countLookup(l, "failed")
+		return r, w.listFailed(ctx, l, r, err)
 	}
-	if done, err := w.take(ctx, l, r, s); done || err != nil {
+	if done, err := w.adoptIfFound(ctx, l, r, s); done || err != nil {
 		return ended(r, err)
 	}
 	many := (r.NearbyMany || s.many) && !r.Vouched
@@ -248,42 +254,42 @@ func (w *Worker) lookFirst(ctx context.Context, l *lane, r tasks.Record) (tasks.
 		return r, nil
 	}
 	if left := w.cfg.SettleWindow - r.Now.Sub(r.Since); left > 0 {
-		return ended(r, w.lookAgain(ctx, r, left))
+		return ended(r, w.lookUpAgain(ctx, r, left))
 	}
 	r.Looks = 0
 	return ended(r, w.holdNear(ctx, l, r, s))
 }
 
-// cannotList puts a job off whose look at the instances failed. It costs no try:
-// nothing was at stake. The state stays as it is, since no answer is no evidence.
-func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err error) error {
+// listFailed delays a job whose lookup failed. It costs no try, since nothing was created. The
+// state does not change: a lookup without an answer is no evidence.
+func (w *Worker) listFailed(ctx context.Context, l *lane, r tasks.Record, err error) error {
 	e, ok := classify.CallError(err)
 	if !ok {
-		return err // the wait, not the call
+		return err // of the wait, not of the call
 	}
 	uncalled := r.State == tasks.StateQueued && !r.Doubted
 	v, own := l.blame(&r, classify.Of(err))
 	switch {
 	case own && v.Outcome == tasks.OutcomeRejected && uncalled:
 		classify.Describe(&r, v, err)
-		return again(w.end(context.WithoutCancel(ctx), l, r, tasks.StepSpent))
-	case own: // the lane stays open, and the job waits by itself
+		return onConflict(w.end(context.WithoutCancel(ctx), l, r, tasks.StepSpent))
+	case own: // the breaker stays closed, and the job waits by itself
 	default:
 		if uncalled {
-			l.doubtUnknown(&r, v, err)
+			l.countUnknownCode(&r, v, err)
 		}
-		w.pace(ctx, l, r, ActionList, v, err)
+		w.updateLane(ctx, l, r, ActionList, v, err)
 	}
 	r.Delays++
-	if !uncalled && w.unseen(l, r, v, own, e) {
-		return w.holdUnseen(context.WithoutCancel(ctx), l, r, v, err)
+	if !uncalled && w.lookupRefused(l, r, v, own, e) {
+		return w.holdRefusedLookup(context.WithoutCancel(ctx), l, r, v, err)
 	}
 	due := max(e.RetryAfter, backoffDelay(r.Delays, w.cfg.RetryMin, w.cfg.RetryMax))
 	switch {
 	case v.Throttled:
 		due = w.throttledDelay(r.Delays, err)
 	case v.Outcome == tasks.OutcomeBlocked && r.State == tasks.StateQueued && !own:
-		due = e.RetryAfter // the breaker holds the job back
+		due = e.RetryAfter // the breaker delays the job
 	}
 	if r.State == tasks.StateQueued {
 		classify.Describe(&r, v, err)
@@ -291,17 +297,17 @@ func (w *Worker) cannotList(ctx context.Context, l *lane, r tasks.Record, err er
 			r.Code = tasks.CodeContradicted
 		}
 	}
-	return w.comeBack(context.WithoutCancel(ctx), r, due, "its instances could not be listed: "+cmp.Or(e.Code, "no answer"))
+	return w.reschedule(context.WithoutCancel(ctx), r, due, "its instances could not be listed: "+cmp.Or(e.Code, "no answer"))
 }
 
-// maxUnseen is how many looks in a row for the instance of a call in doubt may be refused in
-// words that speak of no account.
-const maxUnseen = 10
+// maxRefusedLookups is how many lookups in a row of an uncertain job may be refused with codes
+// that do not concern the account.
+const maxRefusedLookups = 10
 
-// unseen says whether the looks for the instance of a job's call are refused for the job
-// itself, so that waiting does not help: others are let in, or the words are about the
-// request or not known, and the lane is open.
-func (w *Worker) unseen(l *lane, r tasks.Record, v classify.Verdict, own bool, e *cams.Error) bool {
+// unseen reports whether the API refuses the lookups of this job alone, so that waiting
+// does not help: it accepts other jobs, or its code concerns the request or is unknown, and
+// the breaker is closed.
+func (w *Worker) lookupRefused(l *lane, r tasks.Record, v classify.Verdict, own bool, e *cams.Error) bool {
 	if r.Now.Sub(r.Since) < w.cfg.SettleWindow {
 		return false
 	}
@@ -309,19 +315,19 @@ func (w *Worker) unseen(l *lane, r tasks.Record, v classify.Verdict, own bool, e
 		return v.Outcome == tasks.OutcomeRejected
 	}
 	refused := e.Status != 0 && !v.Throttled && (v.Kind == classify.KindRequest || v.Kind == classify.KindUnknown)
-	return refused && r.Delays >= maxUnseen && !l.isTripped()
+	return refused && r.Delays >= maxRefusedLookups && !l.isTripped()
 }
 
-// holdUnseen parks a job in doubt that cannot be looked up: only a person can tell now
-// whether its call has made an instance.
+// holdRefusedLookup holds an uncertain job that cannot be looked up: only an operator can
+// decide whether its call has created an instance.
 //
-// Dies before the step: the next look is refused too, and the turn comes here again.
-func (w *Worker) holdUnseen(ctx context.Context, l *lane, r tasks.Record, v classify.Verdict, err error) error {
+// Dies before the step: the next lookup is refused too, and its turn comes here again.
+func (w *Worker) holdRefusedLookup(ctx context.Context, l *lane, r tasks.Record, v classify.Verdict, err error) error {
 	classify.Describe(&r, v, err)
 	if classify.Contradicted(err) {
 		r.Code = tasks.CodeContradicted
 	}
-	r.Message = strings.TrimSuffix("a call may have made an instance, and the looks for it are refused: "+r.Message, ": ")
+	r.Message = strings.TrimSuffix("a call may have created an instance, and the API refuses the lookups: "+r.Message, ": ")
 	by, named := tasks.StepUnfound, []cams.Instance(nil)
 	if r.State == tasks.StateQueued {
 		by = tasks.StepChoose
@@ -329,24 +335,24 @@ func (w *Worker) holdUnseen(ctx context.Context, l *lane, r tasks.Record, v clas
 	if r.Named != "" {
 		named = []cams.Instance{{InstanceID: r.Named}}
 	}
-	return w.hold(ctx, l, r, by, named)
+	return w.holdJob(ctx, l, r, by, named)
 }
 
-// comeBack notes when the job is due again and asks the queue for it.
-func (w *Worker) comeBack(ctx context.Context, r tasks.Record, due time.Duration, why string) error {
+// reschedule writes when the job is due again, and returns that to the queue.
+func (w *Worker) reschedule(ctx context.Context, r tasks.Record, due time.Duration, why string) error {
 	r, err := w.cfg.Store.Note(ctx, r, due)
 	if err != nil {
-		return again(err)
+		return onConflict(err)
 	}
 	return &SnoozeError{r.Wait(), why}
 }
 
-// unclaimed drops the instances that other jobs have.
+// unclaimed drops the instances that belong to other jobs.
 func (w *Worker) unclaimed(ctx context.Context, r tasks.Record, found []cams.Instance) ([]cams.Instance, error) {
 	return w.unclaimedOr(ctx, r, found, func(cams.Instance) bool { return false })
 }
 
-// unclaimedOr drops the instances that other jobs have, but those that count all the same.
+// unclaimedOr drops the instances that belong to other jobs, except those that count anyway.
 func (w *Worker) unclaimedOr(ctx context.Context, r tasks.Record, found []cams.Instance, counts func(cams.Instance) bool) ([]cams.Instance, error) {
 	if len(found) == 0 {
 		return nil, nil
@@ -364,14 +370,14 @@ func (w *Worker) unclaimedOr(ctx context.Context, r tasks.Record, found []cams.I
 	return free, nil
 }
 
-func (w *Worker) looked(l *lane, result string) {
+func (w *Worker) countLookup(l *lane, result string) {
 	if w.cfg.Hooks.Lookup != nil {
 		w.cfg.Hooks.Lookup(l.Account, result)
 	}
 }
 
-// eventInstance is an instance as the receiver is told of it: under the name and the
-// channel type that the producer asked for, however the API spells them.
+// eventInstance returns an instance as its event describes it: with the name and the channel
+// type of the request, however the API spells them.
 func eventInstance(r tasks.Record, i cams.Instance) *tasks.EventInstance {
 	return &tasks.EventInstance{
 		InstanceID: i.InstanceID, InstanceName: r.Request.InstanceName, ChannelType: r.Request.ChannelType,

@@ -9,23 +9,23 @@ import (
 )
 
 const (
-	// Unseen is how old a look at a lane may be that a turn still goes by. It is also
-	// how soon every worker obeys a pause, a limit or a trip of another process,
-	// whatever part of Redis is away.
-	Unseen = 5 * time.Second
-	// unseenPause is how long a job waits whose lane cannot be seen.
-	unseenPause = 2 * time.Second
+	// MaxPollAge is the greatest age of a lane's state that a turn relies on. It is also the
+	// time within which every worker obeys a pause, a limit or an open breaker that another
+	// process has written, whichever node of Redis is down.
+	MaxPollAge = 5 * time.Second
+	// notPolledDelay is how long a job waits if the state of its lane cannot be read.
+	notPolledDelay = 2 * time.Second
 )
 
-// View is how the lane of one account and its queues stand, or why that is not known.
+// View is the state of one account's lane and queues, or the error of reading it.
 type View struct {
 	Lane  tasks.Lane
 	Depth tasks.Depth
 	Err   error
 }
 
-// Views joins what was seen of lanes and of queues, account by account. The errors
-// are nil where nothing failed.
+// Views joins the states of lanes and of queues, account by account. A nil slice of errors
+// means that none failed.
 func Views(lanes []tasks.Lane, laneErrs []error, depths []tasks.Depth, depthErrs []error) []View {
 	all := make([]View, len(lanes))
 	for i := range all {
@@ -40,42 +40,42 @@ func Views(lanes []tasks.Lane, laneErrs []error, depths []tasks.Depth, depthErrs
 	return all
 }
 
-// fresh makes sure that the turn knows how its lane stands. When the looks at all
-// lanes do not reach it, the turn looks itself: what was seen before a part of Redis
-// went away says nothing of a pause since. A worker that does not run has no looks.
+// fresh makes sure that the state of the lane is recent. If the polls of all lanes do not
+// reach it, the turn polls it itself: a state from before a node of Redis went down does not
+// show a pause since. A worker without a watcher does not poll.
 func (w *Worker) fresh(ctx context.Context, l *lane) error {
 	if w.cfg.Watcher == nil || l.fresh() {
 		return nil
 	}
-	l.looking.Lock() // the turns of a lane share one look
-	defer l.looking.Unlock()
+	l.polling.Lock() // the turns of a lane share one poll
+	defer l.polling.Unlock()
 	if l.fresh() {
 		return nil
 	}
 	asked := time.Now()
 	v := w.cfg.Watcher.Poll(ctx, []string{l.Account})[0]
 	if v.Err != nil {
-		return &SnoozeError{unseenPause, "whether the account may call is not known, since Redis does not tell"}
+		return &SnoozeError{notPolledDelay, "cannot read from Redis whether the account is paused"}
 	}
-	l.see(asked, v.Lane, v.Depth)
+	l.update(asked, v.Lane, v.Depth)
 	return nil
 }
 
-// fresh says whether the lane was seen a short time ago. The wall clock is asked too,
-// since the other one may stop while a machine is suspended.
+// fresh reports whether the lane was polled a short time ago. The wall clock counts too,
+// since the monotonic clock may stop while a machine is suspended.
 func (l *lane) fresh() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.looked.IsZero() && max(time.Since(l.looked), time.Now().Round(0).Sub(l.looked.Round(0))) < Unseen
+	return !l.polledAt.IsZero() && max(time.Since(l.polledAt), time.Now().Round(0).Sub(l.polledAt.Round(0))) < MaxPollAge
 }
 
-// sight tells, once each time, which accounts the looks do not reach.
+// sight logs, once each time, which accounts the polls do not reach.
 type sight struct {
 	since  time.Time
 	unseen map[string]bool
 }
 
-// note takes in a look at all accounts.
+// note takes in a poll of all accounts.
 func (s *sight) note(w *Worker, views []View) {
 	var lost []string
 	var why error
@@ -94,9 +94,9 @@ func (s *sight) note(w *Worker, views []View) {
 		if len(s.unseen) == 0 {
 			s.since = time.Now()
 		}
-		w.cfg.Log.Warn("Redis does not tell how accounts stand; their jobs wait", "accounts", strings.Join(lost, " "), "error", why)
+		w.cfg.Log.Warn("cannot read the state of accounts from Redis; their jobs wait", "accounts", strings.Join(lost, " "), "error", why)
 	case len(s.unseen) > 0 && len(unseen) == 0:
-		w.cfg.Log.Info("Redis tells again how every account stands", "after", time.Since(s.since).Round(time.Millisecond))
+		w.cfg.Log.Info("the state of every account can be read from Redis again", "after", time.Since(s.since).Round(time.Millisecond))
 	}
 	s.unseen = unseen
 }

@@ -18,7 +18,7 @@ import (
 func slowly(s *setup) { s.Lanes[0].Rate = 1 }
 
 // made counts the instances there are.
-func (w *world) made() int { return len(w.cloud.Instances()) }
+func (w *cluster) made() int { return len(w.cloud.Instances()) }
 
 // blind is a queueWatcher that does not see some accounts while lost says so.
 type blind struct {
@@ -41,7 +41,7 @@ func (b blind) Poll(ctx context.Context, accounts []string) []worker.View {
 func TestAPauseIsObeyedByAWorkerThatTheLooksDoNotReach(t *testing.T) {
 	t.Parallel()
 	bubble(t, "", func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		w.enqueue(names("shop", 120)...)
 		w.start(func(_ *process, s *setup) {
 			slowly(s)
@@ -54,7 +54,7 @@ func TestAPauseIsObeyedByAWorkerThatTheLooksDoNotReach(t *testing.T) {
 		if err := w.ledger.PauseLane(t.Context(), account, ""); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(worker.Unseen + 2*time.Second)
+		time.Sleep(worker.MaxPollAge + 2*time.Second)
 		before := w.made()
 		time.Sleep(30 * time.Second)
 		if n := w.made(); n != before || n >= 120 {
@@ -66,7 +66,7 @@ func TestAPauseIsObeyedByAWorkerThatTheLooksDoNotReach(t *testing.T) {
 func TestALaneThatCannotBeSeenIsNotCalledAndOthersAre(t *testing.T) {
 	t.Parallel()
 	bubble(t, "", func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		w.enqueue(names("shop", 120)...)
 		var lost atomic.Pointer[string]
 		w.start(func(_ *process, s *setup) {
@@ -87,7 +87,7 @@ func TestALaneThatCannotBeSeenIsNotCalledAndOthersAre(t *testing.T) {
 		}
 
 		lose(account)
-		time.Sleep(worker.Unseen + 2*time.Second)
+		time.Sleep(worker.MaxPollAge + 2*time.Second)
 		before = w.made()
 		time.Sleep(30 * time.Second)
 		if n := w.made() - before; n != 0 {
@@ -99,7 +99,7 @@ func TestALaneThatCannotBeSeenIsNotCalledAndOthersAre(t *testing.T) {
 		if n := w.made() - before; n < 10 {
 			t.Errorf("%d calls in the 20 s since the lane is seen again", n)
 		}
-		for text, want := range map[string]int{"do not tell": 0, "Redis does not tell how accounts stand": 2, "Redis tells again how every account stands": 1} {
+		for text, want := range map[string]int{"do not tell": 0, "cannot read the state of accounts from Redis": 2, "the state of every account can be read from Redis again": 1} {
 			if n := strings.Count(w.log.String(), text); n != want {
 				t.Errorf("the log says %q %d times, want %d", text, n, want)
 			}
@@ -127,7 +127,7 @@ func (m mute) Callback(ctx context.Context, ref tasks.Ref) error {
 func TestCallbacksThatCannotBeQueuedHoldUpNoCalls(t *testing.T) {
 	t.Parallel()
 	bubble(t, "", func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		ids := names("shop", 150)
 		w.enqueue(ids...)
 		var away atomic.Bool

@@ -15,9 +15,9 @@ import (
 // finished task out of its queue, and a living worker would be taken for gone.
 func TestATaskThatComesAfterALongWaitIsFinishedAtOnce(t *testing.T) {
 	t.Parallel()
-	for name, hold := range map[string]func(w *world, id string){
-		"nothing to do": func(w *world, id string) { time.Sleep(10 * time.Minute); w.enqueue(id) },
-		"a pause": func(w *world, id string) {
+	for name, hold := range map[string]func(w *cluster, id string){
+		"nothing to do": func(w *cluster, id string) { time.Sleep(10 * time.Minute); w.enqueue(id) },
+		"a pause": func(w *cluster, id string) {
 			if err := w.ledger.PauseLane(w.t.Context(), account, "ticket 17"); err != nil {
 				w.t.Fatal(err)
 			}
@@ -29,7 +29,7 @@ func TestATaskThatComesAfterALongWaitIsFinishedAtOnce(t *testing.T) {
 		},
 	} {
 		bubble(t, name, func(t *testing.T) {
-			w := newWorld(t, camstest.Config{Calm: true})
+			w := newCluster(t, camstest.Config{Calm: true})
 			w.start()
 			w.enqueue("first") // the lane has its server
 			w.awaitEnd(time.Minute, "first")

@@ -11,22 +11,20 @@ import (
 
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/internal/classify"
-	"github.com/camsq/camsq/internal/finalize"
 	"github.com/camsq/camsq/internal/gate"
 	"github.com/camsq/camsq/tasks"
 )
 
-// The API's actions, as limits and breaker name them.
+// The API's actions, by which rate limits and breakers are kept.
 const (
 	ActionCreate = "CreateInstance"
 	ActionList   = "ListInstance"
 )
 
-// Process is one turn of a job: it looks at the record and takes the job as far as
-// it can be taken now. It returns nil if the queue may forget the job, a
-// [*SnoozeError] if the job must come back, tasks.ErrNotFound or tasks.ErrUnreadable
-// if there is no record to go by, or what Redis answered. It may be called
-// at any time, twice, and beside itself.
+// Process is one turn of a job: it reads the record and takes the job as far as possible.
+// It returns nil if the queue may forget the job, a [*SnoozeError] if the job must come
+// back, tasks.ErrNotFound or tasks.ErrUnreadable if there is no usable record, or the error
+// of Redis. It may be called at any time, more than once, and concurrently for one job.
 func (w *Worker) Process(ctx context.Context, ref tasks.Ref) error { return w.process(ctx, ref, nil) }
 
 func (w *Worker) process(ctx context.Context, ref tasks.Ref, entry *gate.Admission) error {
@@ -39,45 +37,45 @@ func (w *Worker) process(ctx context.Context, ref tasks.Ref, entry *gate.Admissi
 		return err
 	}
 	ctx = withTurnID(ctx)
-	defer w.unprobe(ctx, l, ref)
+	defer w.abortProbe(ctx, l, ref)
 	switch r.State {
 	case tasks.StateQueued:
 		return w.call(ctx, l, r, entry)
 	case tasks.StateCalling:
-		return w.afterCaller(ctx, l, r)
+		return w.onStaleCall(ctx, l, r)
 	case tasks.StateUncertain:
 		return w.recover(ctx, l, r)
 	case tasks.StateCreated, tasks.StateFailed, tasks.StateHeld, tasks.StateCancelled:
 	}
-	return w.tell(ctx, r)
+	return w.enqueueCallback(ctx, r)
 }
 
-// afterCaller deals with a job whose mark stands. Until the call's deadline has
-// passed its caller may be alive, and nobody may judge. After it the caller has
-// died, or could not write how the call ended.
-func (w *Worker) afterCaller(ctx context.Context, l *lane, r tasks.Record) error {
+// onStaleCall handles a job whose record is marked as calling. Until the deadline of the
+// call has passed, the calling worker may be alive and its call may succeed. After the
+// deadline that worker has died, or could not write the outcome.
+func (w *Worker) onStaleCall(ctx context.Context, l *lane, r tasks.Record) error {
 	if r.Wait() > 0 {
 		return w.early(ctx, l, r)
 	}
-	r.Code, r.Message, r.RequestID = tasks.CodeCallerDied, "the process that was calling did not say how the call ended", ""
-	return w.doubt(ctx, r)
+	r.Code, r.Message, r.RequestID = tasks.CodeCallerDied, "the worker died during the call, or could not write its outcome", ""
+	return w.markUncertain(ctx, r)
 }
 
-// early looks once while the call may still be on the wire: a task that comes a second
-// time is most likely one of a worker that is gone, and what its call has made need not
-// wait for the deadline. Only an instance that is there proves anything. A caller that is
-// alive finds the job created, with the instance of its own answer.
+// early looks the instance up once while the call may still be in flight. A task that comes
+// a second time most likely belongs to a dead worker, and the instance that its call created
+// need not wait for the deadline. Only an instance that is found proves anything. A worker
+// that is alive finds the job created, with the instance of its own answer.
 func (w *Worker) early(ctx context.Context, l *lane, r tasks.Record) error {
-	onTheWire := &SnoozeError{r.Wait(), "a call may still be on the wire"}
-	if w.permit(ctx, l, r, true) != nil {
+	onTheWire := &SnoozeError{r.Wait(), "a call may still be in flight"}
+	if w.allow(ctx, l, r, true) != nil {
 		return onTheWire
 	}
 	wait, stop := w.untilDraining(ctx)
 	defer stop()
-	s, err := w.survey(wait, l, r, false)
+	s, err := w.lookUp(wait, l, r, false)
 	if err != nil {
 		if _, answered := classify.CallError(err); answered {
-			w.pace(ctx, l, r, ActionList, classify.Of(err), err)
+			w.updateLane(ctx, l, r, ActionList, classify.Of(err), err)
 		}
 		return onTheWire
 	}
@@ -85,26 +83,28 @@ func (w *Worker) early(ctx context.Context, l *lane, r tasks.Record) error {
 	if err != nil || len(fresh) != 1 || s.over {
 		return onTheWire
 	}
-	w.looked(l, "found")
+	w.countLookup(l, "found")
 	r.Instance, r.Adopted, r.Code, r.Message = eventInstance(r, fresh[0]), true, "OK", ""
-	return again(w.end(ctx, l, r, tasks.StepFound))
+	return onConflict(w.end(ctx, l, r, tasks.StepFound))
 }
 
-// doubt makes a calling job uncertain.
-func (w *Worker) doubt(ctx context.Context, r tasks.Record) error {
+// markUncertain makes a calling job uncertain.
+//
+// Dies before the write: the job is calling, and a turn after the deadline comes here.
+func (w *Worker) markUncertain(ctx context.Context, r tasks.Record) error {
 	r.Looks, r.Delays, r.Doubted, r.Vouched = 0, 0, true, false
 	r, err := w.cfg.Store.Step(ctx, r, tasks.StepAmbiguous, w.cfg.ReconcileDelay)
 	if err != nil {
-		return again(err)
+		return onConflict(err)
 	}
-	return &SnoozeError{r.Wait(), "whether the call made an instance is not known yet"}
+	return &SnoozeError{r.Wait(), "it is not known yet whether the call created an instance"}
 }
 
-// call takes a queued job through its call. Beside each step stands what the
-// next turn finds if the process dies there.
+// call takes a queued job through its call. The comments say what the next turn finds if
+// the process dies at that line.
 func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *gate.Admission) error {
 	if r.Request.ChannelType == "" || r.Request.InstanceName == "" {
-		return fmt.Errorf("worker: job %s: %w: it asks for no channel type or no instance name", r.Ref(), tasks.ErrUnreadable)
+		return fmt.Errorf("worker: job %s: %w: the request has no channel type or no instance name", r.Ref(), tasks.ErrUnreadable)
 	}
 	if d := r.Wait(); d > 0 {
 		return &SnoozeError{d, "it waits after " + cmp.Or(r.Code, "an earlier try")}
@@ -112,11 +112,12 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *gate.
 	if code := w.spent(r); code != "" {
 		r.Message = strings.TrimSuffix(fmt.Sprintf("gave up after %d tries; the last one ended with %s: %s", r.Tries, cmp.Or(r.Code, "no answer"), r.Message), ": ")
 		r.Code = lastWord(r.Code, code)
-		return again(w.end(ctx, l, r, tasks.StepSpent))
+		return onConflict(w.end(ctx, l, r, tasks.StepSpent))
 	}
 
-	// Dies before the mark: the job is queued, and nothing has happened. The name comes
-	// before the permit: a job that waits for its twin must not take the probe from it.
+	// Dies before the mark: the job is queued, and nothing was sent. The name is claimed
+	// before the breaker is asked: a job that waits for another job of its name must not take
+	// the probe from it.
 	holder, err := w.cfg.Store.Claim(ctx, r)
 	if err != nil {
 		return err
@@ -124,14 +125,14 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *gate.
 	if holder != r.ID {
 		return &SnoozeError{5 * time.Second, "job " + holder + " has the same channel type and instance name, and has not ended"}
 	}
-	if err := w.permit(ctx, l, r, false); err != nil {
+	if err := w.allow(ctx, l, r, false); err != nil {
 		return err
 	}
 	wait, stop := w.untilDraining(ctx)
 	defer stop()
 	switch {
 	case r.LookFirst():
-		r, err = w.lookFirst(wait, l, r)
+		r, err = w.lookUpFirst(wait, l, r)
 	case r.Baseline == nil, r.Vouched && !r.Doubted:
 		r, err = w.baseline(wait, l, r)
 	}
@@ -146,24 +147,24 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *gate.
 		return w.interrupted(wait, err)
 	}
 	entry.Through(waited)
-	if err := w.permit(ctx, l, r, false); err != nil {
-		return err // somebody has paused the account, or the API refused it, meanwhile
+	if err := w.allow(ctx, l, r, false); err != nil {
+		return err // the account was paused, or the API refused it, meanwhile
 	}
 
-	// The mark. Its deadline runs on Redis's clock from after start; the call's own
-	// runs from start, so it is over first, and settling has the time between.
+	// The mark. Its deadline runs by the clock of Redis and begins after start. The deadline
+	// of the call begins at start, so it passes first, and the time between is for settling.
 	start := time.Now()
 	ctx = context.WithoutCancel(ctx) // from here on the queue may not interrupt
 	r, err = w.begin(ctx, r)
 	if err != nil {
-		return again(err)
+		return onConflict(err)
 	}
 
-	// Dies from here to the end of settling: the job is calling. After the deadline
-	// a turn makes it uncertain, and the API is asked what there is.
+	// Dies from here to the end of settling: the job is calling. After the deadline a turn
+	// makes it uncertain, and lookups find out whether the API has created the instance.
 	instance, err := w.create(ctx, l, r, start)
 	took := time.Since(start)
-	w.called(r, ActionCreate, took, err)
+	w.countCall(r, ActionCreate, took, err)
 	v := classify.Of(err)
 	a := tasks.Attempt{
 		Account: r.Account, JobID: r.ID, Outcome: v.Outcome, Try: r.Tries,
@@ -181,12 +182,12 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *gate.
 	}
 	next := w.settle(ctx, l, r, v, instance, err)
 
-	// Dies here: the job has its outcome; the next turn queues the callback, or the
-	// sweeper does.
+	// Dies here: the job has its outcome. The next turn queues the callback, or the sweeper
+	// does.
 	if w.cfg.Hooks.Attempt != nil {
 		w.cfg.Hooks.Attempt(a)
 	}
-	// A blocked call is news of the account's, which the breaker warns of once.
+	// A blocked call concerns the account, for which the breaker warns once.
 	level := slog.LevelInfo
 	if v.Outcome == tasks.OutcomeAmbiguous {
 		level = slog.LevelWarn
@@ -206,10 +207,10 @@ func (w *Worker) spent(r tasks.Record) string {
 	return ""
 }
 
-// create makes the call, unless too much of its time is gone already: a process
-// that was frozen between mark and call must not send when others may judge. The
-// wall clock is asked too, since the other one may stop while a machine is
-// suspended; if it jumps, a call is put off at worst.
+// create makes the call, unless too much of its time has passed: a process that was frozen
+// between mark and call must not send when others may already have judged the call. The wall
+// clock counts too, since the monotonic clock may stop while a machine is suspended. If the
+// wall clock jumps, the worst result is a delayed call.
 func (w *Worker) create(ctx context.Context, l *lane, r tasks.Record, start time.Time) (cams.Instance, error) {
 	if max(time.Since(start), time.Now().Round(0).Sub(start.Round(0))) > w.cfg.CallTimeout/2 {
 		return cams.Instance{}, &cams.Error{
@@ -221,144 +222,8 @@ func (w *Worker) create(ctx context.Context, l *lane, r tasks.Record, start time
 	return l.API.CreateInstance(ctx, cams.CreateInstanceRequest(r.Request))
 }
 
-// settle writes how the call ended, and says what the queue is to do.
-func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v classify.Verdict, instance cams.Instance, callErr error) error {
-	l.doubtUnknown(&r, v, callErr)
-	v, own := l.blame(&r, v)
-	if !own {
-		w.pace(ctx, l, r, ActionCreate, v, callErr)
-	}
-	classify.Describe(&r, v, callErr)
-	r.Named = classify.NamedInstance(callErr)
-	if !v.Outcome.CostsTry() {
-		r.Tries--
-		if r.Tries == 0 {
-			r.FirstTry = time.Time{}
-		}
-		r.Delays++
-	} else {
-		r.Delays = 0
-	}
-	due := time.Duration(0)
-	switch v.Outcome {
-	case tasks.OutcomeSucceeded:
-		l.admitted(r.Since)
-		r.Instance, r.RequestID = eventInstance(r, instance), instance.RequestID
-		return w.succeed(ctx, l, r)
-	case tasks.OutcomeRejected:
-		return again(w.end(ctx, l, r, tasks.StepRejected))
-	case tasks.OutcomeThrottled:
-		due = w.throttledDelay(r.Delays, callErr)
-	case tasks.OutcomeBlocked:
-		due = classify.RetryAfter(callErr) // the breaker holds the job back
-		if own {
-			due = max(due, backoffDelay(r.Refusals, 5*w.cfg.RetryMin, w.cfg.RetryMax))
-		}
-	case tasks.OutcomeUnsent:
-		due = backoffDelay(r.Tries, w.cfg.RetryMin, w.cfg.RetryMax)
-	case tasks.OutcomeAmbiguous:
-		return w.doubt(ctx, r)
-	}
-	r, err := w.cfg.Store.Step(ctx, r, v.Outcome.Step(), due)
-	if err != nil {
-		return again(err)
-	}
-	return &SnoozeError{r.Wait(), "it waits after " + r.Code}
-}
-
-// freely is how often in a row a job may be throttled before it waits by itself.
-// The limiter makes it wait for a slot as it is.
-const freely = 3
-
-// throttledDelay is how long a job waits that was throttled n times in a row. After the
-// first few it comes later than the pause that it was told, which is the account's too: if
-// it came with the others each time, it might have the pause begin anew before any of them.
-func (w *Worker) throttledDelay(n int, err error) time.Duration {
-	if n <= freely {
-		return classify.RetryAfter(err)
-	}
-	return classify.RetryAfter(err) + backoffDelay(n-freely, w.cfg.RetryMin, w.cfg.RetryMax)
-}
-
-// succeed records an instance that the API returned. Knowing it is worth more
-// than what others concluded meanwhile, so it is recorded wherever the job stands.
-func (w *Worker) succeed(ctx context.Context, l *lane, r tasks.Record) error {
-	made, requestID := r.Instance, r.RequestID
-	err := w.end(ctx, l, r, tasks.StepSucceeded)
-	for errors.Is(err, tasks.ErrConflict) {
-		// Settling came so late that another turn has judged.
-		now, getErr := w.cfg.Store.Get(ctx, r.Ref())
-		if getErr != nil {
-			err = getErr
-			break
-		}
-		if now.Instance != nil && now.Instance.InstanceID == made.InstanceID {
-			return w.tell(ctx, now)
-		}
-		by := map[tasks.State]tasks.Step{
-			tasks.StateUncertain: tasks.StepFound,
-			tasks.StateQueued:    tasks.StepAdopt,
-			tasks.StateHeld:      tasks.StepResolveCreated,
-		}[now.State]
-		if by == "" {
-			break // it has ended otherwise, or another call is on the wire, whose turn must judge
-		}
-		r = now
-		r.Instance, r.Code, r.Message, r.RequestID = made, "OK", "", requestID
-		err = w.end(ctx, l, r, by)
-	}
-	if errors.Is(err, tasks.ErrClaimed) {
-		return w.disputed(ctx, l, r)
-	}
-	if _, told := errors.AsType[*SnoozeError](err); err != nil && !told {
-		// If the mark stands, recovery will find the instance. The line is for the
-		// case that it does not.
-		w.cfg.Log.Error("an instance was created and could not be recorded",
-			"job", r.Ref().String(), "instance_id", made.InstanceID, "error", err)
-	}
-	return again(err)
-}
-
-// disputed parks a job whose instance another job already has: one of the two
-// was told wrongly, and only a person can tell which.
-func (w *Worker) disputed(ctx context.Context, l *lane, r tasks.Record) error {
-	r.Candidates = []string{r.Instance.InstanceID}
-	r.Message = "the API returned instance " + r.Instance.InstanceID + ", which another job has"
-	r.Instance, r.Code = nil, tasks.CodeSeveral
-	if r.State == tasks.StateCalling {
-		// Dies after this step: recovery sees the candidate, and parks the job too.
-		r.Doubted = true
-		var err error
-		if r, err = w.cfg.Store.Step(ctx, r, tasks.StepAmbiguous, 0); err != nil {
-			return again(err)
-		}
-	}
-	switch r.State {
-	case tasks.StateUncertain:
-		return again(w.end(ctx, l, r, tasks.StepSeveral))
-	case tasks.StateQueued:
-		return again(w.end(ctx, l, r, tasks.StepChoose))
-	case tasks.StateCalling, tasks.StateHeld, tasks.StateCreated, tasks.StateFailed, tasks.StateCancelled:
-	}
-	return nil // parked already
-}
-
-// end ends a job and queues its callback.
-func (w *Worker) end(ctx context.Context, l *lane, r tasks.Record, by tasks.Step) error {
-	r.Delays = 0
-	r, err := w.finalizer().End(ctx, r, by, l.CallbackURL)
-	if err != nil {
-		return err
-	}
-	return w.tell(ctx, r)
-}
-
-func (w *Worker) finalizer() finalize.Finalizer {
-	return finalize.Finalizer{Store: w.cfg.Store, Queue: w.cfg.Queue, OnFinish: w.cfg.Hooks.Finish, Log: w.cfg.Log}
-}
-
-// again makes the queue come back after an error that the next turn may not meet.
-func again(err error) error {
+// onConflict turns a conflict into a retry: the next turn reads the record again.
+func onConflict(err error) error {
 	if errors.Is(err, tasks.ErrConflict) {
 		return &SnoozeError{time.Second, "another turn of the job came first"}
 	}
@@ -372,18 +237,18 @@ func (w *Worker) untilDraining(ctx context.Context) (context.Context, func()) {
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// interrupted turns the end of a wait into what the queue is to do.
+// interrupted returns what [Worker.Process] returns after a wait that failed.
 func (w *Worker) interrupted(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errDraining) {
 		return &SnoozeError{0, errDraining.Error()}
 	}
 	if again, ok := errors.AsType[RetryAfterer](err); ok {
-		return &SnoozeError{again.RetryAfter(), "the account's quota is used up for that long"}
+		return &SnoozeError{again.RetryAfter(), "the account's quota is used up until then"}
 	}
 	return err
 }
 
-// wait waits for the account's quota of an action.
+// wait waits for the account's quota of an action, and returns how long it waited.
 func (w *Worker) wait(ctx context.Context, l *lane, action string, p tasks.Priority) (time.Duration, error) {
 	wait := l.limiter(action).Wait
 	if p == tasks.PriorityHigh {

@@ -16,7 +16,7 @@ import (
 func TestAJobIsCreatedAndItsReceiverTold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		w.start()
 		w.enqueue("shop")
 		w.awaitEnd(time.Minute, "shop")
@@ -40,7 +40,7 @@ func TestEveryFaultOfTheCloud(t *testing.T) {
 	final := map[camstest.Reply]bool{camstest.ReplyXML: true, camstest.ReplyRejected: true}
 	for _, made := range []bool{false, true} {
 		bubble(t, map[bool]string{false: "nothing was made", true: "and yet it was made"}[made], func(t *testing.T) {
-			w := newWorld(t, camstest.Config{})
+			w := newCluster(t, camstest.Config{})
 			w.start()
 			var ends, fails, held []string
 			for _, reply := range camstest.Replies() {
@@ -82,7 +82,7 @@ func TestEveryFaultOfTheCloud(t *testing.T) {
 func TestAStormOfFaultsUnderAQuota(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{FaultRate: 0.3, Quota: 20, ListQuota: 20, ListLag: 30 * time.Second})
+		w := newCluster(t, camstest.Config{FaultRate: 0.3, Quota: 20, ListQuota: 20, ListLag: 30 * time.Second})
 		w.start()
 		w.start()
 		jobs := names("storm", 40)
@@ -95,7 +95,7 @@ func TestAStormOfFaultsUnderAQuota(t *testing.T) {
 func TestHoursWithoutTheAPICostNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{})
+		w := newCluster(t, camstest.Config{})
 		p := w.start(func(_ *process, s *setup) { // hours of looking at empty queues are seconds of real time
 			s.sweep = 10 * time.Minute
 			s.asynq = func(c *asynqConfig) { c.TaskCheckInterval, c.DelayedTaskCheckInterval = time.Minute, time.Minute }
@@ -150,7 +150,7 @@ func TestAWorkerThatIsKilledAfterItsMark(t *testing.T) {
 	}
 	for _, tt := range tests {
 		bubble(t, tt.name, func(t *testing.T) {
-			w := newWorld(t, camstest.Config{})
+			w := newCluster(t, camstest.Config{})
 			killed := make(chan struct{})
 			w.start(func(p *process, s *setup) {
 				die := func() {
@@ -201,7 +201,7 @@ func slow(d time.Duration) camstest.Config {
 func TestAWorkerThatLosesRedisInTheMiddleOfACall(t *testing.T) {
 	t.Parallel()
 	bubble(t, "with asynq alone there are two calls", func(t *testing.T) {
-		w := newWorld(t, slow(20*time.Second))
+		w := newCluster(t, slow(20*time.Second))
 		first := w.startBare("shop")
 		w.enqueueBare()
 		time.Sleep(5 * time.Second)
@@ -213,7 +213,7 @@ func TestAWorkerThatLosesRedisInTheMiddleOfACall(t *testing.T) {
 		}
 	})
 	bubble(t, "here there is one", func(t *testing.T) {
-		w := newWorld(t, slow(20*time.Second))
+		w := newCluster(t, slow(20*time.Second))
 		patient := func(_ *process, s *setup) { s.CallTimeout = 30 * time.Second }
 		first := w.start(patient)
 		w.enqueue("shop")
@@ -231,7 +231,7 @@ func TestAWorkerThatLosesRedisInTheMiddleOfACall(t *testing.T) {
 func TestAGracefulStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, slow(10*time.Second))
+		w := newCluster(t, slow(10*time.Second))
 		jobs := names("stop", 20)
 		w.enqueue(jobs...)
 		p := w.start(func(_ *process, s *setup) { s.Lanes[0].Concurrency = 4 })

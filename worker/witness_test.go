@@ -21,7 +21,7 @@ func TestAJobThatProbesAgainIsTheOnlyWitness(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := newDesk(t, creating(func(context.Context, cams.CreateInstanceRequest) (cams.Instance, error) {
+				d := newFixture(t, creating(func(context.Context, cams.CreateInstanceRequest) (cams.Instance, error) {
 					return cams.Instance{}, said(403, "NoPermission")
 				}))
 				first, second := queued(), queued()

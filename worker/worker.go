@@ -13,24 +13,25 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// Store keeps the records and the completions of batches. Every write is durable when it returns nil, moves
-// only by [tasks.Edges], and only from the revision that the record has.
+// Store keeps the records of jobs and the completions of batches. A write is durable when
+// it returns nil. It moves a record only along [tasks.Edges], and only from the revision
+// that was read.
 type Store interface {
 	// Get wraps tasks.ErrNotFound and tasks.ErrUnreadable.
 	Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error)
-	// Step and Note wrap tasks.ErrConflict, tasks.ErrNotFound and tasks.ErrClaimed:
-	// then nothing was written. After any other error it may or may not have been, or
-	// may be yet, and the record that comes with the error has the revision that the
-	// write gives it; it has none if nothing was sent.
-	// Both may try for as long as ctx allows.
+	// Step and Note wrap tasks.ErrConflict, tasks.ErrNotFound and tasks.ErrClaimed if
+	// nothing was written. After any other error the write may have been made, or may be
+	// made later. The returned record then has the revision that the write gives it, and
+	// none if nothing was sent. Both may retry for as long as ctx allows.
 	Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error)
 	Note(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error)
-	// Claim takes the record's (ChannelType, InstanceName) until the job ends, and
+	// Claim reserves the record's (ChannelType, InstanceName) until the job ends, and
 	// returns the ID of the job that holds it.
 	Claim(ctx context.Context, r tasks.Record) (holder string, err error)
-	// Claimed tells which instances other jobs have.
+	// Claimed returns which of the instances belong to other jobs.
 	Claimed(ctx context.Context, r tasks.Record, instanceIDs []string) (map[string]bool, error)
-	// Taken tells which names, by their tasks.NameKey, other jobs hold that have not ended.
+	// Taken returns which names, by their tasks.NameKey, are held by other jobs that have
+	// not ended.
 	Taken(ctx context.Context, r tasks.Record, nameKeys []string) (map[string]bool, error)
 	// Completion wraps tasks.ErrNotFound, also for a completion that was delivered and had
 	// another after it, and tasks.ErrUnreadable.
@@ -40,111 +41,109 @@ type Store interface {
 	NoteCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error
 }
 
-// API is the cloud. Its errors are *cams.Error.
+// API is the vendor's API. Its errors are *cams.Error.
 type API interface {
-	// CreateInstance must not be repeated after an error that does not prove that
-	// nothing was made.
+	// CreateInstance must not be repeated after an error, unless the error proves that the
+	// API created nothing.
 	CreateInstance(ctx context.Context, r cams.CreateInstanceRequest) (cams.Instance, error)
-	// SearchPage makes one call. It may be repeated after an error, if that page was
-	// not taken.
+	// SearchPage makes one call, and takes one page into s. It may be repeated after an
+	// error.
 	SearchPage(ctx context.Context, s *cams.Search) (done bool, err error)
 }
 
-// Limiter paces one action of one account, together with every other process.
+// Limiter paces one action of one account, across all processes.
 type Limiter interface {
-	// Wait returns when the call may be made; an error means that it may not. One
-	// that is a [RetryAfterer] says when it is worth asking again: nobody waits very long.
+	// Wait blocks until the call may be made, and returns how long it waited. After an
+	// error the call may not be made. A [RetryAfterer] is returned instead of a long wait.
 	Wait(ctx context.Context) (time.Duration, error)
-	// WaitUrgent is Wait for one who goes before those that wait here.
+	// WaitUrgent is Wait ahead of the callers that wait in this process.
 	WaitUrgent(ctx context.Context) (time.Duration, error)
-	// Throttled slows everybody down, since the API's flow control has turned a call
-	// away; nobody calls before retryAfter is over, if the API said so.
+	// Throttled lowers the rate of all processes after the API's flow control has refused
+	// a call. They make no call before retryAfter is over, if it is above 0.
 	Throttled(ctx context.Context, retryAfter time.Duration) error
-	// SetRate changes the rate that is not exceeded, in calls a second, in this process.
+	// SetRate changes the highest rate of this process, in calls a second.
 	SetRate(rate float64)
 }
 
-// RetryAfterer is an error of a [Limiter] whose wait would be too long to hold a slot for.
+// RetryAfterer is an error of a [Limiter] whose wait is too long to occupy a slot for.
 type RetryAfterer interface {
 	error
-	// RetryAfter is how long it is until asking again may be of use.
+	// RetryAfter returns the time until another Wait may succeed.
 	RetryAfter() time.Duration
 }
 
-// Breaker is what keeps an account that the API refuses from being asked by every
-// job. All processes share it. Its times are in Redis, so whoever dies leaves it
-// as it is.
+// Breaker keeps jobs from calling the API for an account that the API refuses. All
+// processes share it. Its times are in Redis, so a process that dies leaves it as it is.
 type Breaker interface {
-	// Trip opens it, for what the API answered in the turn of a job. Of one that is
-	// open it is told by the prober alone. The next probe may come after next.
+	// Trip opens it because of the answer that the turn got. If it is open, only the turn
+	// that probes changes it. The next probe is allowed after next.
 	Trip(ctx context.Context, id tasks.ProbeID, t tasks.Trip, next time.Duration) error
-	// Probe makes the job the one that may call though the breaker is open, for d at
-	// most; it is so too if the breaker is closed. Else wait says when to ask again.
+	// Probe lets the turn call although the breaker is open, for d at most. ok is also true
+	// if the breaker is closed. Otherwise the caller may ask again after wait.
 	Probe(ctx context.Context, id tasks.ProbeID, d time.Duration) (ok bool, wait time.Duration, err error)
-	// Untrip closes it, if the job is the prober: the API let the account in.
+	// Untrip closes it if the turn is the one that probes: the API accepts the account.
 	Untrip(ctx context.Context, id tasks.ProbeID) error
-	// Unprobe ends the probe of a job that proved nothing.
+	// Unprobe ends the probe of a turn that proved nothing.
 	Unprobe(ctx context.Context, id tasks.ProbeID, next time.Duration) error
 }
 
-// QueueWatcher sees all lanes at one glance, at little cost for each.
+// QueueWatcher reads the state of all accounts in one round trip.
 type QueueWatcher interface {
-	// Poll returns how the accounts' lanes and their queues stand, in the order of
-	// the accounts. An account that cannot be asked takes no other's answer away, and
-	// holds the others' up for a few seconds at most.
+	// Poll returns the state of the accounts' lanes and queues, in the order of accounts.
+	// An account that cannot be read has an error of its own, and delays the others by a
+	// few seconds at most.
 	Poll(ctx context.Context, accounts []string) []View
-	// Listen calls heard with what is said on [tasks.WakeChannel] until ctx ends, and
-	// with "" when something may have been missed.
+	// Listen calls heard with each message of [tasks.WakeChannel] until ctx ends, and with
+	// "" when messages may have been lost.
 	Listen(ctx context.Context, heard func(message string))
 }
 
-// Sender makes one try to deliver a webhook.
+// Sender makes one attempt to deliver a webhook.
 type Sender interface {
 	Send(ctx context.Context, url, id string, body []byte) tasks.Delivery
 }
 
-// OnExisting says what becomes of a job whose instance name exists before its
-// first call.
+// OnExisting is what happens to a job if an instance of its name exists before its first
+// call.
 type OnExisting string
 
 const (
 	ExistingFail   OnExisting = "fail"   // the job fails: nothing is created (the default)
-	ExistingAdopt  OnExisting = "adopt"  // the job takes that instance, if it is one alone
+	ExistingAdopt  OnExisting = "adopt"  // the job adopts that instance, if there is exactly one
 	ExistingCreate OnExisting = "create" // the job creates another of the same name
 )
 
-// OnNotFound says what becomes of a job whose call had no answer and left no
-// instance for the whole settle window.
+// OnNotFound is what happens to a job whose call had no answer, if no lookup finds its
+// instance during the whole settle window.
 type OnNotFound string
 
 const (
 	NotFoundResend OnNotFound = "resend" // the call is made again, within the budget (the default)
-	NotFoundHold   OnNotFound = "hold"   // the job waits for a person
+	NotFoundHold   OnNotFound = "hold"   // the job waits for an operator
 )
 
-// Lane is one account: its own queue, credentials, quota and pace.
+// Lane is one account, with its own queue, credentials, quota and rate.
 type Lane struct {
 	Account string
 	API     API
-	// Rate is the account's quota of creates a second. Defaults to 5.
+	// Rate is the account's quota, in creates a second. Defaults to 5.
 	Rate float64
-	// Create and List pace the two actions; the worker sets their rates.
+	// Create and List pace the two actions. The worker sets their rates.
 	Create, List Limiter
-	// Renew drops credentials that the API refused, so that the next call fetches
-	// new ones. Nil if there is nothing to drop.
+	// Renew drops credentials that the API refused, so that the next call fetches new
+	// ones. It may be nil.
 	Renew func()
-	// CallbackURL is told of the batches, and of the jobs that name nobody
+	// CallbackURL receives the outcomes of batches, and of jobs that name no receiver
 	// themselves. It may be empty.
 	CallbackURL string
-	// Concurrency is how many turns may run at once. Defaults to 32.
+	// Concurrency is the most turns that run at once. Defaults to 32.
 	Concurrency int
 }
 
-// Hooks are told what happens. Each may be nil, is called in place, and must not
-// block.
+// Hooks report events. Each may be nil, is called synchronously, and must not block.
 type Hooks struct {
 	Attempt func(tasks.Attempt)
-	// Call is told of every request to the API, creates and lists.
+	// Call is called after every request to the API, creates and lists.
 	Call     func(tasks.APICall)
 	Finish   func(tasks.Finish)
 	Delivery func(tasks.Delivery)
@@ -162,11 +161,11 @@ type Config struct {
 	// Watcher and Leases are required by [Worker.Run].
 	Watcher QueueWatcher
 	Leases  recovery.LeaseStore
-	// Sender may be nil if no lane and no job names a receiver; a callback that is
-	// owed then waits.
+	// Sender may be nil if no lane and no job names a receiver. A callback that is owed
+	// waits then.
 	Sender Sender
-	// Schedule says how long to wait before the next try of a callback, after how
-	// many; ok is false when there are no more. Required with Sender.
+	// Schedule returns the delay before the next attempt to deliver a callback, after tries
+	// attempts; ok is false if there are no more. Required with Sender.
 	Schedule func(tries int, retryAfter time.Duration) (delay time.Duration, ok bool)
 	// Log defaults to discarding.
 	Log   *slog.Logger
@@ -174,27 +173,28 @@ type Config struct {
 
 	// CallTimeout bounds one API call. Defaults to 15 s.
 	CallTimeout time.Duration
-	// RetryMin and RetryMax bound the backoff. Default to 1 s and 5 min.
+	// RetryMin and RetryMax bound the backoff. They default to 1 s and 5 min.
 	RetryMin, RetryMax time.Duration
-	// MaxTries is how many calls a job may make that cost a try. Defaults to 10.
+	// MaxTries is the most calls of a job that cost a try. Defaults to 10.
 	MaxTries int
-	// MaxAge is how long after the first of them a job may still call. Defaults to 24 h.
+	// MaxAge is how long after the first such call a job may call again. Defaults to 24 h.
 	MaxAge time.Duration
-	// ReconcileDelay is the time before the first look for the instance of a call
-	// without an answer; it doubles from look to look. Defaults to 2 s.
+	// ReconcileDelay is the time before the first lookup of the instance of a call without
+	// an answer. It doubles with each lookup. Defaults to 2 s.
 	ReconcileDelay time.Duration
-	// SettleWindow is how long no look may have found an instance before it counts
-	// as absent. Defaults to 3 min.
+	// SettleWindow is how long lookups must find no instance until it counts as absent.
+	// Defaults to 3 min.
 	SettleWindow time.Duration
 	// OnExisting defaults to ExistingFail, OnNotFound to NotFoundResend.
 	OnExisting OnExisting
 	OnNotFound OnNotFound
-	// PollEvery is the time between two looks at all lanes. They catch what
+	// PollEvery is the time between two polls of all lanes, which find what
 	// [QueueWatcher.Listen] has missed. Defaults to 1 s.
 	PollEvery time.Duration
 }
 
-// settleTime is what a turn may take beyond its call: begin, settle, queue the callback.
+// settleTime is what a turn may take besides its call: to mark, to settle and to queue the
+// callback.
 const settleTime = 15 * time.Second
 
 func (c Config) withDefaults() Config {
@@ -248,7 +248,7 @@ func (c Config) validate() error {
 		bad("Config.Schedule is required with Config.Sender")
 	}
 	if len(c.Lanes) == 0 {
-		bad("Config.Lanes is empty: there is no account to work for")
+		bad("Config.Lanes is empty: configure at least one account")
 	}
 	seen := map[string]bool{}
 	for _, l := range c.Lanes {
@@ -256,7 +256,7 @@ func (c Config) validate() error {
 		case !tasks.ValidAccount(l.Account):
 			bad("lane %q: the account's name must be 1 to 63 of a-z, 0-9, _ and -", l.Account)
 		case seen[l.Account]:
-			bad("lane %q stands there twice", l.Account)
+			bad("lane %q: duplicate account name", l.Account)
 		case l.API == nil || l.Create == nil || l.List == nil:
 			bad("lane %q: API, Create and List are required", l.Account)
 		case l.Concurrency < 0 || l.Rate < 0:
@@ -265,16 +265,16 @@ func (c Config) validate() error {
 		seen[l.Account] = true
 	}
 	if c.CallTimeout < 0 || c.RetryMin < 0 || c.MaxTries < 0 || c.MaxAge < 0 || c.ReconcileDelay < 0 {
-		bad("no time and no number may be negative")
+		bad("times and numbers must not be negative")
 	}
 	if limit := tasks.TurnTimeout / 4; c.CallTimeout > limit {
-		bad("CallTimeout is %v; it must be at most %v, so that a call and its settling end before the queue gives the turn up", c.CallTimeout, limit)
+		bad("CallTimeout is %v; it must be at most %v, so that a call is settled before asynq ends the turn", c.CallTimeout, limit)
 	}
 	if c.RetryMax < c.RetryMin {
 		bad("RetryMax %v is less than RetryMin %v", c.RetryMax, c.RetryMin)
 	}
 	if c.SettleWindow < c.ReconcileDelay {
-		bad("SettleWindow %v is less than ReconcileDelay %v: no look would fall into it", c.SettleWindow, c.ReconcileDelay)
+		bad("SettleWindow %v is less than ReconcileDelay %v: it has no room for a lookup", c.SettleWindow, c.ReconcileDelay)
 	}
 	switch c.OnExisting {
 	case ExistingFail, ExistingAdopt, ExistingCreate:
@@ -289,23 +289,23 @@ func (c Config) validate() error {
 	return errors.Join(errs...)
 }
 
-// Worker takes turns. It is safe for concurrent use.
+// Worker processes jobs and delivers callbacks. It is safe for concurrent use.
 type Worker struct {
 	cfg   Config
 	lanes map[string]*lane
-	// queues are the lanes by the names of their queues in asynq.
+	// queues are the lanes by the names of their asynq queues.
 	queues map[string]*lane
-	// accounts are the lanes' in the order of the configuration.
-	accounts []string
-	telling  telling
-	// kick asks for a look at all lanes now.
+	// accounts are the accounts of the lanes, in the order of the configuration.
+	accounts      []string
+	callbackQueue callbackQueue
+	// kick asks for a poll of all lanes now.
 	kick chan struct{}
-	// draining ends when no new call may begin; drain ends it.
+	// draining ends when the worker must begin no new call. drain ends it.
 	draining context.Context
 	drain    context.CancelFunc
 }
 
-// New returns a worker, or everything that is wrong with the configuration.
+// New returns a worker, or an error that lists every fault of the configuration.
 func New(c Config) (*Worker, error) {
 	c = c.withDefaults()
 	if err := c.validate(); err != nil {

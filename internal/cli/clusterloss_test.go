@@ -164,7 +164,7 @@ func TestAPartOfAClusterThatIsGoneStopsItsAccountsAlone(t *testing.T) {
 	}
 	at = w.made("shop_apac")
 	eventually(t, "the account goes on again", func() bool { return w.made("shop_apac") > at })
-	if n := strings.Count(p.output(), "Redis does not tell how accounts stand"); n != 1 {
+	if n := strings.Count(p.output(), "cannot read the state of accounts from Redis"); n != 1 {
 		t.Errorf("the worker has said it %d times, want once\n%s", n, p.output())
 	}
 }

@@ -20,7 +20,7 @@ import (
 
 // obeyed is when every worker that reaches the account's part of Redis does what a
 // person has said: those that hear it at once, the others when they look.
-var obeyed = "in " + humanize.Duration(worker.Unseen)
+var obeyed = "in " + humanize.Duration(worker.MaxPollAge)
 
 func NewPause(f *cmdutil.Factory) *cobra.Command {
 	why := ""

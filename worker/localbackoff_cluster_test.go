@@ -24,7 +24,7 @@ type refusing struct {
 }
 
 // start starts a process with this API.
-func (f *refusing) start(w *world) *process {
+func (f *refusing) start(w *cluster) *process {
 	return w.start(func(_ *process, s *setup) { f.API, s.Lanes[0].API = s.Lanes[0].API, f })
 }
 
@@ -58,7 +58,7 @@ func (f *refusing) SearchPage(ctx context.Context, q *cams.Search) (bool, error)
 	return false, refusal("ListInstance")
 }
 
-func (w *world) trip() *tasks.Trip {
+func (w *cluster) trip() *tasks.Trip {
 	w.t.Helper()
 	lanes, err := w.ledger.Lanes(w.t.Context(), []string{account})
 	if err != nil {
@@ -72,7 +72,7 @@ func (w *world) trip() *tasks.Trip {
 func TestAWorkerWithAFaultOfItsOwnHoldsNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true})
+		w := newCluster(t, camstest.Config{Calm: true})
 		var fault refusing
 		fault.all(true)
 		fault.start(w)
@@ -91,7 +91,7 @@ func TestAWorkerWithAFaultOfItsOwnHoldsNoOther(t *testing.T) {
 		if trip := w.trip(); trip != nil {
 			t.Errorf("the lane is tripped for all: %+v", trip)
 		}
-		if !strings.Contains(w.log.String(), "and no other") {
+		if !strings.Contains(w.log.String(), "accepts others") {
 			t.Error("the log does not say that it is this worker alone")
 		}
 
@@ -108,13 +108,13 @@ func TestAWorkerWithAFaultOfItsOwnHoldsNoOther(t *testing.T) {
 func TestAWorkerThatIsRefusedAloneMakesOneCallAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true})
+		w := newCluster(t, camstest.Config{Calm: true})
 		fault := refusing{took: 3 * time.Second}
 		fault.creates.Store(true) // it may list
 		fault.start(w)
 		w.start()
 		w.enqueue(names("shop", 3000)...)
-		w.await("its own refusal", 30*time.Second, func() bool { return strings.Contains(w.log.String(), "and no other") })
+		w.await("its own refusal", 30*time.Second, func() bool { return strings.Contains(w.log.String(), "accepts others") })
 		time.Sleep(4 * time.Second) // what was under way
 		before := fault.refused.Load()
 		fault.most.Store(0)
@@ -131,7 +131,7 @@ func TestAWorkerThatIsRefusedAloneMakesOneCallAtATime(t *testing.T) {
 func TestAWorkerWithAFaultOfItsOwnLeavesTheProbesToTheOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true})
+		w := newCluster(t, camstest.Config{Calm: true})
 		var fault, sound refusing
 		fault.all(true)
 		fault.start(w)
@@ -160,7 +160,7 @@ func TestAWorkerWithAFaultOfItsOwnLeavesTheProbesToTheOthers(t *testing.T) {
 func TestTheLastWorkerTripsTheLaneAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true})
+		w := newCluster(t, camstest.Config{Calm: true})
 		var fault refusing
 		fault.all(true)
 		fault.start(w)
@@ -181,7 +181,7 @@ func TestTheLastWorkerTripsTheLaneAgain(t *testing.T) {
 func TestAKeyThatMayOnlyListTripsTheLane(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, camstest.Config{Calm: true})
+		w := newCluster(t, camstest.Config{Calm: true})
 		fault := refusing{took: 3 * time.Second}
 		w.start(func(_ *process, s *setup) { fault.API, s.Lanes[0].API, s.Lanes[0].Rate = s.Lanes[0].API, &fault, 5 })
 		w.enqueue(names("shop", 600)...)
@@ -193,7 +193,7 @@ func TestAKeyThatMayOnlyListTripsTheLane(t *testing.T) {
 		if trip := w.trip(); trip == nil || trip.Action != worker.ActionCreate {
 			t.Errorf("the lane stands at %+v, want it tripped by creates", trip)
 		}
-		if n := strings.Count(w.log.String(), "and no other"); n > 0 {
+		if n := strings.Count(w.log.String(), "accepts others"); n > 0 {
 			t.Errorf("the only worker says %d times that no other is refused", n)
 		}
 	})
