@@ -11,6 +11,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/camsq/camsq/internal/backoff"
 	"github.com/camsq/camsq/internal/recovery"
 	"github.com/camsq/camsq/tasks"
 )
@@ -279,7 +280,7 @@ func (w *Worker) retryDelay(n int, err error, _ *asynq.Task) time.Duration {
 	if later, ok := errors.AsType[*SnoozeError](err); ok {
 		return later.For + time.Second
 	}
-	return backoffDelay(n+1, w.cfg.RetryMin, w.cfg.RetryMax) + time.Second
+	return backoff.Delay(n+1, w.cfg.RetryMin, w.cfg.RetryMax) + time.Second
 }
 
 func (w *Worker) provisionTask(l *lane) asynq.HandlerFunc {

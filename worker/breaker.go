@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/camsq/camsq/internal/backoff"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -172,7 +173,7 @@ func (w *Worker) nextProbe(t tasks.Trip) time.Duration {
 	if t.Away {
 		highest = min(highest, max(awayProbe, 5*w.cfg.RetryMin))
 	}
-	return backoffDelay(t.Probes, min(5*w.cfg.RetryMin, highest), highest)
+	return backoff.Delay(t.Probes, min(5*w.cfg.RetryMin, highest), highest)
 }
 
 // onSuccess closes the breaker if this turn is the probe, and the action is the one that

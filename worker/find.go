@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/internal/backoff"
 	"github.com/camsq/camsq/internal/classify"
 	"github.com/camsq/camsq/tasks"
 )
@@ -80,7 +81,7 @@ func (w *Worker) mayAskAgain(ctx context.Context, l *lane, r tasks.Record, err e
 		w.updateLane(ctx, l, r, ActionList, v, err) // the limiter delays the next page
 		return true
 	case v.Outcome == tasks.OutcomeAmbiguous, v.Outcome == tasks.OutcomeUnsent:
-		d := max(classify.RetryAfter(err), backoffDelay(failures, w.cfg.RetryMin, w.cfg.RetryMax))
+		d := max(classify.RetryAfter(err), backoff.Delay(failures, w.cfg.RetryMin, w.cfg.RetryMax))
 		return d <= w.cfg.CallTimeout && sleep(ctx, d) == nil
 	}
 	return false

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/camsq/camsq/internal/backoff"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -68,7 +69,7 @@ func (b *localBackoff) refusedAlone(now time.Time, within time.Duration) bool {
 // extend backs off once more, for the returned time.
 func (b *localBackoff) extend(now time.Time, lowest, highest time.Duration) time.Duration {
 	b.refusals++
-	next := backoffDelay(b.refusals, lowest, highest)
+	next := backoff.Delay(b.refusals, lowest, highest)
 	b.until = now.Add(next)
 	return next
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/internal/backoff"
 	"github.com/camsq/camsq/internal/classify"
 	"github.com/camsq/camsq/tasks"
 )
@@ -153,7 +154,7 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 		return onConflict(w.end(ctx, l, r, tasks.StepUnfound))
 	}
 	r.Code = lastWord(r.Code, tasks.CodeAbsent) // the API's last code outlives the lookup
-	if r, err = w.cfg.Store.Step(ctx, r, tasks.StepAbsent, backoffDelay(r.Tries, w.cfg.RetryMin, w.cfg.RetryMax)); err != nil {
+	if r, err = w.cfg.Store.Step(ctx, r, tasks.StepAbsent, backoff.Delay(r.Tries, w.cfg.RetryMin, w.cfg.RetryMax)); err != nil {
 		return onConflict(err)
 	}
 	return &SnoozeError{r.Wait(), "the call created no instance and is repeated"}
@@ -284,7 +285,7 @@ func (w *Worker) listFailed(ctx context.Context, l *lane, r tasks.Record, err er
 	if !uncalled && w.lookupRefused(l, r, v, own, e) {
 		return w.holdRefusedLookup(context.WithoutCancel(ctx), l, r, v, err)
 	}
-	due := max(e.RetryAfter, backoffDelay(r.Delays, w.cfg.RetryMin, w.cfg.RetryMax))
+	due := max(e.RetryAfter, backoff.Delay(r.Delays, w.cfg.RetryMin, w.cfg.RetryMax))
 	switch {
 	case v.Throttled:
 		due = w.throttledDelay(r.Delays, err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/cams"
+	"github.com/camsq/camsq/internal/backoff"
 	"github.com/camsq/camsq/internal/classify"
 	"github.com/camsq/camsq/internal/finalize"
 	"github.com/camsq/camsq/tasks"
@@ -45,10 +46,10 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v classify
 	case tasks.OutcomeBlocked:
 		due = classify.RetryAfter(callErr) // the breaker delays the job
 		if own {
-			due = max(due, backoffDelay(r.Refusals, 5*w.cfg.RetryMin, w.cfg.RetryMax))
+			due = max(due, backoff.Delay(r.Refusals, 5*w.cfg.RetryMin, w.cfg.RetryMax))
 		}
 	case tasks.OutcomeUnsent:
-		due = backoffDelay(r.Tries, w.cfg.RetryMin, w.cfg.RetryMax)
+		due = backoff.Delay(r.Tries, w.cfg.RetryMin, w.cfg.RetryMax)
 	case tasks.OutcomeAmbiguous:
 		return w.markUncertain(ctx, r)
 	}
@@ -71,7 +72,7 @@ func (w *Worker) throttledDelay(n int, err error) time.Duration {
 	if n <= freely {
 		return classify.RetryAfter(err)
 	}
-	return classify.RetryAfter(err) + backoffDelay(n-freely, w.cfg.RetryMin, w.cfg.RetryMax)
+	return classify.RetryAfter(err) + backoff.Delay(n-freely, w.cfg.RetryMin, w.cfg.RetryMax)
 }
 
 // succeed records an instance that the API returned. This answer is better evidence than

@@ -102,12 +102,13 @@ var plan = map[string][]string{
 	"internal/classify": {"cams", "tasks"},
 	"internal/finalize": {"tasks"},
 	"internal/ledger":   {"internal/redisconn", "internal/seal", "tasks"},
+	"internal/backoff":  {},
 	"internal/gate":     {"tasks"},
 	"internal/recovery": {"tasks"},
 	"internal/operate":  {"internal/finalize", "tasks"},
 	"internal/queue":    {"internal/asynqx", "internal/ledger", "internal/redisconn", "tasks"},
 	"metrics":           {"tasks"},
-	"worker":            {"cams", "internal/classify", "internal/finalize", "internal/gate", "internal/recovery", "tasks"},
+	"worker":            {"cams", "internal/backoff", "internal/classify", "internal/finalize", "internal/gate", "internal/recovery", "tasks"},
 
 	// Packages that import none of this module.
 	"cams":                 {},
@@ -135,7 +136,7 @@ var owners = map[string][]string{
 	"github.com/hibiken/asynq":            {"internal/asynqx", "internal/lab/bench", "worker"},
 	"github.com/redis/go-redis/v9":        {"enqueue", "internal/app", "internal/asynqx", "internal/lab/bench", "internal/cli", "internal/cli/check", "internal/inspect", "internal/lab/prove", "internal/ledger", "internal/process", "internal/queue", "internal/ratelimit", "internal/redisconn", "internal/redistest"},
 	"github.com/prometheus/client_golang": {"internal/app", "internal/lab/demo", "metrics"},
-	"github.com/cenkalti/backoff/v4":      {"worker"},
+	"github.com/cenkalti/backoff/v4":      {"internal/backoff"},
 	"github.com/aliyun/credentials-go":    {"cams"},
 	"code.dny.dev/ssrf":                   {"callback"},
 	"github.com/alicebob/miniredis/v2":    {"internal/lab/demo", "internal/redistest"},
