@@ -57,7 +57,7 @@ model: ## Walk through the protocol's model to its large bounds (minutes, 3 GB)
 	CAMSQ_MODEL=large go test -count=1 -v -timeout 30m -run TestNothingBreaksARule ./internal/lab/model
 
 .PHONY: mutants
-mutants: ## Take each guard of the promise out of the code: a test must fail without it; takes 5 to 10 minutes
+mutants: ## Take each guard of the promise out of the code: a test must fail without it; takes 30 minutes
 	go run ./internal/lab/mutants
 
 .PHONY: golden

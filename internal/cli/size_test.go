@@ -13,9 +13,6 @@ import (
 const maxBinary = 21_000_000
 
 func TestTheBinaryIsSmall(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it builds the program once more")
-	}
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "camsq")
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "github.com/camsq/camsq/cmd/camsq")
