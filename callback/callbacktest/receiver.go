@@ -51,6 +51,7 @@ type Counts struct {
 	ByType   map[string]int `json:"by_type"`
 }
 
+// ServeHTTP verifies, counts and answers one webhook.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	hash := sha256.New()
 	q.Body = io.NopCloser(io.TeeReader(q.Body, hash))

@@ -63,6 +63,7 @@ func Open(c config.Config) (_ *App, err error) {
 	return a, nil
 }
 
+// Close closes the connection to Redis.
 func (a *App) Close() { _ = a.Redis.Close() }
 
 // CheckFormat makes sure that the records are for this process. A worker notes its own
@@ -82,6 +83,8 @@ func (a *App) CheckFormat(ctx context.Context) error {
 	return nil
 }
 
+// CheckKeys makes sure that this process has the data key that sealed the jobs in Redis. A
+// wrong key is an error with exit code 2.
 func (a *App) CheckKeys(ctx context.Context) error {
 	err := a.Ledger.CheckKeys(ctx)
 	if wrong, ok := errors.AsType[*ledger.WrongKeyError](err); ok {

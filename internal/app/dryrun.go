@@ -12,7 +12,7 @@ import (
 	"github.com/camsq/camsq/internal/ledger"
 )
 
-// OpenForDryRun returns a node whose Redis can be asked what is there already, or why there
+// OpenForDryRun returns an App whose Redis can be asked what is there already, or why there
 // is none: a dry run needs neither Redis nor a data key, and makes none. What would be
 // wrong without the dry run too is an error.
 func OpenForDryRun(ctx context.Context, c config.Config) (a *App, without string, err error) {

@@ -371,6 +371,7 @@ func NewBacklog(a *App, turns *turnTimes) backlog {
 	return backlog{a, turns}
 }
 
+// NewLog makes the worker's log, in the form that the configuration names.
 func NewLog(c config.Config, w io.Writer) *slog.Logger {
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, nil))

@@ -6,6 +6,7 @@ import (
 	"github.com/camsq/camsq/internal/humanize"
 )
 
+// Host is the host and port of the account's endpoint.
 func (a Account) Host() string {
 	return humanize.Or(a.Endpoint, "cams."+a.Region+".aliyuncs.com")
 }

@@ -33,6 +33,7 @@ type fileAccount struct {
 	TokenEnv    string `yaml:"security_token_env"`
 }
 
+// ReadFile reads the YAML file at a path of the user's. Without a path it is empty.
 func ReadFile(dir workdir.Dir, path string) (fileConfig, error) {
 	f := fileConfig{Settings: map[string]string{}}
 	if path == "" {
@@ -100,6 +101,7 @@ func readAccounts(list *yaml.Node) ([]fileAccount, error) {
 	return out, nil
 }
 
+// AddAccounts adds the accounts of the file at path, or the one account "default".
 func (c *Config) AddAccounts(list []fileAccount, path string) error {
 	if len(list) == 0 {
 		one := c.Account

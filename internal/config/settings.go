@@ -89,6 +89,7 @@ func (s Setting) HasFlag(a Audience) bool { return !s.Secret && (a&Worker != 0 |
 // Env is the setting's variable.
 func (s Setting) Env() string { return "CAMSQ_" + strings.ToUpper(s.Name) }
 
+// Flag is the name of the setting's flag.
 func (s Setting) Flag() string { return strings.ReplaceAll(s.Name, "_", "-") }
 
 // ConfigFile is the one setting that the file itself cannot hold.

@@ -20,6 +20,7 @@ func Plural(n int64, one string) string {
 	return Group(n) + " " + one + "s"
 }
 
+// Group is a number with its digits in groups of three: 1,234.
 func Group(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
@@ -75,6 +76,7 @@ func ShellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
+// Tries is "1 try" or "2 tries".
 func Tries(n int) string {
 	if n == 1 {
 		return "1 try"
@@ -119,6 +121,7 @@ func PerSecond(rate float64) string {
 	return number(round(rate*3600)) + " an hour"
 }
 
+// Or is s, or other if s is empty.
 func Or(s, other string) string {
 	if s == "" {
 		return other
@@ -126,6 +129,7 @@ func Or(s, other string) string {
 	return s
 }
 
+// OneLine is an error's text in one line.
 func OneLine(err error) string {
 	return strings.Join(strings.Fields(err.Error()), " ")
 }

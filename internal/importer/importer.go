@@ -74,6 +74,7 @@ type Importer struct {
 	Batches map[string]bool
 }
 
+// New makes an Importer that hands jobs to create. Lines about rows go to stderr.
 func New(stdin io.Reader, stderr io.Writer, create createAll) *Importer {
 	return &Importer{stdin: stdin, stderr: stderr, create: create, Index: NewIndex(maxIndexed), Batches: map[string]bool{}, Digest: func(tasks.Job) uint32 { return 0 }}
 }

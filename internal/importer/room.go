@@ -25,6 +25,7 @@ type BackpressureNotice struct {
 // on and waits again by turns.
 const goneOn = 5 * time.Second
 
+// Waiting notes that the import waits; used and max are bytes of Redis's memory.
 func (r *BackpressureNotice) Waiting(used, max int64) {
 	r.waited = time.Now()
 	if r.waited.Sub(r.told) < time.Minute {

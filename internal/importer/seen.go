@@ -36,6 +36,7 @@ type indexedFile struct {
 	last uint32
 }
 
+// NewIndex makes an index that keeps the most first jobs; 0 keeps all.
 func NewIndex(most int) *index {
 	return &index{jobs: map[[12]byte]indexEntry{}, typed: map[[12]byte][8]byte{}, most: most}
 }

@@ -22,6 +22,7 @@ func (s Input) ResultArgs() string {
 	return strings.TrimSpace(humanize.ShellQuote(s.Path) + " " + s.Reading.args())
 }
 
+// BatchNames are the names of the files' batches, each once.
 func BatchNames(files []Input) []string {
 	var names []string
 	for _, s := range files {
@@ -61,6 +62,7 @@ func BatchOf(path string) string {
 	return strings.TrimSuffix(base, filepath.Ext(base))
 }
 
+// CheckFile refuses a path that is no file.
 func CheckFile(dir workdir.Dir, path string) error {
 	info, err := dir.Stat(path)
 	switch {

@@ -31,6 +31,7 @@ type callbackCounts struct {
 	Dead              int64 `json:"dead"`
 }
 
+// AccountStatus reads where an account stands.
 func (m *Model) AccountStatus(ctx context.Context, name string) (AccountStatus, error) {
 	o, err := m.Ledger.Overview(ctx, name)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
+// IsNotFound reports whether an error says that a record does not exist.
 func IsNotFound(err error) bool { return errors.Is(err, tasks.ErrNotFound) }
 
 // Total adds up the tallies of several accounts.
@@ -65,6 +66,7 @@ func (t StateCounts) String() string {
 	return strings.Join(parts, ", ")
 }
 
+// Sum is the number of all jobs.
 func (t StateCounts) Sum() int64 {
 	var sum int64
 	for _, n := range t {

@@ -44,7 +44,7 @@ type callbackStatus struct {
 
 // FindJobs returns the jobs of that ID in every account, and the one of that
 // account and ID. An ID may hold a slash, so both are asked for. Accounts whose part
-// of a cluster is away are noted; see [node.missing].
+// of a cluster is away are noted; see [Model.Skipped].
 func (m *Model) FindJobs(ctx context.Context, name string) ([]JobStatus, error) {
 	accounts, err := m.AccountNames(ctx)
 	if err != nil {

@@ -60,7 +60,7 @@ func (s Filter) takes(list ListSpec, f ledger.Found) bool {
 
 // Pages pages through the jobs of a list that are meant, each account's newest
 // first. Jobs may leave the list meanwhile, also by what is done with a page. Accounts
-// whose part of a cluster is away are left out: see [node.missing].
+// whose part of a cluster is away are left out: see [Model.Skipped].
 func (m *Model) Pages(ctx context.Context, list ListSpec, s Filter) iter.Seq2[[]ledger.Found, error] {
 	return func(yield func([]ledger.Found, error) bool) {
 		accounts, err := m.selectedAccounts(ctx, s)
@@ -151,6 +151,7 @@ type ListSpec struct {
 	Code, Message func(tasks.Record) string
 }
 
+// ListOfState is the list of the jobs in a state.
 func ListOfState(s tasks.State) ListSpec {
 	return ListSpec{
 		list: ledger.StateList(s), Noun: string(s) + " job",
@@ -160,6 +161,7 @@ func ListOfState(s tasks.State) ListSpec {
 	}
 }
 
+// ListOfDeadCallbacks is the list of the jobs and batches whose callback was given up.
 func ListOfDeadCallbacks() ListSpec {
 	return ListSpec{
 		list: ledger.DeadCallbacks, Batches: ledger.DeadBatches, Noun: "dead callback",
@@ -186,11 +188,13 @@ func asJob(c tasks.Completion) tasks.Record {
 // CodeKey is what jobs are counted by.
 type CodeKey struct{ Account, Code string }
 
+// CodeCounts counts jobs by account and code.
 type CodeCounts struct {
 	Sum    int64
 	Counts map[CodeKey]int64
 }
 
+// Add counts the jobs of a page.
 func (c *CodeCounts) Add(list ListSpec, page []ledger.Found) {
 	if c.Counts == nil {
 		c.Counts = map[CodeKey]int64{}

@@ -35,6 +35,7 @@ func (m *Model) lane(ctx context.Context, account string) (tasks.Lane, error) {
 	return lanes[0], nil
 }
 
+// LaneState reads how an account is paced and what blocks it.
 func (m *Model) LaneState(ctx context.Context, account string) (LaneState, error) {
 	lane, err := m.lane(ctx, account)
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 // person has said: those that hear it at once, the others when they look.
 var obeyed = "in " + humanize.Duration(worker.MaxPollAge)
 
+// NewPause makes the command pause.
 func NewPause(f *cmdutil.Factory) *cobra.Command {
 	why := ""
 	cmd := &cobra.Command{
@@ -48,6 +49,7 @@ Exit codes: 0 it is paused; 2 there is no such account; 3 Redis did not answer.`
 	return cmd
 }
 
+// NewResume makes the command resume.
 func NewResume(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resume ACCOUNT...",
@@ -80,6 +82,7 @@ Exit codes: 0 it may go on; 2 there is no such account; 3 Redis did not answer.`
 	return cmd
 }
 
+// NewLimit makes the command limit.
 func NewLimit(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "limit ACCOUNT RATE|off",

@@ -25,6 +25,7 @@ import (
 	"github.com/camsq/camsq/internal/redisconn"
 )
 
+// New makes the command check.
 func New(f *cmdutil.Factory) *cobra.Command {
 	var asJSON, send bool
 	cmd := &cobra.Command{

@@ -18,7 +18,7 @@ type Factory struct {
 	Stdout, Stderr io.Writer
 }
 
-// Open reads the settings and makes a node. It does not talk to Redis.
+// Open reads the settings and composes an App. It does not talk to Redis.
 func (f *Factory) Open(cmd *cobra.Command) (*app.App, error) {
 	c, err := f.Config(cmd)
 	if err != nil {
@@ -27,12 +27,12 @@ func (f *Factory) Open(cmd *cobra.Command) (*app.App, error) {
 	return app.Open(c)
 }
 
-// App opens a node whose Redis answers, for a command that changes no job.
+// App opens an App whose Redis answers, for a command that changes no job.
 func (f *Factory) App(cmd *cobra.Command) (*app.App, error) {
 	return f.AppFor(cmd, ledger.Reading)
 }
 
-// AppFor opens one for a use.
+// AppFor opens one for a use of the records.
 func (f *Factory) AppFor(cmd *cobra.Command, use ledger.Use) (*app.App, error) {
 	a, err := f.Open(cmd)
 	if err != nil {

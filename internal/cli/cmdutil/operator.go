@@ -7,6 +7,7 @@ import (
 	"github.com/camsq/camsq/internal/operate"
 )
 
+// Operator returns the write model on an App. Its warnings go to the Factory's stderr.
 func Operator(n *app.App, f *Factory) operate.Operator {
 	return operate.Operator{
 		Store: n.Ledger, Queue: n.Queue, Lanes: n.Ledger,

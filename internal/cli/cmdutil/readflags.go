@@ -6,6 +6,7 @@ import (
 	"github.com/camsq/camsq/internal/importer"
 )
 
+// AddReadFlags adds the flags that say how a file is read.
 func AddReadFlags(r *importer.ReadFlags, f *pflag.FlagSet) {
 	f.StringVar(&r.Account, "account", "", "`name` of the account of rows that name none (default \"default\")")
 	f.StringArrayVar(&r.Maps, "map", nil, "a column's name in the file and its name here, as `Company=InstanceName`; may be repeated")

@@ -88,5 +88,5 @@ func (f *Factory) environment() (map[string]string, error) {
 	return out, nil
 }
 
-// Getenv is the program's environment.
+// Getenv returns a variable of the given environment, or "".
 func Getenv(f *Factory, name string) string { return config.Lookup(f.Env, name) }

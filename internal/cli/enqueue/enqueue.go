@@ -37,6 +37,7 @@ func closeBatch(ctx context.Context, a *app.App, batch string, accounts map[stri
 	return err
 }
 
+// New makes the command enqueue.
 func New(p *cmdutil.Factory) *cobra.Command {
 	var o enqueueOptions
 	cmd := &cobra.Command{

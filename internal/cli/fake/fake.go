@@ -41,6 +41,7 @@ type options struct {
 	filterStored             bool
 }
 
+// New makes the command fake.
 func New(p *cmdutil.Factory) *cobra.Command {
 	var o options
 	cmd := &cobra.Command{

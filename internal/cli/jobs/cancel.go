@@ -16,6 +16,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
+// NewCancel makes the command cancel.
 func NewCancel(p *cmdutil.Factory) *cobra.Command {
 	var s inspect.Filter
 	cmd := &cobra.Command{

@@ -32,6 +32,7 @@ func addFilterFlags(s *inspect.Filter, f *pflag.FlagSet) {
 	f.StringVar(&s.Batch, "batch", "", "only jobs of the batch of this `name`")
 }
 
+// NewHeld makes the command held.
 func NewHeld(f *cmdutil.Factory) *cobra.Command {
 	var o listOptions
 	cmd := &cobra.Command{
@@ -53,6 +54,7 @@ docs/runbook.md says what to look at; camsq resolve decides.
 	return cmd
 }
 
+// NewFailed makes the command failed.
 func NewFailed(f *cmdutil.Factory) *cobra.Command {
 	var o listOptions
 	callbacks := false

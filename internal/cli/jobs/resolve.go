@@ -16,6 +16,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
+// NewResolve makes the command resolve.
 func NewResolve(p *cmdutil.Factory) *cobra.Command {
 	var o resolveOptions
 	cmd := &cobra.Command{

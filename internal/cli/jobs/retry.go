@@ -11,6 +11,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
+// NewRetry makes the command retry.
 func NewRetry(p *cmdutil.Factory) *cobra.Command {
 	var o retryOptions
 	cmd := &cobra.Command{

@@ -27,6 +27,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
+// New makes the command results.
 func New(p *cmdutil.Factory) *cobra.Command {
 	var o resultsOptions
 	cmd := &cobra.Command{

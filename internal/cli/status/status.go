@@ -20,6 +20,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
+// New makes the command status.
 func New(f *cmdutil.Factory) *cobra.Command {
 	asJSON, wait := false, false
 	cmd := &cobra.Command{

@@ -134,6 +134,7 @@ func WaitForBatches(ctx context.Context, p *cmdutil.Factory, a *app.App, names [
 	return nil
 }
 
+// StateColumns are the headings of a table with a column for each state.
 func StateColumns(first ...string) []string {
 	for _, s := range tasks.States() {
 		first = append(first, strings.ToUpper(string(s)))
@@ -141,6 +142,7 @@ func StateColumns(first ...string) []string {
 	return first
 }
 
+// StateCells are the cells of such a table's row.
 func StateCells(jobs inspect.StateCounts, first ...string) []string {
 	for _, s := range tasks.States() {
 		first = append(first, humanize.Group(jobs[s]))

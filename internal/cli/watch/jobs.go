@@ -23,6 +23,7 @@ type JobSource struct {
 	lanes  map[string]inspect.StateCounts
 }
 
+// NewJobSource follows jobs by their records.
 func NewJobSource(l inspect.RecordReader, jobs []importer.Accepted) *JobSource {
 	c := &JobSource{ledger: l, jobs: jobs, lanes: map[string]inspect.StateCounts{}}
 	for i := range jobs {
@@ -38,10 +39,13 @@ func NewJobSource(l inspect.RecordReader, jobs []importer.Accepted) *JobSource {
 	return c
 }
 
+// Counts counts the jobs by account and state.
 func (c *JobSource) Counts() map[string]inspect.StateCounts { return c.lanes }
 
+// Terminal reports whether no job changes by itself any more.
 func (c *JobSource) Terminal() bool { return len(c.open) == 0 }
 
+// Poll reads the records of some open jobs.
 func (c *JobSource) Poll(ctx context.Context, ask retryFunc) error {
 	window := c.open[:min(len(c.open), inspect.WindowSize)]
 	c.open = c.open[len(window):]
@@ -132,6 +136,7 @@ func (c *JobSource) Ending(ctx context.Context, ask retryFunc) (Ending, error) {
 	return end, nil
 }
 
+// Print tells how the jobs ended.
 func (e Ending) Print(w io.Writer, took time.Duration, files []importer.Input) {
 	fmt.Fprintf(w, "%s, followed for %s\n", humanize.Plural(e.Count.Sum(), "job"), humanize.Duration(took))
 	var lines []render.CountLine

@@ -45,6 +45,7 @@ type follower struct {
 	eta      *eta // may be nil
 }
 
+// New makes a follower of a source, which shows its progress on the Factory's stderr.
 func New(f *cmdutil.Factory, a *app.App, c Source) *follower {
 	var all int64
 	for _, jobs := range c.Counts() {

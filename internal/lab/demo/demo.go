@@ -75,6 +75,7 @@ type demoRow struct {
 	err  error
 }
 
+// Run runs the demonstration with the rows of a file, whose content is raw.
 func Run(ctx context.Context, out io.Writer, log *slog.Logger, file string, raw []byte) error {
 	d := &demo{out: out, log: log, file: file}
 	if err := d.read(raw); err != nil {

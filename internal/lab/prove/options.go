@@ -25,6 +25,7 @@ type Options struct {
 // OwnRedis says that the proof brings its own redis-server.
 const OwnRedis = "auto"
 
+// Validate refuses options that make no trial.
 func (o Options) Validate() error {
 	switch {
 	case o.Jobs < 1 || o.Jobs > 1_000_000:
