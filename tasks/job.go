@@ -42,7 +42,7 @@ const (
 func (p Priority) Valid() bool { return p == PriorityNormal || p == PriorityHigh }
 
 func (p Priority) normalize() Priority {
-	p = Priority(strings.ToLower(trimText(string(p))))
+	p = Priority(trimText(mapASCII(string(p), 'A', 'a')))
 	if p == "normal" {
 		return PriorityNormal
 	}
@@ -118,6 +118,9 @@ func (j Job) Ref() Ref { return Ref{Account: j.Account, ID: j.ID} }
 //
 // Batch and Metadata stay as they are.
 func (j Job) Normalize() Job {
+	// Before the texts are composed: an upper-case letter may compose where a lower-case one does not.
+	j.Request.ChannelType = mapASCII(j.Request.ChannelType, 'a', 'A')
+	j.Request.IsConfirmAudit = mapASCII(j.Request.IsConfirmAudit, 'a', 'A')
 	for i, f := range j.Request.fields() {
 		switch {
 		case *f == "":
@@ -130,8 +133,6 @@ func (j Job) Normalize() Job {
 			}
 		}
 	}
-	j.Request.ChannelType = strings.ToUpper(j.Request.ChannelType)
-	j.Request.IsConfirmAudit = strings.ToUpper(j.Request.IsConfirmAudit)
 	j.ID = trimText(j.ID)
 	j.Account = trimText(j.Account)
 	j.CallbackURL = trimText(j.CallbackURL)

@@ -149,3 +149,21 @@ func isPlain(value string) bool {
 	}
 	return true
 }
+
+// mapASCII replaces the 26 ASCII letters that begin with from by those that begin with to.
+// All other bytes stay, valid UTF-8 or not.
+func mapASCII(s string, from, to byte) string {
+	var b []byte
+	for i := range len(s) {
+		if c := s[i]; from <= c && c < from+26 {
+			if b == nil {
+				b = []byte(s)
+			}
+			b[i] = c - from + to
+		}
+	}
+	if b == nil {
+		return s
+	}
+	return string(b)
+}
