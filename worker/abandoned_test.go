@@ -172,6 +172,7 @@ func TestJobsOfAWorkerThatIsGoneWaitWhileTheAccountIsPaused(t *testing.T) {
 		w.enqueue("shop")
 		w.taken(tasks.ProvisionQueue(account), 1)
 		w.start(watching(&back))
+		time.Sleep(time.Second) // its turn has been allowed, and waits for the quota
 		if err := w.ledger.PauseLane(t.Context(), account, "a test"); err != nil {
 			t.Fatal(err)
 		}

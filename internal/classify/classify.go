@@ -136,14 +136,14 @@ func flow(e *cams.Error, sure bool) Verdict {
 	return v
 }
 
-// refusing says whether a status can carry an answer that says no. The gateway says it
+// refusing reports whether a status can carry an answer that says no. The gateway says it
 // with 4xx, the product with 200. Whatever else says no, a redirect for instance, may
 // come from behind the write.
 func refusing(status int) bool {
 	return status == http.StatusOK || status >= 400 && status < 500
 }
 
-// begun says whether an answer of that status may come from a call that has begun, or
+// begun reports whether an answer of that status may come from a call that has begun, or
 // that goes on.
 func begun(status int) bool {
 	switch status {

@@ -148,7 +148,7 @@ func find(all []group, text string) *group {
 	return nil
 }
 
-// gateway says whether the code is one of the gateway's own for flow control, and
+// gateway reports whether the code is one of the gateway's own for flow control, and
 // afterAcceptance whether it is one of that family which has been seen later.
 func gateway(code string) bool         { return find(groups[:1], code) != nil }
 func afterAcceptance(code string) bool { return !gateway(code) && find(groups[1:2], code) != nil }
@@ -180,7 +180,7 @@ func fold(text string) folded {
 	return folded{b.String(), starts}
 }
 
-// has says whether the text matches a pattern: see [group].
+// has reports whether the text matches a pattern: see [group].
 func (f folded) has(pattern string) bool {
 	word := strings.TrimSuffix(pattern, "$")
 	end := word != pattern

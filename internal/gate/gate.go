@@ -184,7 +184,7 @@ func (a *Admission) Through(waited time.Duration) {
 	a.leave(func(g *Gate) {
 		switch {
 		case waited > 2*Ahead:
-			// Once for those that were let in together: they all wait long.
+			// Once for turns that were admitted together: they all wait long.
 			if now := time.Now(); now.Sub(g.shrunk) > 2*Ahead {
 				g.room, g.shrunk = max(g.room-g.room/8-1, 1), now
 			}
