@@ -87,7 +87,10 @@ func (w *Worker) countGivenBack(n int) {
 }
 
 func (w *Worker) poll(ctx context.Context, c *serverGroup, seen *sight) {
-	asked := time.Now()
+	asked, changes := time.Now(), make([]int, len(w.accounts))
+	for i, account := range w.accounts {
+		changes[i] = w.lanes[account].changeCount()
+	}
 	views := w.cfg.Watcher.Poll(ctx, w.accounts)
 	if ctx.Err() != nil {
 		return
@@ -98,7 +101,7 @@ func (w *Worker) poll(ctx context.Context, c *serverGroup, seen *sight) {
 			continue
 		}
 		l, d := w.lanes[account], views[i].Depth
-		l.update(asked, views[i].Lane, d)
+		l.update(asked, changes[i], views[i].Lane, d)
 		if d.Normal+d.High+d.Active > 0 || !d.Due.IsZero() {
 			c.work(l)
 		}

@@ -141,7 +141,7 @@ func (w *Worker) onRefusal(ctx context.Context, l *lane, ref tasks.Ref, t tasks.
 		}
 		next = w.nextProbe(t)
 		t.ProbeAt = time.Now().Add(l.skew + next)
-		l.changedAt = time.Now()
+		l.changes++
 		l.state.Trip = &t // at once, so that of calls that fail together only one opens the breaker
 	}
 	l.mu.Unlock()
@@ -157,10 +157,11 @@ func (w *Worker) onRefusal(ctx context.Context, l *lane, ref tasks.Ref, t tasks.
 	w.logTrip(ctx, l, t, known, next)
 	err := w.cfg.Breaker.Trip(ctx, id, t, next)
 	w.logBreaker(ctx, l, err)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.changes++
 	if err == nil {
-		l.mu.Lock()
 		l.local.onPublished(time.Now())
-		l.mu.Unlock()
 	}
 }
 
@@ -190,9 +191,12 @@ func (w *Worker) onSuccess(ctx context.Context, l *lane, ref tasks.Ref, action s
 		return
 	}
 	l.endProbe(id)
-	l.change(func() { l.state.Trip, l.local, l.changedAt = nil, localBackoff{}, time.Now() })
+	l.change(func() { l.state.Trip, l.local = nil, localBackoff{}; l.changes++ })
 	w.logClosed(ctx, l, trip, action)
 	w.logBreaker(ctx, l, w.cfg.Breaker.Untrip(ctx, id))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.changes++
 }
 
 // abortProbe ends the probe of a turn that proved nothing.

@@ -29,9 +29,9 @@ type lane struct {
 	polledAt time.Time  // when that poll began
 	// taken reports that workers had tasks of the lane then, in whichever process.
 	taken bool
-	// changedAt is when this process itself last opened or closed the breaker: a poll that
-	// began before that is older.
-	changedAt time.Time
+	// changes counts when this process itself opens or closes the breaker, and when Redis has
+	// recorded that: a poll that began before either says what was before.
+	changes int
 	// skew is how far the clock of Redis is ahead of this process's.
 	skew time.Duration
 	// probing is this process's turn that probes, or zero; probingAgain reports that its job
@@ -60,15 +60,22 @@ func (l *lane) setRate(rate float64) {
 	l.List.SetRate(listsPerCreate * Pace(rate))
 }
 
-// update takes in the state of the lane and its queues at some time after polled.
-func (l *lane) update(polled time.Time, now tasks.Lane, d tasks.Depth) {
+func (l *lane) changeCount() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changes
+}
+
+// update takes in the state of the lane and its queues at some time after polled, when the
+// lane had changed so often.
+func (l *lane) update(polled time.Time, changes int, now tasks.Lane, d tasks.Depth) {
 	l.mu.Lock()
 	if polled.Before(l.polledAt) {
 		l.mu.Unlock()
 		return // a turn has polled since: see [Worker.fresh]
 	}
 	limit, trip := l.state.Limit, now.Trip
-	if polled.Before(l.changedAt) {
+	if changes != l.changes {
 		now.Trip = l.state.Trip
 	}
 	l.state, l.skew, l.polledAt, l.taken = now, time.Until(now.Now), polled, d.Active > 0

@@ -52,12 +52,12 @@ func (w *Worker) fresh(ctx context.Context, l *lane) error {
 	if l.fresh() {
 		return nil
 	}
-	asked := time.Now()
+	asked, changes := time.Now(), l.changeCount()
 	v := w.cfg.Watcher.Poll(ctx, []string{l.Account})[0]
 	if v.Err != nil {
 		return &SnoozeError{notPolledDelay, "cannot read from Redis whether the account is paused"}
 	}
-	l.update(asked, v.Lane, v.Depth)
+	l.update(asked, changes, v.Lane, v.Depth)
 	return nil
 }
 
