@@ -73,18 +73,6 @@ func (c *Cluster) URL() string {
 	return "redis://" + strings.Join(addrs, ",")
 }
 
-// Client returns a client that is closed when the test ends. It knows nothing of what
-// package redisconn adds.
-func (c *Cluster) Client() *redis.ClusterClient {
-	var addrs []string
-	for _, s := range c.Servers {
-		addrs = append(addrs, s.Addr())
-	}
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
-	c.t.Cleanup(func() { _ = client.Close() })
-	return client
-}
-
 // MasterOf returns the server that is the master of a key, by what a server says that
 // runs, or nil while there is none that runs.
 func (c *Cluster) MasterOf(key string) *Server {
