@@ -175,8 +175,12 @@ func TestCheckWarnsOfAFailoverThatLosesWritesAndOfAFullRedis(t *testing.T) {
 	host, port, _ := strings.Cut(master.Addr(), ":")
 	redistest.Start(t, "--replicaof", host, port)
 	c := master.Client()
+	// The master counts a replica as good from its first acknowledgement on, and only while it asks for one.
+	if err := c.ConfigSet(t.Context(), "min-replicas-to-write", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "the replica follows", func() bool {
-		return strings.Contains(c.Info(t.Context(), "replication").Val(), "connected_slaves:1")
+		return strings.Contains(c.Info(t.Context(), "replication").Val(), "min_slaves_good_slaves:1")
 	})
 	env := checkEnv(t, master.URL(), startCloud(t, camstest.Config{}))
 	for _, tt := range []struct {
