@@ -76,7 +76,7 @@ func TestWhatCannotBeStartedIsAnError(t *testing.T) {
 	if _, err := process.Start(exec.Command("true"), filepath.Join(dir, "no", "log")); err == nil {
 		t.Error("no place for the log: want an error")
 	}
-	_, err := process.StartRedis("false", dir, nil, nil)
+	_, err := process.StartRedis(process.RedisConfig{Bin: "false", Dir: dir})
 	if err == nil || !strings.Contains(err.Error(), "the process ended") {
 		t.Errorf("a redis-server that ends at once: got %v", err)
 	}

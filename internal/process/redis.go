@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,20 +24,32 @@ const redisStartTime = 15 * time.Second
 // Redis is a redis-server on a free loopback port, with a directory of its own. Its
 // methods may be used by several goroutines at once.
 type Redis struct {
-	bin, dir string
-	port     int
-	first    []string
-	args     []string
+	config RedisConfig
+	port   int
 
 	mu    sync.Mutex
 	child *Child // nil if it does not run
 }
 
-// StartRedis starts the redis-server bin in the empty directory dir and returns when
-// it answers. It keeps nothing on disk unless args, which come after the defaults,
-// say otherwise. What is in first comes before them.
-func StartRedis(bin, dir string, first, args []string) (*Redis, error) {
-	r := &Redis{bin: bin, dir: dir, first: first, args: args}
+// RedisConfig says how a redis-server is started. Bin and Dir are required.
+type RedisConfig struct {
+	// Bin is the path of the redis-server program.
+	Bin string
+	// Dir is an empty directory for the server's files.
+	Dir string
+	// Log is the file that the output goes to. Defaults to redis.log in Dir.
+	Log string
+	// First comes before the default arguments, Args after them. The defaults keep
+	// nothing on disk.
+	First, Args []string
+}
+
+// StartRedis starts a redis-server and returns when it answers.
+func StartRedis(c RedisConfig) (*Redis, error) {
+	if c.Log == "" {
+		c.Log = filepath.Join(c.Dir, "redis.log")
+	}
+	r := &Redis{config: c}
 	// Another process may take the free port before redis-server does.
 	for try := 1; ; try++ {
 		var err error
@@ -66,22 +79,22 @@ func (r *Redis) Start() error {
 	if r.child != nil {
 		return errors.New("redis-server runs already")
 	}
-	log := filepath.Join(r.dir, "redis.log")
-	_ = os.Remove(log) // it may not be there
-	child, err := Start(exec.Command(r.bin, slices.Concat(r.first, []string{
+	c := r.config
+	before, _ := os.ReadFile(c.Log) // of earlier starts; it may not be there
+	child, err := Start(exec.Command(c.Bin, slices.Concat(c.First, []string{
 		"--port", strconv.Itoa(r.port),
 		"--bind", "127.0.0.1",
-		"--dir", r.dir,
+		"--dir", c.Dir,
 		"--save", "",
 		"--appendonly", "no",
-	}, r.args)...), log)
+	}, c.Args)...), c.Log)
 	if err != nil {
 		return err
 	}
 	if err := r.awaitPong(child); err != nil {
 		child.Kill()
-		text, _ := os.ReadFile(log)
-		return fmt.Errorf("starting %s on port %d: %w\n%s", r.bin, r.port, err, text)
+		text, _ := os.ReadFile(c.Log)
+		return fmt.Errorf("starting %s on port %d: %w\n%s", c.Bin, r.port, err, bytes.TrimPrefix(text, before))
 	}
 	r.child = child
 	return nil
@@ -109,8 +122,8 @@ func (r *Redis) Signal(s os.Signal) error {
 	return r.child.Signal(s)
 }
 
-// awaitPong asks until this very process answers. A stranger that took the port
-// first would answer too, so the answer has to come from the pid we started.
+// awaitPong asks until this very process answers. Another server that took the
+// port first would answer too, so the answer has to come from the pid we started.
 func (r *Redis) awaitPong(child *Child) error {
 	c := redis.NewClient(&redis.Options{Addr: r.Addr(), MaxRetries: -1, DialerRetries: 1})
 	defer c.Close()

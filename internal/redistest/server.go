@@ -42,7 +42,7 @@ func start(t testing.TB, first, args []string) *Server {
 		}
 		t.Skip("redistest: redis-server is not on the PATH")
 	}
-	r, err := process.StartRedis(bin, t.TempDir(), first, args)
+	r, err := process.StartRedis(process.RedisConfig{Bin: bin, Dir: t.TempDir(), First: first, Args: args})
 	if err != nil {
 		t.Fatalf("redistest: %v", err)
 	}

@@ -85,7 +85,7 @@ func (l *lab) open(ctx context.Context) (err error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	if l.redis, err = process.StartRedis(bin, dir, nil, nil); err != nil {
+	if l.redis, err = process.StartRedis(process.RedisConfig{Bin: bin, Dir: dir}); err != nil {
 		return err
 	}
 	l.rdb = redis.NewClient(&redis.Options{Addr: l.redis.Addr()})

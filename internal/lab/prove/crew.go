@@ -33,6 +33,7 @@ type workerPool struct {
 	crashes []string
 	killed  time.Time  // the last kill of a worker or of Redis
 	refuse  sync.Mutex // one refusal of the account at a time
+	restart sync.Mutex // one restart of Redis at a time
 }
 
 // proc is one worker, through all its processes.
@@ -153,13 +154,15 @@ func (c *workerPool) killAndRestart(ctx context.Context, h *proc, m mishap) {
 }
 
 func (c *workerPool) restartRedis(ctx context.Context, m mishap) {
+	c.restart.Lock()
+	defer c.restart.Unlock()
 	c.say("redis-server is killed (kill -9), and starts again after %v", m.length.Round(100*time.Millisecond))
 	c.count(m.kind)
-	c.redis.server.kill()
+	c.redis.server.Kill()
 	c.noteKill()
 	sleep(ctx, m.length)
-	// Also when ctx has ended: the ledger is to be read.
-	if err := c.redis.server.start(context.WithoutCancel(ctx)); err != nil {
+	// Also when ctx has ended: the ledger is read afterwards.
+	if err := c.redis.server.Start(); err != nil {
 		c.mu.Lock()
 		c.crashes = append(c.crashes, "redis-server: "+err.Error())
 		c.mu.Unlock()

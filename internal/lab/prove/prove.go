@@ -66,10 +66,10 @@ func Run(ctx context.Context, o Options, env []string, out, log io.Writer) (err 
 	}
 
 	if o.Redis == OwnRedis {
-		if f.redis, err = startRedis(ctx, f.dir, f.logs); err != nil {
+		if f.redis, err = startRedis(f.dir, f.logs); err != nil {
 			return err
 		}
-		defer func() { f.redis.server.kill() }()
+		defer func() { f.redis.server.Kill() }()
 	} else if f.redis, err = usersRedis(o.Redis); err != nil {
 		return err
 	}

@@ -5,13 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,7 +18,7 @@ import (
 	"github.com/camsq/camsq/internal/asynqx"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/ledger"
-	processes "github.com/camsq/camsq/internal/process"
+	"github.com/camsq/camsq/internal/process"
 	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
 )
@@ -32,100 +30,30 @@ type trialRedis struct {
 	// through is the URL by way of a proxy.
 	through func(addr string) string
 	// server is nil if the Redis is the user's own: then it is never killed.
-	server *redisServer
+	server *process.Redis
 }
 
-// redisServer is a redis-server that writes every change to the disk before it
+// startRedis starts a redis-server that writes every change to the disk before it
 // answers.
-type redisServer struct {
-	bin, dir, log string
-	port          int
-	child         *processes.Child
-}
-
-const redisStartTime = 15 * time.Second
-
-func startRedis(ctx context.Context, dir, logs string) (*trialRedis, error) {
+func startRedis(dir, logs string) (*trialRedis, error) {
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
-		return nil, exit.Unreachablef("prove: there is no redis-server on the PATH; install one, or give --redis the URL of an empty database")
+		return nil, exit.Unreachablef("prove: redis-server is not on the PATH; install it, or give --redis the URL of an empty database")
 	}
-	s := &redisServer{bin: bin, dir: dir, log: filepath.Join(logs, "redis.log")}
-	// Another process may take the free port before redis-server does.
-	for range 3 {
-		if s.port, err = freePort(); err != nil {
-			break
-		}
-		if err = s.start(ctx); err == nil {
-			addr := s.addr()
-			return &trialRedis{
-				url:     "redis://" + addr + "/0",
-				dial:    func() (net.Conn, error) { return net.DialTimeout("tcp", addr, 5*time.Second) },
-				through: func(addr string) string { return "redis://" + addr + "/0" },
-				server:  s,
-			}, nil
-		}
-	}
-	return nil, exit.Unreachablef("prove: starting redis-server: %w", err)
-}
-
-// freePort finds a port below those that the system gives to outgoing
-// connections: while Redis is killed, a worker that dials must not be given it.
-func freePort() (int, error) {
-	var err error
-	for range 100 {
-		port := 10_000 + rand.IntN(20_000)
-		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, err
-}
-
-func (s *redisServer) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
-
-// start starts the server on what it has written so far, and returns when it answers.
-func (s *redisServer) start(ctx context.Context) error {
-	c, err := processes.Start(exec.Command(s.bin,
-		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", "",
-		"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
-	), s.log)
+	server, err := process.StartRedis(process.RedisConfig{
+		Bin: bin, Dir: dir, Log: filepath.Join(logs, "redis.log"),
+		Args: []string{"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"},
+	})
 	if err != nil {
-		return err
+		return nil, exit.Unreachablef("prove: %w", err)
 	}
-	s.child = c
-	rdb := redis.NewClient(&redis.Options{Addr: s.addr(), MaxRetries: -1, DialerRetries: 1})
-	defer rdb.Close()
-	ctx, cancel := context.WithTimeout(ctx, redisStartTime)
-	defer cancel()
-	for {
-		// PING is refused while the file loads.
-		if s.listens() && rdb.Ping(ctx).Err() == nil {
-			return nil
-		}
-		select {
-		case <-c.Exited():
-			return fmt.Errorf("it ended at once; see %s", s.log)
-		case <-ctx.Done():
-			s.kill()
-			return fmt.Errorf("it does not answer: %w", ctx.Err())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	return &trialRedis{
+		url:     "redis://" + server.Addr() + "/0",
+		dial:    func() (net.Conn, error) { return net.DialTimeout("tcp", server.Addr(), 5*time.Second) },
+		through: func(addr string) string { return "redis://" + addr + "/0" },
+		server:  server,
+	}, nil
 }
-
-// listens saves go-redis from logging each refused connection.
-func (s *redisServer) listens() bool {
-	c, err := net.DialTimeout("tcp", s.addr(), time.Second)
-	if err != nil {
-		return false
-	}
-	_ = c.Close()
-	return true
-}
-
-func (s *redisServer) kill() { s.child.Kill() }
 
 // usersRedis is the Redis of a URL. Only one server can be reached by way of a proxy.
 func usersRedis(raw string) (*trialRedis, error) {
