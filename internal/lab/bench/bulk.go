@@ -202,8 +202,8 @@ func measureBulk(ctx context.Context, l *lab, p plan, t *table) error {
 	if err != nil {
 		return err
 	}
-	defer far.close()
-	trip, err := roundTrip(ctx, far.addr())
+	defer far.Close()
+	trip, err := roundTrip(ctx, far.Addr())
 	if err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func measureBulk(ctx context.Context, l *lab, p plan, t *table) error {
 		}); err != nil {
 			return err
 		}
-		if err := l.bulkRound(ctx, far.addr(), path, p.bulkRows, p.bulkRows/100, away); err != nil {
+		if err := l.bulkRound(ctx, far.Addr(), path, p.bulkRows, p.bulkRows/100, away); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/camsq/camsq/enqueue"
+	"github.com/camsq/camsq/internal/lab/testbed"
 	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/process"
 	"github.com/camsq/camsq/internal/seal"
@@ -52,12 +53,7 @@ type running struct {
 }
 
 func newLab(ctx context.Context, env []string, errs io.Writer) (*lab, error) {
-	l := &lab{err: errs, begun: time.Now(), looks: &looks{}}
-	for _, pair := range env {
-		if !strings.HasPrefix(pair, "CAMSQ_") && !strings.HasPrefix(pair, "ALIBABA_CLOUD_") {
-			l.env = append(l.env, pair)
-		}
-	}
+	l := &lab{err: errs, begun: time.Now(), looks: &looks{}, env: testbed.WithoutSettings(env)}
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
@@ -70,7 +66,7 @@ func (l *lab) open(ctx context.Context) (err error) {
 	}
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
-		return errors.New("there is no redis-server on the PATH; install one")
+		return errors.New("redis-server is not on the PATH; install it")
 	}
 	if l.dir, err = os.MkdirTemp("", "camsq-bench-"); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/cams/camstest"
+	"github.com/camsq/camsq/internal/lab/testbed"
 )
 
 // What a proof's workers run with. The times are short so that many things happen;
@@ -57,7 +58,7 @@ type mishap struct {
 	kind   mishapKind
 	worker int           // which one, if that one may be touched; else the next
 	length time.Duration // how long it lasts, or until the restart
-	link   linkState
+	link   testbed.LinkState
 	bytes  int // of a link; or which refusal
 }
 
@@ -90,13 +91,13 @@ func makePlan(o Options, ownRedis bool) []mishap {
 		})
 	}
 	add((o.Kills+2)/3, func(m mishap) mishap {
-		m.kind, m.length, m.link = mishapCutRedis, between(time.Second, 10*time.Second), linkCut
+		m.kind, m.length, m.link = mishapCutRedis, between(time.Second, 10*time.Second), testbed.LinkCut
 		if r.IntN(2) == 0 {
-			m.link = linkHeld
+			m.link = testbed.LinkHeld
 		}
 		return m
 	})
-	cloud := []linkState{linkCutAnswer, linkCutAnswer, linkCutRequest, linkCut, linkHeld}
+	cloud := []testbed.LinkState{testbed.LinkCutAnswer, testbed.LinkCutAnswer, testbed.LinkCutRequest, testbed.LinkCut, testbed.LinkHeld}
 	add((o.Kills+1)/2, func(m mishap) mishap {
 		m.kind, m.length, m.link = mishapCutCloud, between(500*time.Millisecond, proveCallTimeout), cloud[r.IntN(len(cloud))]
 		m.bytes = r.IntN(1200)

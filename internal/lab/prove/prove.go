@@ -4,16 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/camsq/camsq/callback"
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/internal/app"
@@ -21,6 +17,7 @@ import (
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/inspect"
+	"github.com/camsq/camsq/internal/lab/testbed"
 	"github.com/camsq/camsq/internal/seal"
 	"github.com/camsq/camsq/tasks"
 )
@@ -36,7 +33,6 @@ type trialRun struct {
 	node     *app.App
 	observer *observer
 	pool     *workerPool
-	secret   string
 
 	sayMu sync.Mutex
 	sent  []tasks.Job
@@ -48,7 +44,7 @@ type trialRun struct {
 
 // Run makes a proof and writes its report to out and its progress to log.
 func Run(ctx context.Context, o Options, env []string, out, log io.Writer) (err error) {
-	f := &trialRun{Options: o, env: env, out: out, log: log, secret: callback.NewSecret()}
+	f := &trialRun{Options: o, env: env, out: out, log: log}
 	if f.dir, err = os.MkdirTemp("", "camsq-prove-"); err != nil {
 		return exit.Unreachablef("prove: %w", err)
 	}
@@ -73,14 +69,10 @@ func Run(ctx context.Context, o Options, env []string, out, log io.Writer) (err 
 	} else if f.redis, err = usersRedis(o.Redis); err != nil {
 		return err
 	}
-	keys, err := callback.ParseSecrets(f.secret)
-	if err != nil {
+	if f.observer, err = startObserver(o); err != nil {
 		return err
 	}
-	if f.observer, err = startObserver(o, keys); err != nil {
-		return err
-	}
-	defer f.observer.close()
+	defer f.observer.Close()
 	if f.node, err = app.Open(f.config()); err != nil {
 		return err
 	}
@@ -120,16 +112,13 @@ func (f *trialRun) run(ctx context.Context) error {
 	}
 	plan := makePlan(f.Options, f.redis.server != nil)
 	f.say("%s, %s, %s, seed %d; logs in %s", humanize.Plural(int64(f.Jobs), "job"), humanize.Plural(int64(f.Workers), "worker"), humanize.Plural(int64(len(plan)), "mishap"), f.Seed, f.logs)
-	cloud, err := url.Parse(f.observer.cloud.URL())
+	f.pool, err = startPool(poolConfig{
+		workers: f.Workers, logs: f.logs, redis: f.redis, cloud: f.observer.CAMS, command: command, say: f.say,
+	})
 	if err != nil {
 		return err
 	}
-	dialCloud := func() (net.Conn, error) { return net.DialTimeout("tcp", cloud.Host, 5*time.Second) }
-	if f.pool, err = newWorkerPool(f.Options, f.logs, f.redis, dialCloud, command, f.say); err != nil {
-		return err
-	}
 	defer f.pool.close()
-	f.pool.cloud = f.observer.cloud
 
 	over := f.runChaos(ctx, plan)
 	f.pool.stop(stopTime)
@@ -161,8 +150,8 @@ func (f *trialRun) command() (func(redis, cloud string) *exec.Cmd, error) {
 		"CAMSQ_LISTEN=127.0.0.1:0",
 		"CAMSQ_DATA_KEY=" + f.node.Config.DataKeys,
 		"CAMSQ_KEEP=" + f.node.Config.Keep.String(),
-		"CAMSQ_CALLBACK_URL=" + f.observer.hookURL,
-		"CAMSQ_CALLBACK_SECRET=" + f.secret,
+		"CAMSQ_CALLBACK_URL=" + f.observer.CallbackURL,
+		"CAMSQ_CALLBACK_SECRET=" + f.observer.CallbackSecret,
 		"CAMSQ_CALLBACK_ALLOW_PRIVATE=true",
 		fmt.Sprintf("CAMSQ_RATE=%g", f.rate()),
 		"CAMSQ_CALL_TIMEOUT=" + proveCallTimeout.String(),
@@ -171,11 +160,7 @@ func (f *trialRun) command() (func(redis, cloud string) *exec.Cmd, error) {
 		"CAMSQ_RECONCILE_DELAY=" + proveReconcile.String(),
 		"CAMSQ_SETTLE_WINDOW=" + f.patience().String(),
 	}
-	for _, pair := range f.env {
-		if !strings.HasPrefix(pair, "CAMSQ_") && !strings.HasPrefix(pair, "ALIBABA_CLOUD_") {
-			env = append(env, pair)
-		}
-	}
+	env = append(env, testbed.WithoutSettings(f.env)...)
 	return func(redis, cloud string) *exec.Cmd {
 		cmd := exec.Command(self, "worker")
 		cmd.Env = append(append([]string(nil), env...), "CAMSQ_REDIS_URL="+redis, "CAMSQ_ENDPOINT="+cloud)
@@ -253,8 +238,8 @@ func (f *trialRun) gather(ctx context.Context) (snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	e := snapshot{
-		instances: asked(f.observer.cloud.Creates()), complaints: f.observer.cloud.Violations(),
-		events: f.observer.eventsByJob(), webhooks: f.observer.receiver.Counts(), crashes: append(f.odd, f.pool.crashes...),
+		instances: asked(f.observer.CAMS.Creates()), complaints: f.observer.CAMS.Violations(),
+		events: f.observer.eventsByJob(), webhooks: f.observer.Receiver.Counts(), crashes: append(f.odd, f.pool.crashes...),
 	}
 	for begin := 0; begin < len(f.sent); begin += inspect.PageSize {
 		jobs := f.sent[begin:min(begin+inspect.PageSize, len(f.sent))]

@@ -35,7 +35,7 @@ type Report struct {
 func (f *trialRun) report(e snapshot, b verdict) error {
 	r := Report{
 		Proven: len(b.Findings) == 0, Seed: f.Seed, Jobs: len(f.sent), Workers: f.Workers, Faults: f.Faults,
-		Mishaps: f.pool.done, Calls: f.observer.cloud.Calls("CreateInstance"),
+		Mishaps: f.pool.done, Calls: f.observer.CAMS.Calls("CreateInstance"),
 		Seconds: time.Since(f.observer.begun).Seconds(), verdict: b, Odd: append([]oddity{}, f.Oddities...),
 	}
 	if killed := f.pool.killed; !killed.IsZero() && !b.LastOutcome.IsZero() {

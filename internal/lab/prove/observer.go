@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net"
-	"net/http"
 	"net/url"
 	"slices"
 	"sync"
@@ -15,17 +13,15 @@ import (
 	"github.com/camsq/camsq/callback/callbacktest"
 	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/lab/testbed"
 )
 
 // observer is what survives everything and counts: the cloud and the receiver. The
 // workers are never asked.
 type observer struct {
-	options  Options
-	begun    time.Time
-	cloud    *camstest.Server
-	receiver *callbacktest.Receiver
-	hookURL  string
-	server   *http.Server
+	*testbed.Testbed
+	options Options
+	begun   time.Time
 
 	mu     sync.Mutex
 	calls  map[string][]observation           // by instance name
@@ -42,34 +38,24 @@ type observation struct {
 
 const proveKeyID, proveKeySecret = "prove-key-id", "prove-key-secret"
 
-func startObserver(o Options, keys callback.Keyring) (*observer, error) {
+func startObserver(o Options) (*observer, error) {
 	w := &observer{
 		options: o, begun: time.Now(), calls: map[string][]observation{}, nth: map[string]int{},
 		events: map[string][]callbacktest.Delivery{}, failed: map[string]bool{},
 	}
-	w.cloud = camstest.New(camstest.Config{
-		Keys: map[string]string{proveKeyID: proveKeySecret}, Seed: o.Seed,
-		Quota: int(math.Ceil(o.rate() * 1.2)), Latency: proveLatency, ListLag: proveListLag, OnRequest: w.request,
-		StoreName: o.stored, FilterStored: true,
+	var err error
+	w.Testbed, err = testbed.Start(testbed.Config{
+		CAMS: camstest.Config{
+			Keys: map[string]string{proveKeyID: proveKeySecret}, Seed: o.Seed,
+			Quota: int(math.Ceil(o.rate() * 1.2)), Latency: proveLatency, ListLag: proveListLag, OnRequest: w.request,
+			StoreName: o.stored, FilterStored: true,
+		},
+		Fail: w.fails, OnEvent: w.seen,
 	})
-	if err := w.cloud.Start(); err != nil {
+	if err != nil {
 		return nil, exit.Unreachablef("prove: %w", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		w.cloud.Close()
-		return nil, exit.Unreachablef("prove: starting the webhook receiver: %w", err)
-	}
-	w.hookURL = "http://" + l.Addr().String() + "/hook"
-	w.receiver = &callbacktest.Receiver{Keys: keys, Fail: w.fails, OnEvent: w.seen}
-	w.server = &http.Server{Handler: w.receiver, ReadHeaderTimeout: 5 * time.Second}
-	go func() { _ = w.server.Serve(l) }()
 	return w, nil
-}
-
-func (w *observer) close() {
-	w.cloud.Close()
-	_ = w.server.Close()
 }
 
 // request decides what a call meets, and writes it down.
@@ -83,10 +69,10 @@ func (w *observer) request(op string, params url.Values) {
 	var fault *camstest.Fault
 	if op == "CreateInstance" {
 		if fault = createFault(w.options, name, n); fault != nil {
-			w.cloud.FailName(name, *fault)
+			w.CAMS.FailName(name, *fault)
 		}
 	} else if fault = listFault(w.options, name, n); fault != nil {
-		w.cloud.Next(op, *fault) // the next list may be another job's, which is as good
+		w.CAMS.Next(op, *fault) // the next list may be another job's, which is as good
 	}
 	if fault != nil {
 		s.what += " meets " + fault.Reply.String()

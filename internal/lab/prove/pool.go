@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"sync"
@@ -12,19 +13,14 @@ import (
 
 	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/lab/testbed"
 	processes "github.com/camsq/camsq/internal/process"
 )
 
-// workerPool are the worker processes, and what is done to them.
+// workerPool is the worker processes and the faults that are applied to them.
 type workerPool struct {
-	dir   string // for the logs
-	redis *trialRedis
-	// command makes the process of a worker that finds Redis and CAMS at these addresses.
-	command func(redis, cloud string) *exec.Cmd
-	say     func(format string, args ...any)
-	cloud   *camstest.Server
-
-	workers []*proc
+	poolConfig
+	procs []*proc
 
 	mu      sync.Mutex
 	freed   chan struct{} // closed, and made anew, when a worker is left alone again
@@ -39,7 +35,7 @@ type workerPool struct {
 // proc is one worker, through all its processes.
 type proc struct {
 	number       int
-	redis, cloud *proxy
+	redis, cloud *testbed.Proxy
 	cloudLink    sync.Mutex // one mishap at a time
 
 	// Of the crew's lock.
@@ -48,32 +44,47 @@ type proc struct {
 	process *processes.Child
 }
 
-func newWorkerPool(o Options, dir string, r *trialRedis, cloudDial func() (net.Conn, error), command func(redis, cloud string) *exec.Cmd, say func(string, ...any)) (*workerPool, error) {
-	c := &workerPool{dir: dir, redis: r, command: command, say: say, freed: make(chan struct{}), done: map[mishapKind]int{}}
-	for i := range o.Workers {
-		h := &proc{number: i + 1}
-		var err error
-		if h.redis, err = newProxy(r.dial); err == nil {
-			h.cloud, err = newProxy(cloudDial)
+// poolConfig says what a worker pool consists of.
+type poolConfig struct {
+	workers int
+	logs    string // the folder of their logs
+	redis   *trialRedis
+	cloud   *camstest.Server
+	// command makes the process of a worker that finds Redis and CAMS at these addresses.
+	command func(redis, cloud string) *exec.Cmd
+	say     func(format string, args ...any)
+}
+
+// startPool starts the workers, each with a proxy of its own to Redis and to CAMS.
+func startPool(c poolConfig) (*workerPool, error) {
+	api, err := url.Parse(c.cloud.URL())
+	if err != nil {
+		return nil, err
+	}
+	dialCloud := func() (net.Conn, error) { return net.DialTimeout("tcp", api.Host, 5*time.Second) }
+	p := &workerPool{poolConfig: c, freed: make(chan struct{}), done: map[mishapKind]int{}}
+	for i := range c.workers {
+		w := &proc{number: i + 1}
+		p.procs = append(p.procs, w)
+		if w.redis, err = testbed.StartProxy(testbed.ProxyConfig{Dial: c.redis.dial}); err == nil {
+			w.cloud, err = testbed.StartProxy(testbed.ProxyConfig{Dial: dialCloud})
+		}
+		if err == nil {
+			err = p.start(w)
 		}
 		if err != nil {
-			c.close()
-			return nil, exit.Unreachablef("prove: %w", err)
-		}
-		c.workers = append(c.workers, h)
-		if err := c.start(h); err != nil {
-			c.close()
+			p.close()
 			return nil, exit.Unreachablef("prove: %w", err)
 		}
 	}
-	return c, nil
+	return p, nil
 }
 
 // start starts a process for a worker, and sees to it that its end is noticed.
 func (c *workerPool) start(h *proc) error {
 	child, err := processes.Start(
-		c.command(c.redis.through(h.redis.addr()), "http://"+h.cloud.addr()),
-		filepath.Join(c.dir, fmt.Sprintf("worker-%d.log", h.number)),
+		c.command(c.redis.through(h.redis.Addr()), "http://"+h.cloud.Addr()),
+		filepath.Join(c.logs, fmt.Sprintf("worker-%d.log", h.number)),
 	)
 	if err != nil {
 		return err
@@ -133,9 +144,9 @@ func (c *workerPool) freeze(ctx context.Context, h *proc, m mishap) {
 
 func (c *workerPool) cutRedis(ctx context.Context, h *proc, m mishap) {
 	c.say("worker %d: its wire to Redis is %s for %v", h.number, m.link, m.length.Round(100*time.Millisecond))
-	h.redis.put(m.link, 0)
+	h.redis.Set(m.link, 0)
 	sleep(ctx, m.length)
-	h.redis.put(linkOpen, 0)
+	h.redis.Set(testbed.LinkOpen, 0)
 }
 
 func (c *workerPool) killAndRestart(ctx context.Context, h *proc, m mishap) {
@@ -170,7 +181,7 @@ func (c *workerPool) restartRedis(ctx context.Context, m mishap) {
 }
 
 func (c *workerPool) cutCloud(ctx context.Context, m mishap) {
-	h := c.workers[m.worker]
+	h := c.procs[m.worker]
 	h.cloudLink.Lock()
 	defer h.cloudLink.Unlock()
 	if ctx.Err() != nil {
@@ -178,9 +189,9 @@ func (c *workerPool) cutCloud(ctx context.Context, m mishap) {
 	}
 	c.say("worker %d: its wire to CAMS is %s for %v", h.number, m.link, m.length.Round(100*time.Millisecond))
 	c.count(m.kind)
-	h.cloud.put(m.link, m.bytes)
+	h.cloud.Set(m.link, m.bytes)
 	sleep(ctx, m.length)
-	h.cloud.put(linkOpen, 0)
+	h.cloud.Set(testbed.LinkOpen, 0)
 }
 
 // refuseAll lets the cloud answer every call in one way, for a while.
@@ -206,7 +217,7 @@ func (c *workerPool) refuseAll(ctx context.Context, m mishap) {
 
 // leave lets the cloud be away for all workers: connections are refused.
 func (c *workerPool) leave(ctx context.Context, m mishap) {
-	for _, h := range c.workers {
+	for _, h := range c.procs {
 		h.cloudLink.Lock()
 		defer h.cloudLink.Unlock()
 	}
@@ -215,12 +226,12 @@ func (c *workerPool) leave(ctx context.Context, m mishap) {
 	}
 	c.say("CAMS cannot be reached for %v", m.length)
 	c.count(m.kind)
-	for _, h := range c.workers {
-		h.cloud.leave()
+	for _, h := range c.procs {
+		h.cloud.Leave()
 	}
 	sleep(ctx, m.length)
-	for _, h := range c.workers {
-		if err := h.cloud.comeBack(); err != nil {
+	for _, h := range c.procs {
+		if err := h.cloud.Return(); err != nil {
 			c.mu.Lock()
 			c.crashes = append(c.crashes, err.Error())
 			c.mu.Unlock()
@@ -242,14 +253,14 @@ func (c *workerPool) take(ctx context.Context, wanted int) *proc {
 	for {
 		c.mu.Lock()
 		busy := 0
-		for _, h := range c.workers {
+		for _, h := range c.procs {
 			if h.busy {
 				busy++
 			}
 		}
-		if busy < max(1, len(c.workers)-1) {
-			for i := range c.workers {
-				h := c.workers[(wanted+i)%len(c.workers)]
+		if busy < max(1, len(c.procs)-1) {
+			for i := range c.procs {
+				h := c.procs[(wanted+i)%len(c.procs)]
 				if !h.busy {
 					h.busy = true
 					c.mu.Unlock()
@@ -284,17 +295,17 @@ func (c *workerPool) count(k mishapKind) {
 // stop ends the workers as an operator does, and those that do not end by force.
 func (c *workerPool) stop(within time.Duration) {
 	c.mu.Lock()
-	for _, h := range c.workers {
+	for _, h := range c.procs {
 		h.wanted = false
 	}
 	c.mu.Unlock()
 	deadline := time.After(within)
-	for _, h := range c.workers {
+	for _, h := range c.procs {
 		if h.process != nil {
 			_ = h.process.Signal(syscall.SIGTERM) // it may have ended
 		}
 	}
-	for _, h := range c.workers {
+	for _, h := range c.procs {
 		if h.process == nil {
 			continue
 		}
@@ -314,16 +325,16 @@ func (c *workerPool) stop(within time.Duration) {
 
 // close ends at once what is still there.
 func (c *workerPool) close() {
-	for _, h := range c.workers {
+	for _, h := range c.procs {
 		c.mu.Lock()
 		h.wanted = false
 		c.mu.Unlock()
 		if h.process != nil {
 			h.process.Kill()
 		}
-		for _, p := range []*proxy{h.redis, h.cloud} {
+		for _, p := range []*testbed.Proxy{h.redis, h.cloud} {
 			if p != nil {
-				p.close()
+				p.Close()
 			}
 		}
 	}
