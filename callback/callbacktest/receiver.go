@@ -12,41 +12,53 @@ import (
 	"github.com/camsq/camsq/callback"
 )
 
-// Receiver is a webhook receiver that verifies and counts, and keeps nothing
-// else. Set its fields before it is served.
+// Receiver is an http.Handler that verifies webhooks and counts them. It keeps a hash of
+// each webhook's body and nothing else.
+//
+// It answers 204 to a genuine webhook, 500 to one that Fail names, 401 to one without a
+// valid signature, and 400 to one that holds no event. The zero value knows no key and
+// answers 401 to everything. Set the fields before it is served.
 type Receiver struct {
+	// Keys verify the signatures: callback.ParseSecrets of CAMSQ_CALLBACK_SECRET.
 	Keys callback.Keyring
-	// fails says whether to answer 500 to a webhook that is genuine. Nil never does.
+	// Fail reports whether to answer 500 to the genuine webhook with this webhook-id.
+	// It is called once for each delivery, from several goroutines. Nil never fails.
 	Fail func(id string, e callback.Event) bool
-	// seen is told of each webhook that is genuine, with the answer it got. It may be nil.
-	OnEvent func(a Delivery)
-	// refused is told of each webhook that is not accepted, and why. It may be nil.
-	OnRefused func(err error)
+	// OnEvent is called for each genuine webhook before it is answered and counted, from
+	// several goroutines. It may be nil.
+	OnEvent func(Delivery)
+	// OnRefused is called with the reason for each webhook that is answered 401 or 400:
+	// an error of callback.ReadEvent. It may be nil.
+	OnRefused func(error)
 
-	mu    sync.Mutex
-	count Counts
-	ids   map[string][sha256.Size]byte
+	mu     sync.Mutex
+	count  Counts
+	bodies map[string][sha256.Size]byte // hashes, by webhook-id
 }
 
-// Delivery is one webhook that came and was genuine.
+// Delivery is one genuine webhook and its answer.
 type Delivery struct {
-	At     time.Time
-	ID     string
-	Event  callback.Event
+	// At is the time of the answer.
+	At time.Time
+	// ID is the webhook-id, the same for each attempt to deliver an event.
+	ID    string
+	Event callback.Event
+	// Status is the HTTP status of the answer.
 	Status int
 }
 
-// Counts is what came in.
+// Counts are the numbers of webhooks received so far.
 type Counts struct {
 	Received int `json:"received"`
 	Verified int `json:"verified"`
-	// Refused had no good signature, or no event in them.
+	// Refused is how many had no valid signature, or held no event.
 	Refused int `json:"refused"`
-	// Failed were genuine, and answered 500 on purpose.
+	// Failed is how many genuine ones were answered 500 because of Fail.
 	Failed int `json:"failed_on_purpose"`
-	// Changed came again under the same ID with another body, which must not be.
+	// Changed is how many came again under the same ID with another body. camsq sends none.
 	Changed int `json:"changed"`
-	// Distinct are the different IDs among the verified, ByType their events.
+	// Distinct is the number of different IDs among the verified ones, and ByType the
+	// same number for each type of event.
 	Distinct int            `json:"distinct"`
 	ByType   map[string]int `json:"by_type"`
 }
@@ -65,37 +77,41 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	case r.Fail != nil && r.Fail(id, event):
 		status = http.StatusInternalServerError
 	}
-	r.note(id, event, [sha256.Size]byte(hash.Sum(nil)), status, err)
+	switch {
+	case err != nil && r.OnRefused != nil:
+		r.OnRefused(err)
+	case err == nil && r.OnEvent != nil:
+		r.OnEvent(Delivery{At: time.Now(), ID: id, Event: event, Status: status})
+	}
 	if err != nil {
-		if r.OnRefused != nil {
-			r.OnRefused(err)
-		}
+		r.countRefused()
 		http.Error(w, err.Error(), status)
 		return
 	}
-	if r.OnEvent != nil {
-		r.OnEvent(Delivery{At: time.Now(), ID: id, Event: event, Status: status})
-	}
+	r.countVerified(id, event, [sha256.Size]byte(hash.Sum(nil)), status)
 	w.WriteHeader(status)
 }
 
-func (r *Receiver) note(id string, event callback.Event, body [sha256.Size]byte, status int, err error) {
+func (r *Receiver) countRefused() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count.Received++
-	if err != nil {
-		r.count.Refused++
-		return
-	}
+	r.count.Refused++
+}
+
+func (r *Receiver) countVerified(id string, event callback.Event, body [sha256.Size]byte, status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count.Received++
 	r.count.Verified++
 	if status >= 300 {
 		r.count.Failed++
 	}
-	if r.ids == nil {
-		r.ids, r.count.ByType = map[string][sha256.Size]byte{}, map[string]int{}
+	if r.bodies == nil {
+		r.bodies, r.count.ByType = map[string][sha256.Size]byte{}, map[string]int{}
 	}
-	if first, again := r.ids[id]; !again {
-		r.ids[id] = body
+	if first, again := r.bodies[id]; !again {
+		r.bodies[id] = body
 		r.count.Distinct++
 		r.count.ByType[string(event.Type)]++
 	} else if first != body {
@@ -103,7 +119,7 @@ func (r *Receiver) note(id string, event callback.Event, body [sha256.Size]byte,
 	}
 }
 
-// Counts returns what came in so far.
+// Counts returns the numbers so far. ByType is never nil, and the caller's to change.
 func (r *Receiver) Counts() Counts {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,12 +21,13 @@ import (
 
 	"github.com/hibiken/asynq"
 
-	"github.com/camsq/camsq/callback"
+	"github.com/camsq/camsq/callback/callbacktest"
 	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/deploy/deploytest"
 	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/enqueue/rowfile"
 	"github.com/camsq/camsq/internal/exit"
+	"github.com/camsq/camsq/internal/lab/testbed"
 	"github.com/camsq/camsq/internal/redistest"
 )
 
@@ -124,28 +124,26 @@ func freeAddr(t *testing.T) string {
 type world struct {
 	redis  *redistest.Server
 	cloud  *camstest.Server
-	events *hookReceiver
+	events *deliveries
 	env    []string
 }
 
 func newWorld(t *testing.T, c camstest.Config) *world {
 	t.Helper()
-	w := &world{
-		redis: redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always"),
-		cloud: camstest.New(c),
-	}
-	if err := w.cloud.Start(); err != nil {
+	events := &deliveries{}
+	bed, err := testbed.Start(testbed.Config{CAMS: c, OnEvent: events.add})
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.cloud.Close)
-	secret := callback.NewSecret()
-	w.events = newTestReceiver(t, secret)
+	t.Cleanup(bed.Close)
+	events.bed = bed
+	w := &world{redis: redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always"), cloud: bed.CAMS, events: events}
 	w.env = []string{
 		"CAMSQ_REDIS_URL=" + w.redis.URL(),
 		"CAMSQ_ENDPOINT=" + w.cloud.URL(),
 		"CAMSQ_DATA_KEY=" + enqueue.NewDataKey(),
-		"CAMSQ_CALLBACK_URL=" + w.events.url,
-		"CAMSQ_CALLBACK_SECRET=" + secret,
+		"CAMSQ_CALLBACK_URL=" + bed.CallbackURL,
+		"CAMSQ_CALLBACK_SECRET=" + bed.CallbackSecret,
 		"CAMSQ_CALLBACK_ALLOW_PRIVATE=true",
 		"CAMSQ_RATE=50",
 		"CAMSQ_RECONCILE_DELAY=200ms",
@@ -161,51 +159,25 @@ func (w *world) worker(t *testing.T, env ...string) *process {
 	return camsq(t, slices.Concat([]string{"CAMSQ_LISTEN=" + freeAddr(t)}, w.env, env), "worker")
 }
 
-// hookReceiver is a webhook receiver that checks every signature.
-type hookReceiver struct {
-	url string
+// deliveries keeps what the receiver accepted.
+type deliveries struct {
+	bed *testbed.Testbed
 
-	mu     sync.Mutex
-	bodies map[string]string // by webhook-id
-	posts  int
-	bad    []string
+	mu  sync.Mutex
+	all []callbacktest.Delivery
 }
 
-func newTestReceiver(t *testing.T, secret string) *hookReceiver {
-	t.Helper()
-	keys, err := callback.ParseSecrets(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &hookReceiver{bodies: map[string]string{}}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
-		body, _ := io.ReadAll(req.Body)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.posts++
-		id := req.Header.Get(callback.HeaderID)
-		if err := callback.Verify(req.Header, body, time.Now(), keys); err != nil {
-			r.bad = append(r.bad, err.Error())
-		}
-		if before, ok := r.bodies[id]; ok && before != string(body) {
-			r.bad = append(r.bad, "webhook "+id+" came with two bodies")
-		}
-		r.bodies[id] = string(body)
-	})}
-	go func() { _ = s.Serve(l) }()
-	t.Cleanup(func() { _ = s.Close() })
-	r.url = "http://" + l.Addr().String() + "/hook"
-	return r
+func (d *deliveries) add(x callbacktest.Delivery) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all = append(d.all, x)
 }
 
-func (r *hookReceiver) counts() (distinct, posts int, bad []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.bodies), r.posts, r.bad
+// counts returns how many different webhooks came, how many in all, and how many of
+// them had no good signature or came again with another body.
+func (d *deliveries) counts() (distinct, posts, bad int) {
+	c := d.bed.Receiver.Counts()
+	return c.Distinct, c.Received, c.Refused + c.Changed
 }
 
 // The main job, in separate processes: a file becomes instances, each told to the
@@ -259,8 +231,8 @@ func TestAFileBecomesInstancesOnceInSeparateProcesses(t *testing.T) {
 	if got := w.cloud.Calls("CreateInstance"); got != calls {
 		t.Errorf("the same file again made %d calls", got-calls)
 	}
-	if _, got, bad := w.events.counts(); got != posts || len(bad) > 0 {
-		t.Errorf("the same file again told %d more; complaints %q", got-posts, bad)
+	if _, got, bad := w.events.counts(); got != posts || bad > 0 {
+		t.Errorf("the same file again told %d more; %d webhooks were bad", got-posts, bad)
 	}
 
 	// The queue is plain asynq, and empty.

@@ -130,24 +130,24 @@ func (w *world) stands(t *testing.T, ids []string) map[string]stand {
 
 // told lists the types of each job's events, and whether the instance was adopted;
 // those of batches under no job.
-func (r *hookReceiver) told(t *testing.T) map[string][]string {
+func (d *deliveries) told(t *testing.T) map[string][]string {
 	t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.bad) > 0 {
-		t.Errorf("the receiver complains: %q", r.bad)
+	if _, _, bad := d.counts(); bad > 0 {
+		t.Errorf("%d webhooks had no good signature, or came with two bodies", bad)
 	}
-	out := map[string][]string{}
-	for _, body := range r.bodies {
-		e, err := tasks.DecodeEvent([]byte(body))
-		if err != nil {
-			t.Fatal(err)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out, seen := map[string][]string{}, map[string]bool{}
+	for _, x := range d.all {
+		if seen[x.ID] {
+			continue
 		}
-		what := string(e.Type)
-		if e.Data.Adopted {
+		seen[x.ID] = true
+		what := string(x.Event.Type)
+		if x.Event.Data.Adopted {
 			what += " adopted"
 		}
-		out[e.Data.JobID] = append(out[e.Data.JobID], what)
+		out[x.Event.Data.JobID] = append(out[x.Event.Data.JobID], what)
 	}
 	for _, list := range out {
 		slices.Sort(list)

@@ -8,8 +8,6 @@ import (
 	"io"
 	"iter"
 	"log/slog"
-	"net"
-	"net/http"
 	"net/url"
 	"slices"
 	"sync"
@@ -18,8 +16,6 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/camsq/camsq/callback"
-	"github.com/camsq/camsq/callback/callbacktest"
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/enqueue"
@@ -28,6 +24,7 @@ import (
 	"github.com/camsq/camsq/internal/config"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
+	"github.com/camsq/camsq/internal/lab/testbed"
 	"github.com/camsq/camsq/internal/seal"
 	"github.com/camsq/camsq/tasks"
 	"github.com/camsq/camsq/worker"
@@ -58,14 +55,13 @@ type demo struct {
 	jobs  []tasks.Job // those that were queued
 	begun time.Time
 
-	cloud    *camstest.Server
-	receiver *callbacktest.Receiver
-	keys     map[string]string // access key secrets by ID, one for each account
-	config   config.Config
-	nodes    []*app.App
-	metrics  []*prometheus.Registry
-	script   scenarios
-	journal  recorder
+	bed     *testbed.Testbed
+	keys    map[string]string // access key secrets by ID, one for each account
+	config  config.Config
+	nodes   []*app.App
+	metrics []*prometheus.Registry
+	script  scenarios
+	journal recorder
 }
 
 // demoRow is one row of the file: a job, or why it is none.
@@ -86,16 +82,11 @@ func Run(ctx context.Context, out io.Writer, log *slog.Logger, file string, raw 
 		return exit.Unreachablef("demo: starting the embedded Redis: %w", err)
 	}
 	defer redis.Close()
-	if err := d.startCloud(); err != nil {
+	if err := d.startTestbed(); err != nil {
 		return err
 	}
-	defer d.cloud.Close()
-	callbackURL, stop, err := d.startReceiver()
-	if err != nil {
-		return err
-	}
-	defer stop()
-	d.configure("redis://"+redis.Addr(), callbackURL)
+	defer d.bed.Close()
+	d.configure("redis://" + redis.Addr())
 	for range demoWorkers {
 		a, err := app.Open(d.config)
 		if err != nil {
@@ -168,59 +159,46 @@ func (d *demo) quota() int {
 
 func keyID(account string) string { return "demo-" + account }
 
-func (d *demo) startCloud() error {
+func (d *demo) startTestbed() (err error) {
 	d.keys = map[string]string{}
 	for _, name := range d.accounts() {
 		d.keys[keyID(name)] = seal.NewKey()
 	}
-	d.cloud = camstest.New(camstest.Config{
-		Keys: d.keys, Quota: d.quota(), Latency: 40 * time.Millisecond, ListLag: demoLag,
-		OnRequest: func(op string, params url.Values) {
-			if op == "ListInstance" && params.Get("PageIndex") == "1" {
-				d.journal.look(params.Get("InstanceName"))
-			}
+	d.bed, err = testbed.Start(testbed.Config{
+		CAMS: camstest.Config{
+			Keys: d.keys, Quota: d.quota(), Latency: 40 * time.Millisecond, ListLag: demoLag,
+			OnRequest: func(op string, params url.Values) {
+				if op == "ListInstance" && params.Get("PageIndex") == "1" {
+					d.journal.look(params.Get("InstanceName"))
+				}
+			},
 		},
+		Fail: d.script.failsOnce(), OnEvent: d.journal.webhook,
 	})
+	if err != nil {
+		return exit.Unreachablef("demo: %w", err)
+	}
 	for _, a := range d.script.accidents {
 		if a.fault != nil {
-			d.cloud.FailName(a.job.Request.InstanceName, *a.fault)
+			d.bed.CAMS.FailName(a.job.Request.InstanceName, *a.fault)
 		}
-	}
-	if err := d.cloud.Start(); err != nil {
-		return exit.Unreachablef("demo: %w", err)
 	}
 	return nil
 }
 
-func (d *demo) startReceiver() (address string, stop func(), err error) {
-	d.config.CallbackSecret = callback.NewSecret()
-	keys, err := callback.ParseSecrets(d.config.CallbackSecret)
-	if err != nil {
-		return "", nil, err
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, exit.Unreachablef("demo: starting the webhook receiver: %w", err)
-	}
-	d.receiver = &callbacktest.Receiver{Keys: keys, Fail: d.script.failsOnce(), OnEvent: d.journal.webhook}
-	s := &http.Server{Handler: d.receiver, ReadHeaderTimeout: 5 * time.Second}
-	go func() { _ = s.Serve(l) }()
-	return "http://" + l.Addr().String(), func() { _ = s.Close() }, nil
-}
-
 // configure is what CAMSQ_ variables would say. None of the environment is read.
-func (d *demo) configure(redisURL, callbackURL string) {
+func (d *demo) configure(redisURL string) {
 	c := &d.config
 	c.RedisURL, c.Listen, c.Keep, c.DataKeys = redisURL, "127.0.0.1:0", time.Hour, seal.NewKey()
 	c.CallTimeout, c.RetryMin, c.RetryMax = 5*time.Second, 500*time.Millisecond, 5*time.Second
 	c.MaxTries, c.MaxAge = 10, time.Hour
 	c.ReconcileDelay, c.SettleWindow = time.Second, demoSettle
 	c.Absent, c.Existing = worker.NotFoundResend, worker.ExistingFail
-	c.CallbackAllowPrivate = true
+	c.CallbackSecret, c.CallbackAllowPrivate = d.bed.CallbackSecret, true
 	for _, name := range d.accounts() {
 		c.Accounts = append(c.Accounts, config.Account{
-			Name: name, Endpoint: d.cloud.URL(), Region: cams.DefaultRegion, Rate: d.rate(), Concurrency: 32,
-			CallbackURL: callbackURL, KeyID: "ID_" + name, KeySecret: "SECRET_" + name,
+			Name: name, Endpoint: d.bed.CAMS.URL(), Region: cams.DefaultRegion, Rate: d.rate(), Concurrency: 32,
+			CallbackURL: d.bed.CallbackURL, KeyID: "ID_" + name, KeySecret: "SECRET_" + name,
 		})
 	}
 }
@@ -240,7 +218,7 @@ func (d *demo) introduce() {
 	d.say("no real Redis and no real receiver: all runs in this process and ends with it.")
 	d.say("")
 	at("Redis", d.config.RedisHost(), "embedded (miniredis)")
-	at("CAMS", d.cloud.URL(), fmt.Sprintf("a stand-in: it checks signatures, allows %d creates a second,", d.quota()))
+	at("CAMS", d.bed.CAMS.URL(), fmt.Sprintf("a stand-in: it checks signatures, allows %d creates a second,", d.quota()))
 	at("", "", "answers in odd shapes, and misbehaves")
 	at("receiver", d.config.Accounts[0].CallbackURL, "verifies each webhook")
 	at("worker 1", "", "the two share the quota: together at most")

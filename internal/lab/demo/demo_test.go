@@ -12,6 +12,7 @@ import (
 	"github.com/camsq/camsq/callback/callbacktest"
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/cams/camstest"
+	"github.com/camsq/camsq/internal/lab/testbed"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -51,12 +52,15 @@ func TestTheDemoSaysWhichPromiseIsBroken(t *testing.T) {
 		}, "every outcome reached"},
 		"a bad signature": {func(_ *jobTrace, _ map[instanceName][]string, r *callbacktest.Receiver) { post(r, nil, "{}") }, "every webhook was signed"},
 		"a changed body": {func(_ *jobTrace, _ map[instanceName][]string, r *callbacktest.Receiver) {
-			for _, body := range []string{`{"type":"instance.created"}`, `{"type":"instance.failed"}`} {
+			for _, body := range []string{`{"type":"instance.created","timestamp":"2026-03-04T05:06:07Z"}`, `{"type":"instance.failed","timestamp":"2026-03-04T05:06:07Z"}`} {
 				header, err := callback.Sign("evt_1", time.Now(), []byte(body), keys)
 				if err != nil {
 					t.Fatal(err)
 				}
 				post(r, header, body)
+			}
+			if r.Counts().Changed != 1 {
+				t.Errorf("the receiver counts %+v", r.Counts())
 			}
 		}, "every webhook was signed"},
 		"a second call": {func(f *jobTrace, _ map[instanceName][]string, _ *callbacktest.Receiver) {
@@ -71,9 +75,9 @@ func TestTheDemoSaysWhichPromiseIsBroken(t *testing.T) {
 		f.record.Callback.State = tasks.CallbackDelivered
 		there := map[instanceName][]string{name: {one.InstanceID}}
 		var out strings.Builder
-		d := &demo{out: &out, cloud: cloud, receiver: &callbacktest.Receiver{Keys: keys}, jobs: []tasks.Job{job}, begun: time.Now()}
+		d := &demo{out: &out, bed: &testbed.Testbed{CAMS: cloud, Receiver: &callbacktest.Receiver{Keys: keys}}, jobs: []tasks.Job{job}, begun: time.Now()}
 		d.script = newScenarios([]demoRow{{job: job}})
-		tt.spoil(&f, there, d.receiver)
+		tt.spoil(&f, there, d.bed.Receiver)
 
 		broken := d.promises(map[tasks.Ref]jobTrace{job.Ref(): f}, there)
 		if (broken > 0) != (tt.want != "") || tt.want != "" && !strings.Contains(out.String(), "FAIL  "+tt.want) {

@@ -108,7 +108,7 @@ type instanceName struct{ account, channelType, name string }
 func (d *demo) instances(ctx context.Context) (map[instanceName][]string, error) {
 	there := map[instanceName][]string{}
 	for _, account := range d.accounts() {
-		client, err := cams.New(d.cloud.ClientConfig(keyID(account)))
+		client, err := cams.New(d.bed.CAMS.ClientConfig(keyID(account)))
 		if err != nil {
 			return nil, err
 		}
@@ -213,14 +213,14 @@ func (d *demo) totals(fates map[tasks.Ref]jobTrace, there map[instanceName][]str
 	}
 	outcomes := d.journal.outcomes()
 	instances, most := countInstances(there)
-	hooks := d.receiver.Counts()
+	hooks := d.bed.Receiver.Counts()
 	d.say("")
 	d.say("Totals")
 	d.say("  jobs       %d queued: %d created, %d failed, %d without an end", len(d.jobs), states[tasks.StateCreated],
 		states[tasks.StateFailed], len(d.jobs)-states[tasks.StateCreated]-states[tasks.StateFailed])
-	d.say("  calls      %d CreateInstance: %d succeeded, %d throttled, %d without an answer to rely on", d.cloud.Calls("CreateInstance"),
+	d.say("  calls      %d CreateInstance: %d succeeded, %d throttled, %d without an answer to rely on", d.bed.CAMS.Calls("CreateInstance"),
 		outcomes[tasks.OutcomeSucceeded], outcomes[tasks.OutcomeThrottled], outcomes[tasks.OutcomeAmbiguous])
-	d.say("  looks      %d ListInstance", d.cloud.Calls("ListInstance"))
+	d.say("  looks      %d ListInstance", d.bed.CAMS.Calls("ListInstance"))
 	d.say("  instances  %d, of %s, never more than %d of one (counted at the cloud, not by us)", instances, humanize.Plural(int64(len(there)), "name"), most)
 	d.say("  webhooks   %d received, %d verified, %d distinct", hooks.Received, hooks.Verified, hooks.Distinct)
 }
@@ -275,8 +275,8 @@ func (d *demo) promises(fates map[tasks.Ref]jobTrace, there map[instanceName][]s
 			wrong = append(wrong, fmt.Sprintf("%s %s: %d instances", key.channelType, clipName(key.name), len(ids)))
 		}
 	}
-	if all, _ := countInstances(there); all != created || all != len(d.cloud.Instances()) {
-		wrong = append(wrong, fmt.Sprintf("%d jobs are created, and the cloud has %d instances", created, len(d.cloud.Instances())))
+	if all, _ := countInstances(there); all != created || all != len(d.bed.CAMS.Instances()) {
+		wrong = append(wrong, fmt.Sprintf("%d jobs are created, and the cloud has %d instances", created, len(d.bed.CAMS.Instances())))
 	}
 	for _, a := range d.script.accidents {
 		if !a.mended(fates[a.job.Ref()]) {
@@ -284,7 +284,7 @@ func (d *demo) promises(fates map[tasks.Ref]jobTrace, there map[instanceName][]s
 		}
 	}
 	var unsigned []string
-	if c := d.receiver.Counts(); c.Refused > 0 || c.Changed > 0 {
+	if c := d.bed.Receiver.Counts(); c.Refused > 0 || c.Changed > 0 {
 		unsigned = append(unsigned, fmt.Sprintf("%d did not verify, %d changed between two tries", c.Refused, c.Changed))
 	}
 	check("every job came to an end", open)
@@ -292,7 +292,7 @@ func (d *demo) promises(fates map[tasks.Ref]jobTrace, there map[instanceName][]s
 	check("every outcome reached the receiver", untold)
 	check("every webhook was signed, and the same on every try", unsigned)
 	check("what went wrong was mended", unmended)
-	check("no call that the API forbids (signature, nonce, method)", d.cloud.Violations())
+	check("no call that the API forbids (signature, nonce, method)", d.bed.CAMS.Violations())
 	return broken
 }
 
