@@ -16,10 +16,10 @@ func demoCommand(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo [FILE]",
 		Short: "Run everything locally: embedded Redis, fake API, webhook receiver",
-		Long: `demo imports FILE, or a file of its own, and works it off before your eyes, in 10 to 20 s.
-Redis, the cloud, the webhook receiver and two workers run inside this one process, on
-loopback addresses. No setting and no credential of yours is used, and no real cloud, Redis
-or receiver is touched. A few calls and a webhook go wrong on purpose.`,
+		Long: `demo imports FILE, or a built-in example, and processes it while you watch, in 10 to 20 s.
+Redis, a fake API, the webhook receiver and two workers run inside this one process, on
+loopback addresses. It reads none of your settings, needs no credentials, and contacts no
+real service. A few calls and a webhook fail on purpose.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, raw := "examples/tenants.csv", examples.Tenants
@@ -37,6 +37,6 @@ or receiver is touched. A few calls and a webhook go wrong on purpose.`,
 			return demo.Run(cmd.Context(), f.Stdout, log, name, raw)
 		},
 	}
-	cmd.Flags().BoolVar(&verbose, "verbose", false, "show the workers' logs, on stderr")
+	cmd.Flags().BoolVar(&verbose, "verbose", false, "print the workers' logs to stderr")
 	return cmd
 }

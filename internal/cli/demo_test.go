@@ -72,22 +72,22 @@ func TestTheDemoKeepsItsPromisesWithTheExampleFile(t *testing.T) {
 		`examples/tenants.csv:19: ContactMail: .*`,
 		`examples/tenants.csv:23: the same job as line 2; it is queued once`,
 		`examples/tenants.csv:24: FacebookBmId: .*`,
-		`WHATSAPP lotus-tea-house: its answer was lost`,
-		`VIBER nordlicht-apotheke: its call was throttled`,
-		`calls       *2[6-9] CreateInstance: 23 succeeded, [1-4] throttled, 2 without an answer to rely on`,
-		`WHATSAPP 杭州云帆商贸: its call never arrived`,
-		`MESSENGER boulangerie-leveque: its receiver failed`,
-		`.* s  look     one that was not there before the call: it is the job's\. No second call`,
-		`.* s  call 1   400 Throttling\.User: told to wait 1\.0 s, the whole account does`,
-		`.* s  look     none for the whole settle window of 4 s: it was not made, so call again`,
-		`.* s  webhook  instance\.created, verified, but the receiver answers 500`,
+		`WHATSAPP lotus-tea-house: the answer was lost`,
+		`VIBER nordlicht-apotheke: the call was throttled`,
+		`calls       *2[6-9] CreateInstance: 23 succeeded, [1-4] throttled, 2 without a clear answer`,
+		`WHATSAPP 杭州云帆商贸: the call never arrived`,
+		`MESSENGER boulangerie-leveque: the receiver failed`,
+		`.* s  lookup   found, and not there before the call: it is the job's\. No second call`,
+		`.* s  call 1   400 Throttling\.User: the whole account waits 1\.0 s, as told`,
+		`.* s  lookup   still not found after the settle window of 4 s: safe to call again`,
+		`.* s  webhook  instance\.created, verified, the receiver answers 500`,
 		`.* s  webhook  instance\.created, verified, answered 204: same id, same bytes`,
-		`jobs       24 queued: 24 created, 0 failed, 0 without an end`,
-		`instances  24, of 24 names, never more than 1 of one \(counted at the cloud, not by us\)`,
+		`jobs       24 queued: 24 created, 0 failed, 0 unfinished`,
+		`instances  24, of 24 names, never more than 1 of one \(counted by the API, not by the workers\)`,
 		`webhooks   2[5-9] received, 2[5-9] verified, 24 distinct`,
 		`camsq_calls_total\{account="default",code="OK",outcome="succeeded"\} 23`,
 		`camsq_jobs_finished_total\{account="default",code="OK",state="created"\} 24`,
-		`All as promised, in .* s\.`,
+		`Every promise was kept, in .* s\.`,
 	)
 	if strings.Contains(text, "FAIL") {
 		t.Error("a promise is marked as broken")
@@ -120,11 +120,11 @@ func TestTheDemoTakesAFileOfOnesOwn(t *testing.T) {
 	wantLines(t, out.String(),
 		`3 rows: 3 queued, 0 duplicates, 0 rejected`,
 		`VIBER two: failed, tries: 0, camsq\.InstanceExists`,
-		`VIBER one: its answer was lost`,
-		`jobs       3 queued: 2 created, 1 failed, 0 without an end`,
+		`VIBER one: the answer was lost`,
+		`jobs       3 queued: 2 created, 1 failed, 0 unfinished`,
 		`instances  2, of 2 names, never more than 1 of one .*`,
 		`webhooks   3 received, 3 verified, 3 distinct`,
-		`All as promised, in .* s\.`,
+		`Every promise was kept, in .* s\.`,
 	)
 }
 
@@ -137,7 +137,7 @@ func TestTheDemoStopsWhenItIsTold(t *testing.T) {
 	if code := Run(ctx, []string{"demo", "--verbose"}, nil, nil, &out, &errs); code != exit.CodeSomeFailed {
 		t.Errorf("exit code %d", code)
 	}
-	wantLines(t, out.String(), `Stopped before the end\. .*`)
+	wantLines(t, out.String(), `Stopped before the end; .*`)
 	if !strings.Contains(errs.String(), "worker=1") || !strings.Contains(errs.String(), "worker=2") {
 		t.Errorf("--verbose shows no log of both workers: %q", errs.String())
 	}

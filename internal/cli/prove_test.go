@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/camsq/camsq/internal/exit"
-	"github.com/camsq/camsq/internal/lab/prove"
 	"github.com/camsq/camsq/internal/redistest"
 )
 
@@ -46,8 +45,8 @@ func cell(t *testing.T, table, line string) string {
 	return m[1]
 }
 
-// Killed workers, a killed Redis and cut wires, for real. It stops before asynq has
-// given back what the killed workers had, so some jobs are still in flight.
+// Workers and Redis are killed and connections cut, for real. The trial stops before the
+// tasks of the killed workers are delivered again, so some jobs are still in flight.
 func TestAProofWithKillsCreatesNothingTwiceAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	needRedisServer(t)
@@ -56,18 +55,18 @@ func TestAProofWithKillsCreatesNothingTwiceAndLosesNothing(t *testing.T) {
 		t.Fatalf("exit code %d\n%s\n%s", code, out, course)
 	}
 	for line, want := range map[string]string{
-		"accepted": "150", "misreported": "0", "duplicates": "0", "lost": "0", "without a good signature": "0", "with two bodies": "0",
-		"workers killed": "3", "Redis killed": "1", "wires to Redis": "1", "wires to CAMS": "2",
+		"accepted": "150", "misreported": "0", "duplicates": "0", "lost": "0", "without a valid signature": "0", "with a changed body": "0",
+		"workers killed": "3", "Redis killed": "1", "connections to Redis": "1", "connections to the API": "2",
 	} {
 		if got := cell(t, out, line); got != want {
 			t.Errorf("%s: %s, want %s", line, got, want)
 		}
 	}
 	if cell(t, out, "created") == "0" || cell(t, out, "delivered") == "0" {
-		t.Error("nothing was created or told: the proof proves nothing")
+		t.Error("nothing was created or delivered: the trial proves nothing")
 	}
 	if !strings.Contains(course, "is killed (kill -9") || !strings.Contains(out, "with seed 7") {
-		t.Error("neither the kills nor the seed are told")
+		t.Error("neither the kills nor the seed are printed")
 	}
 	if t.Failed() {
 		t.Logf("%s\n%s", out, course)
@@ -83,11 +82,15 @@ func TestAProofOnTheUsersRedisLeavesItAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, course := runProve(t, "--redis", s.URL(), "--jobs", "30", "--kills", "1", "--stops", "0", "--faults", "0", "--stop-after", "14s", "--json")
-	var r prove.Report
+	var r struct {
+		Proven   bool           `json:"proven"`
+		Accepted int            `json:"accepted"`
+		Injected map[string]int `json:"injected"`
+	}
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exit.CodeOK {
 		t.Fatalf("exit code %d, %v\n%s\n%s", code, err, out, course)
 	}
-	if !r.Proven || r.Accepted != 30 || r.Mishaps[prove.MishapRedis] != 0 || r.Mishaps[prove.MishapKill] != 1 {
+	if !r.Proven || r.Accepted != 30 || r.Injected["redis_restart"] != 0 || r.Injected["kill"] != 1 {
 		t.Errorf("the result is %+v", r)
 	}
 	keys, err := rdb.Keys(t.Context(), "*").Result()

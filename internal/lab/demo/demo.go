@@ -33,51 +33,52 @@ import (
 const (
 	demoWorkers = 2
 	demoRate    = 5.0
-	// demoMost is how many jobs the embedded Redis works through in a time that
-	// a newcomer will watch.
+	// demoMost bounds the jobs to what the embedded Redis processes while a newcomer watches.
 	demoMost = 1000
-	// demoPause is what the throttled call is told to wait.
+	// demoPause is the retry-after of the throttled call.
 	demoPause = time.Second
-	// demoSettle stands for the 3 minutes of a real worker.
+	// demoSettle is the settle window; a real worker has 3 minutes.
 	demoSettle = 4 * time.Second
-	// demoLag is how long the cloud's list does not show a new instance: less than
-	// demoSettle, as in life.
+	// demoLag is how long ListInstance does not show a new instance: less than
+	// demoSettle, as at the real API.
 	demoLag = 1500 * time.Millisecond
 )
 
-// demo is the whole system in one process.
+// demo is the state of one demonstration.
 type demo struct {
 	out   io.Writer
 	log   *slog.Logger
 	file  string
-	rows  []demoRow
-	cut   bool        // the file has more rows
+	rows  []fileRow
+	cut   bool        // the file has more jobs than demoMost
 	jobs  []tasks.Job // those that were queued
 	begun time.Time
 
-	bed     *testbed.Testbed
-	keys    map[string]string // access key secrets by ID, one for each account
-	config  config.Config
-	nodes   []*app.App
-	metrics []*prometheus.Registry
-	script  scenarios
-	journal recorder
+	bed       *testbed.Testbed
+	keys      map[string]string // access key secrets by ID, one for each account
+	config    config.Config
+	apps      []*app.App
+	metrics   []*prometheus.Registry
+	scenarios scenarios
+	recorder  recorder
 }
 
-// demoRow is one row of the file: a job, or why it is none.
-type demoRow struct {
+// fileRow is one row of the file: a job, or the error that says why it is not.
+type fileRow struct {
 	line int
 	job  tasks.Job
 	err  error
 }
 
-// Run runs the demonstration with the rows of a file, whose content is raw.
+// Run imports the CSV or XLSX file raw, named file in messages, runs it to the end and
+// writes the report to out and the workers' logs to log. The error says whether the file
+// was unusable, a part could not start, or a promise was broken.
 func Run(ctx context.Context, out io.Writer, log *slog.Logger, file string, raw []byte) error {
 	d := &demo{out: out, log: log, file: file}
 	if err := d.read(raw); err != nil {
 		return err
 	}
-	redis := miniredis.NewMiniRedis() // without ClockTTL, which is slow: nothing need expire in a demo
+	redis := miniredis.NewMiniRedis() // without ClockTTL, which is slow: a demo ends before a key expires
 	if err := redis.StartAddr("127.0.0.1:0"); err != nil {
 		return exit.Unreachablef("demo: starting the embedded Redis: %w", err)
 	}
@@ -93,7 +94,7 @@ func Run(ctx context.Context, out io.Writer, log *slog.Logger, file string, raw 
 			return err
 		}
 		defer a.Close()
-		d.nodes = append(d.nodes, a)
+		d.apps = append(d.apps, a)
 	}
 	d.introduce()
 	if err := d.enqueue(ctx); err != nil {
@@ -103,7 +104,7 @@ func Run(ctx context.Context, out io.Writer, log *slog.Logger, file string, raw 
 		return err
 	}
 	if ctx.Err() != nil {
-		d.say("\nStopped before the end. What was embedded is gone with it.")
+		d.say("\nStopped before the end; nothing is left behind.")
 		return exit.ErrSomeFailed
 	}
 	return d.report()
@@ -118,9 +119,9 @@ func (d *demo) read(raw []byte) error {
 		if fatal, ok := errors.AsType[*rowfile.FileError](err); ok {
 			return exit.Usagef("%w", fatal)
 		}
-		// A receiver that the file names gets nothing from a demo.
+		// The demo sends nothing to a receiver that the file names.
 		row.Job.CallbackURL = ""
-		d.rows = append(d.rows, demoRow{row.Line, row.Job, err})
+		d.rows = append(d.rows, fileRow{row.Line, row.Job, err})
 		if err == nil {
 			jobs++
 		}
@@ -131,11 +132,11 @@ func (d *demo) read(raw []byte) error {
 	if jobs == 0 {
 		return exit.Usagef("none of the %d rows of %s is a job; the first: %w", len(d.rows), d.file, d.rows[0].err)
 	}
-	d.script = newScenarios(d.rows)
+	d.scenarios = newScenarios(d.rows)
 	return nil
 }
 
-// accounts lists the accounts that the file names.
+// accounts returns the accounts of the file.
 func (d *demo) accounts() []string {
 	var names []string
 	for _, r := range d.rows {
@@ -146,12 +147,12 @@ func (d *demo) accounts() []string {
 	return names
 }
 
-// rate is the creates a second of each account: demoRate, or more for a long file.
+// rate is each account's creates per second: demoRate, or more for a long file.
 func (d *demo) rate() float64 {
 	return max(demoRate, float64(len(d.rows)/8))
 }
 
-// quota is what the cloud allows, a little more than the workers' rate.
+// quota is the API's creates per second, a little more than the workers' rate.
 func (d *demo) quota() int {
 	rate := int(d.rate())
 	return rate + max(1, rate/5)
@@ -169,16 +170,16 @@ func (d *demo) startTestbed() (err error) {
 			Keys: d.keys, Quota: d.quota(), Latency: 40 * time.Millisecond, ListLag: demoLag,
 			OnRequest: func(op string, params url.Values) {
 				if op == "ListInstance" && params.Get("PageIndex") == "1" {
-					d.journal.look(params.Get("InstanceName"))
+					d.recorder.lookup(params.Get("InstanceName"))
 				}
 			},
 		},
-		Fail: d.script.failsOnce(), OnEvent: d.journal.webhook,
+		Fail: d.scenarios.failsOnce(), OnEvent: d.recorder.webhook,
 	})
 	if err != nil {
 		return exit.Unreachablef("demo: %w", err)
 	}
-	for _, a := range d.script.accidents {
+	for _, a := range d.scenarios.list {
 		if a.fault != nil {
 			d.bed.CAMS.FailName(a.job.Request.InstanceName, *a.fault)
 		}
@@ -186,7 +187,7 @@ func (d *demo) startTestbed() (err error) {
 	return nil
 }
 
-// configure is what CAMSQ_ variables would say. None of the environment is read.
+// configure sets what CAMSQ_ variables set for a real worker. The environment is not read.
 func (d *demo) configure(redisURL string) {
 	c := &d.config
 	c.RedisURL, c.Listen, c.Keep, c.DataKeys = redisURL, "127.0.0.1:0", time.Hour, seal.NewKey()
@@ -214,27 +215,27 @@ func (d *demo) env() []string {
 
 func (d *demo) introduce() {
 	at := func(what, where, text string) { d.say("  %-9s %-24s %s", what, where, text) }
-	d.say("This is a demo. It uses no setting and no credential of yours and touches no real cloud,")
-	d.say("no real Redis and no real receiver: all runs in this process and ends with it.")
+	d.say("This demo runs in one process, on this machine alone: its own Redis, a fake API, a webhook")
+	d.say("receiver and two workers. It reads none of your settings and needs no credentials.")
 	d.say("")
 	at("Redis", d.config.RedisHost(), "embedded (miniredis)")
-	at("CAMS", d.bed.CAMS.URL(), fmt.Sprintf("a stand-in: it checks signatures, allows %d creates a second,", d.quota()))
-	at("", "", "answers in odd shapes, and misbehaves")
-	at("receiver", d.config.Accounts[0].CallbackURL, "verifies each webhook")
-	at("worker 1", "", "the two share the quota: together at most")
-	at("worker 2", "", fmt.Sprintf("%g creates a second for each account", d.rate()))
+	at("CAMS", d.bed.CAMS.URL(), fmt.Sprintf("fake API: checks signatures, allows %d creates a second,", d.quota()))
+	at("", "", "and fails a few calls on purpose")
+	at("receiver", d.config.Accounts[0].CallbackURL, "verifies the signature of each webhook")
+	at("worker 1", "", "the two share one rate limit: together at")
+	at("worker 2", "", fmt.Sprintf("most %g creates a second for each account", d.rate()))
 	d.say("")
-	d.say("  The settle window, for which an instance must be missing before a call is made again, is")
-	d.say("  %g s here instead of 3 minutes, so that you need not wait for it.", demoSettle.Seconds())
+	d.say("  After a call without a clear answer, a worker looks the instance up. Only when it is still")
+	d.say("  missing at the end of the settle window is the call repeated: %g s here, 3 minutes by default.", demoSettle.Seconds())
 }
 
-// enqueue imports the rows, and tells what became of each that was not queued.
+// enqueue imports the rows, and prints why a row was not queued.
 func (d *demo) enqueue(ctx context.Context) error {
 	d.begun = time.Now()
-	d.journal.begin(d.begun)
+	d.recorder.begin(d.begun)
 	var notes []string
 	next, firstLine := 0, map[tasks.Ref]int{}
-	sum, err := d.nodes[0].Client.CreateAll(ctx, d.sequence(), func(r enqueue.Result) {
+	sum, err := d.apps[0].Client.CreateAll(ctx, d.sequence(), func(r enqueue.Result) {
 		row := d.rows[next]
 		next++
 		switch r.Status {
@@ -244,7 +245,7 @@ func (d *demo) enqueue(ctx context.Context) error {
 		case enqueue.StatusKnown:
 			notes = append(notes, fmt.Sprintf("%s:%d: the same job as line %d; it is queued once", d.file, row.line, firstLine[r.Job.Ref()]))
 		case enqueue.StatusConflict:
-			notes = append(notes, fmt.Sprintf("%s:%d: the job of line %d, but with another request; it is refused", d.file, row.line, firstLine[r.Job.Ref()]))
+			notes = append(notes, fmt.Sprintf("%s:%d: the job of line %d with a different request; it is rejected", d.file, row.line, firstLine[r.Job.Ref()]))
 		case enqueue.StatusInvalid, enqueue.StatusUnreadable:
 			notes = append(notes, r.Err.Error())
 		}
@@ -263,7 +264,7 @@ func (d *demo) enqueue(ctx context.Context) error {
 		d.say("  … and %d more", more)
 	}
 	if d.cut {
-		d.say("  (the demo takes the first %d jobs of a file)", demoMost)
+		d.say("  (the demo imports the first %d jobs of a file)", demoMost)
 	}
 	return nil
 }
@@ -278,21 +279,21 @@ func (d *demo) sequence() iter.Seq2[tasks.Job, error] {
 	}
 }
 
-// work runs the workers until every job has ended and is told, or ctx ends, or
-// nothing can be hoped for any more.
+// work runs the workers until every job has ended and its webhook is delivered, ctx
+// ends, or a limit well above the expected time has passed.
 func (d *demo) work(ctx context.Context) error {
 	limit := time.Minute + 3*time.Duration(float64(len(d.jobs))/d.rate()*float64(time.Second))
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	errs := make([]error, len(d.nodes))
+	errs := make([]error, len(d.apps))
 	var working sync.WaitGroup
-	for i, a := range d.nodes {
+	for i, a := range d.apps {
 		registry := prometheus.NewRegistry()
 		d.metrics = append(d.metrics, registry)
 		working.Go(func() {
-			defer cancel() // one worker alone is not what was announced
+			defer cancel() // when one worker ends, so does the demo
 			errs[i] = a.RunWorker(ctx, app.WorkerOptions{
-				Log: d.log.With("worker", i+1), Env: d.env(), Registry: registry, Attempt: d.journal.attempt,
+				Log: d.log.With("worker", i+1), Env: d.env(), Registry: registry, Attempt: d.recorder.attempt,
 			})
 		})
 	}
@@ -304,7 +305,7 @@ func (d *demo) work(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// watch prints how far it is, once a second, until all is done.
+// watch prints the progress, at most once a second, until every job is done.
 func (d *demo) watch(ctx context.Context) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -317,11 +318,11 @@ func (d *demo) watch(ctx context.Context) {
 		}
 		jobs, owed, err := d.overview(ctx)
 		if err != nil {
-			continue // ctx has ended, or the workers say more about it
+			continue // ctx has ended, or a worker fails with the reason
 		}
 		open := jobs[tasks.StateQueued] + jobs[tasks.StateCalling] + jobs[tasks.StateUncertain]
 		done := open == 0 && owed == 0
-		line := fmt.Sprintf("%*d created  %*d waiting  %*d in doubt  %*d webhooks delivered",
+		line := fmt.Sprintf("%*d created  %*d waiting  %*d uncertain  %*d webhooks delivered",
 			width, jobs[tasks.StateCreated], width, jobs[tasks.StateQueued]+jobs[tasks.StateCalling],
 			width, jobs[tasks.StateUncertain], width, int64(len(d.jobs))-open-owed)
 		if now := time.Now(); done || line != said && now.Sub(saidAt) >= time.Second {
@@ -334,11 +335,11 @@ func (d *demo) watch(ctx context.Context) {
 	}
 }
 
-// overview counts the jobs of all accounts by state, and the outcomes not told yet.
+// overview counts the jobs of all accounts by state, and the webhooks not yet delivered.
 func (d *demo) overview(ctx context.Context) (map[tasks.State]int64, int64, error) {
 	jobs, owed := map[tasks.State]int64{}, int64(0)
 	for _, name := range d.config.Names() {
-		o, err := d.nodes[0].Ledger.Overview(ctx, name)
+		o, err := d.apps[0].Ledger.Overview(ctx, name)
 		if err != nil {
 			return nil, 0, err
 		}

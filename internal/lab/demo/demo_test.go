@@ -16,7 +16,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-func TestTheDemoSaysWhichPromiseIsBroken(t *testing.T) {
+func TestEachBrokenPromiseIsNamed(t *testing.T) {
 	cloud := camstest.New(camstest.Config{})
 	defer cloud.Close()
 	one := cloud.Add("", cams.Instance{InstanceName: "shop", ChannelType: "VIBER"})
@@ -33,8 +33,8 @@ func TestTheDemoSaysWhichPromiseIsBroken(t *testing.T) {
 	}
 
 	for what, tt := range map[string]struct {
-		spoil func(f *jobTrace, there map[instanceName][]string, r *callbacktest.Receiver)
-		want  string
+		corrupt func(f *jobTrace, there map[instanceName][]string, r *callbacktest.Receiver)
+		want    string
 	}{
 		"nothing": {func(*jobTrace, map[instanceName][]string, *callbacktest.Receiver) {}, ""},
 		"a duplicate": {func(_ *jobTrace, there map[instanceName][]string, _ *callbacktest.Receiver) {
@@ -45,7 +45,7 @@ func TestTheDemoSaysWhichPromiseIsBroken(t *testing.T) {
 		}, "at most one instance"},
 		"no end": {func(f *jobTrace, _ map[instanceName][]string, _ *callbacktest.Receiver) {
 			f.record.State = tasks.StateHeld
-		}, "every job came to an end"},
+		}, "every job has one recorded outcome"},
 		"no webhook": {func(f *jobTrace, _ map[instanceName][]string, _ *callbacktest.Receiver) { f.webhooks = nil }, "every outcome reached"},
 		"two outcomes": {func(f *jobTrace, _ map[instanceName][]string, _ *callbacktest.Receiver) {
 			f.webhooks = append(f.webhooks, callbacktest.Delivery{ID: "evt_2"})
@@ -65,8 +65,8 @@ func TestTheDemoSaysWhichPromiseIsBroken(t *testing.T) {
 		}, "every webhook was signed"},
 		"a second call": {func(f *jobTrace, _ map[instanceName][]string, _ *callbacktest.Receiver) {
 			f.calls = append(f.calls, call{})
-		}, "what went wrong was mended"},
-		"found by nobody":  {func(f *jobTrace, _ map[instanceName][]string, _ *callbacktest.Receiver) { f.record.Adopted = false }, "what went wrong was mended"},
+		}, "every fault was recovered from"},
+		"not adopted":      {func(f *jobTrace, _ map[instanceName][]string, _ *callbacktest.Receiver) { f.record.Adopted = false }, "every fault was recovered from"},
 		"instance missing": {func(_ *jobTrace, there map[instanceName][]string, _ *callbacktest.Receiver) { delete(there, name) }, "at most one instance"},
 	} {
 		f := jobTrace{calls: []call{{}}, webhooks: []callbacktest.Delivery{{ID: "evt_1"}}}
@@ -76,8 +76,8 @@ func TestTheDemoSaysWhichPromiseIsBroken(t *testing.T) {
 		there := map[instanceName][]string{name: {one.InstanceID}}
 		var out strings.Builder
 		d := &demo{out: &out, bed: &testbed.Testbed{CAMS: cloud, Receiver: &callbacktest.Receiver{Keys: keys}}, jobs: []tasks.Job{job}, begun: time.Now()}
-		d.script = newScenarios([]demoRow{{job: job}})
-		tt.spoil(&f, there, d.bed.Receiver)
+		d.scenarios = newScenarios([]fileRow{{job: job}})
+		tt.corrupt(&f, there, d.bed.Receiver)
 
 		broken := d.promises(map[tasks.Ref]jobTrace{job.Ref(): f}, there)
 		if (broken > 0) != (tt.want != "") || tt.want != "" && !strings.Contains(out.String(), "FAIL  "+tt.want) {

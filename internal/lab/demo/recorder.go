@@ -8,20 +8,20 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// jobTrace is all that is known of one job in the end.
+// jobTrace is the recorded history of one job.
 type jobTrace struct {
 	record   tasks.Record
-	looks    []time.Duration
+	lookups  []time.Duration
 	calls    []call
 	webhooks []callbacktest.Delivery
 }
 
-// recorder notes what the cloud, the workers and the receiver saw. It is safe for
-// concurrent use once begun.
+// recorder keeps the lookups and calls of the workers and the webhooks of the receiver. It
+// is safe for concurrent use after begin.
 type recorder struct {
 	mu       sync.Mutex
 	begun    time.Time
-	looks    map[string][]time.Duration // by instance name
+	lookups  map[string][]time.Duration // by instance name
 	calls    map[tasks.Ref][]call
 	webhooks map[tasks.Ref][]callbacktest.Delivery
 }
@@ -31,46 +31,46 @@ type call struct {
 	tasks.Attempt
 }
 
-func (j *recorder) begin(now time.Time) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.begun = now
-	j.looks, j.calls, j.webhooks = map[string][]time.Duration{}, map[tasks.Ref][]call{}, map[tasks.Ref][]callbacktest.Delivery{}
+func (r *recorder) begin(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.begun = now
+	r.lookups, r.calls, r.webhooks = map[string][]time.Duration{}, map[tasks.Ref][]call{}, map[tasks.Ref][]callbacktest.Delivery{}
 }
 
-func (j *recorder) look(name string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.looks[name] = append(j.looks[name], time.Since(j.begun))
+func (r *recorder) lookup(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lookups[name] = append(r.lookups[name], time.Since(r.begun))
 }
 
-func (j *recorder) attempt(a tasks.Attempt) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+func (r *recorder) attempt(a tasks.Attempt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	ref := tasks.Ref{Account: a.Account, ID: a.JobID}
-	j.calls[ref] = append(j.calls[ref], call{time.Since(j.begun), a})
+	r.calls[ref] = append(r.calls[ref], call{time.Since(r.begun), a})
 }
 
-func (j *recorder) webhook(a callbacktest.Delivery) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+func (r *recorder) webhook(a callbacktest.Delivery) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	ref := tasks.Ref{Account: a.Event.Data.Account, ID: a.Event.Data.JobID}
-	j.webhooks[ref] = append(j.webhooks[ref], a)
+	r.webhooks[ref] = append(r.webhooks[ref], a)
 }
 
-func (j *recorder) fate(r tasks.Record) jobTrace {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return jobTrace{record: r, looks: j.looks[r.Request.InstanceName], calls: j.calls[r.Ref()], webhooks: j.webhooks[r.Ref()]}
+func (r *recorder) trace(record tasks.Record) jobTrace {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return jobTrace{record: record, lookups: r.lookups[record.Request.InstanceName], calls: r.calls[record.Ref()], webhooks: r.webhooks[record.Ref()]}
 }
 
-// last is when the last call ended.
-func (j *recorder) last() time.Time {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+// last is the time when the last call ended.
+func (r *recorder) last() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	last := time.Duration(0)
-	for _, calls := range j.calls {
+	for _, calls := range r.calls {
 		last = max(last, calls[len(calls)-1].at)
 	}
-	return j.begun.Add(last)
+	return r.begun.Add(last)
 }

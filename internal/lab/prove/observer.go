@@ -16,8 +16,8 @@ import (
 	"github.com/camsq/camsq/internal/lab/testbed"
 )
 
-// observer is what survives everything and counts: the cloud and the receiver. The
-// workers are never asked.
+// observer is the API stand-in and the receiver, which survive every fault and record what
+// they see. No figure comes from a worker.
 type observer struct {
 	*testbed.Testbed
 	options Options
@@ -30,7 +30,7 @@ type observer struct {
 	failed map[string]bool                    // webhooks that were failed once
 }
 
-// observation is a call that came to the cloud, and what it met.
+// observation is a call that reached the API, and the fault that it met.
 type observation struct {
 	at   time.Time
 	what string
@@ -38,91 +38,91 @@ type observation struct {
 
 const proveKeyID, proveKeySecret = "prove-key-id", "prove-key-secret"
 
-func startObserver(o Options) (*observer, error) {
-	w := &observer{
-		options: o, begun: time.Now(), calls: map[string][]observation{}, nth: map[string]int{},
+func startObserver(options Options) (*observer, error) {
+	o := &observer{
+		options: options, begun: time.Now(), calls: map[string][]observation{}, nth: map[string]int{},
 		events: map[string][]callbacktest.Delivery{}, failed: map[string]bool{},
 	}
 	var err error
-	w.Testbed, err = testbed.Start(testbed.Config{
+	o.Testbed, err = testbed.Start(testbed.Config{
 		CAMS: camstest.Config{
-			Keys: map[string]string{proveKeyID: proveKeySecret}, Seed: o.Seed,
-			Quota: int(math.Ceil(o.rate() * 1.2)), Latency: proveLatency, ListLag: proveListLag, OnRequest: w.request,
-			StoreName: o.stored, FilterStored: true,
+			Keys: map[string]string{proveKeyID: proveKeySecret}, Seed: options.Seed,
+			Quota: int(math.Ceil(options.rate() * 1.2)), Latency: proveLatency, ListLag: proveListLag, OnRequest: o.request,
+			StoreName: options.stored, FilterStored: true,
 		},
-		Fail: w.fails, OnEvent: w.seen,
+		Fail: o.fails, OnEvent: o.seen,
 	})
 	if err != nil {
-		return nil, exit.Unreachablef("prove: %w", err)
+		return nil, exit.Unreachablef("prove: %o", err)
 	}
-	return w, nil
+	return o, nil
 }
 
-// request decides what a call meets, and writes it down.
-func (w *observer) request(op string, params url.Values) {
+// request draws the fault of a call, and records both.
+func (o *observer) request(op string, params url.Values) {
 	name := params.Get("InstanceName")
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := w.nth[op+" "+name]
-	w.nth[op+" "+name]++
-	s := observation{at: time.Now(), what: op}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := o.nth[op+" "+name]
+	o.nth[op+" "+name]++
+	call := observation{at: time.Now(), what: op}
 	var fault *camstest.Fault
 	if op == "CreateInstance" {
-		if fault = createFault(w.options, name, n); fault != nil {
-			w.CAMS.FailName(name, *fault)
+		if fault = createFault(o.options, name, n); fault != nil {
+			o.CAMS.FailName(name, *fault)
 		}
-	} else if fault = listFault(w.options, name, n); fault != nil {
-		w.CAMS.Next(op, *fault) // the next list may be another job's, which is as good
+	} else if fault = listFault(o.options, name, n); fault != nil {
+		o.CAMS.Next(op, *fault) // the next list may be another job's, which serves as well
 	}
 	if fault != nil {
-		s.what += " meets " + fault.Reply.String()
+		call.what += " meets " + fault.Reply.String()
 		if fault.Created {
-			s.what += ", but is carried out"
+			call.what += ", but is carried out"
 		}
 	}
-	w.calls[name] = append(w.calls[name], s)
+	o.calls[name] = append(o.calls[name], call)
 }
 
-// fails says that a receiver fails on so many webhooks as the cloud does on calls.
-// Each is failed once: the second pause between two tries is 5 minutes long.
-func (w *observer) fails(id string, e callback.Event) bool {
-	if !share(w.options.Seed, "webhook "+e.Data.JobID, w.options.Faults) {
+// fails gives webhooks the same share of faults as calls. Each fails once only, since the
+// second pause between two attempts is 5 minutes long.
+func (o *observer) fails(id string, e callback.Event) bool {
+	if !share(o.options.Seed, "webhook "+e.Data.JobID, o.options.Faults) {
 		return false
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	first := !w.failed[id]
-	w.failed[id] = true
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	first := !o.failed[id]
+	o.failed[id] = true
 	return first
 }
 
-func (w *observer) seen(a callbacktest.Delivery) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.events[a.Event.Data.JobID] = append(w.events[a.Event.Data.JobID], a)
+func (o *observer) seen(a callbacktest.Delivery) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.events[a.Event.Data.JobID] = append(o.events[a.Event.Data.JobID], a)
 }
 
-func (w *observer) eventsByJob() map[string][]callbacktest.Delivery {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return maps.Clone(w.events)
+func (o *observer) eventsByJob() map[string][]callbacktest.Delivery {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.events)
 }
 
-// story is what the witness has seen of a job.
-func (w *observer) story(id, name string) []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	all := slices.Clone(w.calls[name])
-	for _, e := range w.events[id] {
+// timeline lists what was observed of a job.
+func (o *observer) timeline(id, name string) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	all := slices.Clone(o.calls[name])
+	for _, e := range o.events[id] {
 		all = append(all, observation{e.At, fmt.Sprintf("webhook %s %s, answered %d", e.ID, e.Event.Type, e.Status)})
 	}
 	slices.SortStableFunc(all, func(a, b observation) int { return a.at.Compare(b.at) })
 	lines := make([]string, len(all))
-	for i, s := range all {
-		lines[i] = s.at.Format(storyTime) + "  " + s.what
+	for i, x := range all {
+		lines[i] = x.at.Format(clockTime) + "  " + x.what
 	}
 	return lines
 }
 
-// storyTime is as in the workers' logs.
-const storyTime = "15:04:05.000"
+// clockTime is the time format of the workers' logs.
+const clockTime = "15:04:05.000"

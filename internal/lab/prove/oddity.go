@@ -10,22 +10,23 @@ import (
 	"github.com/camsq/camsq/internal/humanize"
 )
 
-// oddity is a kind of what the cloud may do beside losing calls and answers.
+// oddity is a kind of unusual behaviour of the API, beside lost calls and answers.
 type oddity string
 
 const (
-	oddNames          oddity = "names"          // keeps names otherwise than they were sent
+	oddNames          oddity = "names"          // stores names in another form than they were sent
 	oddCodes          oddity = "codes"          // flow control, busy and unknown codes, and an account that is refused for a while
-	oddPages          oddity = "pages"          // for a while there are web pages instead of answers
-	oddContradictions oddity = "contradictions" // success answers of something else than was asked for
+	oddPages          oddity = "pages"          // answers with web pages for a while
+	oddContradictions oddity = "contradictions" // success answers that do not match the request
 )
 
 var oddities = []oddity{oddNames, oddCodes, oddPages, oddContradictions}
 
-// DefaultOddities is what a proof has unless it is told otherwise.
+// DefaultOddities is the default of --odd.
 const DefaultOddities = "all"
 
-// ParseOddities reads a list such as "names,codes", or "all", or "none".
+// ParseOddities reads a list such as "names,codes", or "all", or "none". The error is one of
+// usage.
 func ParseOddities(list string) ([]oddity, error) {
 	switch list {
 	case "all":
@@ -44,11 +45,11 @@ func ParseOddities(list string) ([]oddity, error) {
 	return out, nil
 }
 
-// odd says whether the proof has such oddities.
+// odd reports whether the trial has this kind.
 func (o Options) odd(kind oddity) bool { return slices.Contains(o.Oddities, kind) }
 
-// name is what the n-th job asks for. Where names are kept otherwise, each way has
-// something to change in it, and names that are cut off stay different.
+// name is the instance name of the n-th job. With oddNames, every form changes something
+// in it, and truncated names stay different.
 func (o Options) name(n int) string {
 	if o.odd(oddNames) {
 		return fmt.Sprintf("%06d Prové & Co %d", n, o.Seed)
@@ -56,11 +57,11 @@ func (o Options) name(n int) string {
 	return fmt.Sprintf("prove_%d_%06d", o.Seed, n)
 }
 
-// storedShare of the names are kept otherwise, each its own way; in storedWhole of the
-// runs all of them are, in one way.
+// storedShare of the names are stored in another form, each in its own; in storedWhole of
+// the trials all names are, in one form.
 const storedShare, storedWhole = 0.2, 0.25
 
-// stored is how the cloud keeps a name.
+// stored is the form in which the API stores a name.
 func (o Options) stored(name string) string {
 	ways := []string{"lower", "upper", "nfd", "html", "truncate", "suffix"}
 	way := ""
@@ -77,16 +78,16 @@ func (o Options) stored(name string) string {
 	return name
 }
 
-// madeUp are the instances that answers of a proof name and that do not exist. The last
-// is the stand-in's own.
-var madeUp = []string{"cams-of-nobody", "4040404"}
+// madeUp are the IDs of instances that answers name and that do not exist. The last one is
+// the stand-in's own.
+var madeUp = []string{"cams-invented", "4040404"}
 
-// contradiction is a success answer that is not about what was asked for. The instance
-// is made.
+// contradiction is a success answer that does not match the request. The instance is
+// created all the same.
 func contradiction(n int) *camstest.Fault {
 	answers := []map[string]string{
 		{"ChannelType": "PIGEON"},
-		{"InstanceName": "someone-else"},
+		{"InstanceName": "another-name"},
 		{"InstanceId": "cams\n\x1b[31m\x00"},
 		{"InstanceId": strings.Repeat("9", 300)},
 		{"InstanceId": ""},
@@ -95,8 +96,8 @@ func contradiction(n int) *camstest.Fault {
 	return &camstest.Fault{Answer: answers[n%len(answers)]}
 }
 
-// strangeCode is an answer whose code the vendor has for other products, or for none.
-// Flow control has turned a call away; the others may have carried it out.
+// strangeCode is an answer whose code the vendor documents for other products, or nowhere.
+// Flow control refuses the call; the others may have carried it out.
 func strangeCode(n int, made bool) *camstest.Fault {
 	codes := []camstest.Fault{
 		{Reply: camstest.ReplyError, Status: 400, Code: "System.LimitControl", Message: "The system is under flow control."},
@@ -112,7 +113,7 @@ func strangeCode(n int, made bool) *camstest.Fault {
 	return &codes[n%len(codes)]
 }
 
-// oddFault draws the fault of a create that is odd, or nil. n is a random number.
+// oddFault returns an odd answer to a create, or nil. n is a random number.
 func (o Options) oddFault(n int, made bool) *camstest.Fault {
 	switch p := n % 100; {
 	case p < 12 && o.odd(oddContradictions):
@@ -123,14 +124,14 @@ func (o Options) oddFault(n int, made bool) *camstest.Fault {
 	return nil
 }
 
-// oddRefusals are what the cloud answers to all calls for a while.
-var oddRefusals = map[mishapKind][]camstest.Fault{
-	mishapRefused: {
+// oddRefusals are the answers to every call of an account for a while.
+var oddRefusals = map[faultKind][]camstest.Fault{
+	faultRefused: {
 		{Reply: camstest.ReplyError, Status: 400, Code: "Product.Unsubscript", Message: "You have not subscribed to the specified product."},
 		{Reply: camstest.ReplyError, Status: 400, Code: "Ram.PermissionDeny", Message: "You are not authorized to perform the operation."},
 		{Reply: camstest.ReplyBusiness, Code: "isv.AMOUNT_NOT_ENOUGH", Message: "The balance is not enough."},
 	},
-	mishapPages: {
+	faultPages: {
 		{Reply: camstest.ReplyPage, Status: 404, Body: "<html><body><h1>404 Not Found</h1><hr>nginx</body></html>"},
 		{Reply: camstest.ReplyPage, Status: 403, Body: "<html>This page is blocked by your administrator.</html>"},
 		{Reply: camstest.ReplyPage, Status: 400, Body: "Bad Request", ContentType: "text/plain"},

@@ -7,7 +7,7 @@ import (
 	"github.com/camsq/camsq/internal/exit"
 )
 
-// Options are what a user can choose.
+// Options are the flags of the command. Validate checks them.
 type Options struct {
 	Jobs, Kills, Workers, Stops int
 	Seed                        uint64
@@ -18,14 +18,14 @@ type Options struct {
 	StopAfter                   time.Duration
 	JSON, Quiet                 bool
 	OddList                     string
-	Oddities                    []oddity // of oddList
+	Oddities                    []oddity // OddList, parsed
 	Away                        time.Duration
 }
 
-// OwnRedis says that the proof brings its own redis-server.
+// OwnRedis is the value of Redis for which the trial starts a redis-server of its own.
 const OwnRedis = "auto"
 
-// Validate refuses options that make no trial.
+// Validate returns an error of usage for a value out of its bounds.
 func (o Options) Validate() error {
 	switch {
 	case o.Jobs < 1 || o.Jobs > 1_000_000:
@@ -42,19 +42,19 @@ func (o Options) Validate() error {
 
 func (o Options) account() string { return fmt.Sprintf("prove-%d", o.Seed) }
 
-// chaos is how long things go wrong.
+// chaos is how long faults are injected.
 func (o Options) chaos() time.Duration {
 	return max(10*time.Second, time.Duration(o.Kills)*killPause)
 }
 
-// rate is the creates a second: such that there is work for as long as things go wrong.
+// rate is the creates per second: such that there is work for as long as chaos lasts.
 func (o Options) rate() float64 {
 	return max(5, 1.5*float64(o.Jobs)/o.chaos().Seconds())
 }
 
-func (o Options) patience() time.Duration {
+func (o Options) settleWindow() time.Duration {
 	if o.Stops > 0 {
-		return frozenPatience
+		return frozenSettle
 	}
-	return provePatience
+	return proveSettle
 }

@@ -23,8 +23,8 @@ type workerPool struct {
 	procs []*proc
 
 	mu      sync.Mutex
-	freed   chan struct{} // closed, and made anew, when a worker is left alone again
-	done    map[mishapKind]int
+	freed   chan struct{} // closed and replaced when a worker is no longer busy
+	done    map[faultKind]int
 	pids    []int
 	crashes []string
 	killed  time.Time  // the last kill of a worker or of Redis
@@ -32,15 +32,15 @@ type workerPool struct {
 	restart sync.Mutex // one restart of Redis at a time
 }
 
-// proc is one worker, through all its processes.
+// proc is one worker, over all its restarts.
 type proc struct {
-	number       int
-	redis, cloud *testbed.Proxy
-	cloudLink    sync.Mutex // one mishap at a time
+	number     int
+	redis, api *testbed.Proxy
+	apiLink    sync.Mutex // one fault at a time
 
-	// Of the crew's lock.
-	busy    bool // cannot work, or only soon again
-	wanted  bool // its process is to run
+	// Guarded by the pool's mu.
+	busy    bool // a fault keeps it from working
+	wanted  bool // its process must run
 	process *processes.Child
 }
 
@@ -49,25 +49,25 @@ type poolConfig struct {
 	workers int
 	logs    string // the folder of their logs
 	redis   *trialRedis
-	cloud   *camstest.Server
-	// command makes the process of a worker that finds Redis and CAMS at these addresses.
-	command func(redis, cloud string) *exec.Cmd
+	api     *camstest.Server
+	// command returns a worker process that reaches Redis and the API at these URLs.
+	command func(redis, api string) *exec.Cmd
 	say     func(format string, args ...any)
 }
 
 // startPool starts the workers, each with a proxy of its own to Redis and to CAMS.
 func startPool(c poolConfig) (*workerPool, error) {
-	api, err := url.Parse(c.cloud.URL())
+	endpoint, err := url.Parse(c.api.URL())
 	if err != nil {
 		return nil, err
 	}
-	dialCloud := func() (net.Conn, error) { return net.DialTimeout("tcp", api.Host, 5*time.Second) }
-	p := &workerPool{poolConfig: c, freed: make(chan struct{}), done: map[mishapKind]int{}}
+	dialAPI := func() (net.Conn, error) { return net.DialTimeout("tcp", endpoint.Host, 5*time.Second) }
+	p := &workerPool{poolConfig: c, freed: make(chan struct{}), done: map[faultKind]int{}}
 	for i := range c.workers {
 		w := &proc{number: i + 1}
 		p.procs = append(p.procs, w)
 		if w.redis, err = testbed.StartProxy(testbed.ProxyConfig{Dial: c.redis.dial}); err == nil {
-			w.cloud, err = testbed.StartProxy(testbed.ProxyConfig{Dial: dialCloud})
+			w.api, err = testbed.StartProxy(testbed.ProxyConfig{Dial: dialAPI})
 		}
 		if err == nil {
 			err = p.start(w)
@@ -80,196 +80,196 @@ func startPool(c poolConfig) (*workerPool, error) {
 	return p, nil
 }
 
-// start starts a process for a worker, and sees to it that its end is noticed.
-func (c *workerPool) start(h *proc) error {
+// start starts a worker's process, and records as a crash that it ends unexpectedly.
+func (p *workerPool) start(w *proc) error {
 	child, err := processes.Start(
-		c.command(c.redis.through(h.redis.Addr()), "http://"+h.cloud.Addr()),
-		filepath.Join(c.logs, fmt.Sprintf("worker-%d.log", h.number)),
+		p.command(p.redis.through(w.redis.Addr()), "http://"+w.api.Addr()),
+		filepath.Join(p.logs, fmt.Sprintf("worker-%d.log", w.number)),
 	)
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	h.process, h.wanted = child, true
-	c.pids = append(c.pids, child.Pid())
-	c.mu.Unlock()
+	p.mu.Lock()
+	w.process, w.wanted = child, true
+	p.pids = append(p.pids, child.Pid())
+	p.mu.Unlock()
 	go func() {
 		<-child.Exited()
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if h.process == child && h.wanted {
-			c.crashes = append(c.crashes, fmt.Sprintf("worker %d (pid %d) ended by itself: %s", h.number, child.Pid(), child.Ended()))
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if w.process == child && w.wanted {
+			p.crashes = append(p.crashes, fmt.Sprintf("worker %d (pid %d) ended unexpectedly: %s", w.number, child.Pid(), child.Ended()))
 		}
 	}()
 	return nil
 }
 
-// apply lets one mishap happen, and returns when it is over.
-func (c *workerPool) apply(ctx context.Context, m mishap) {
-	switch m.kind {
-	case MishapRedis:
-		c.restartRedis(ctx, m)
-	case mishapCutCloud:
-		c.cutCloud(ctx, m)
-	case mishapRefused, mishapPages:
-		c.refuseAll(ctx, m)
-	case mishapAway:
-		c.leave(ctx, m)
-	case MishapKill:
-		c.withOne(ctx, m, c.killAndRestart)
-	case mishapFreeze:
-		c.withOne(ctx, m, c.freeze)
-	case mishapCutRedis:
-		c.withOne(ctx, m, c.cutRedis)
+// apply injects one fault and returns when it is over.
+func (p *workerPool) apply(ctx context.Context, f fault) {
+	switch f.kind {
+	case faultRedis:
+		p.restartRedis(ctx, f)
+	case faultCutAPI:
+		p.cutAPI(ctx, f)
+	case faultRefused, faultPages:
+		p.refuseAll(ctx, f)
+	case faultAway:
+		p.leave(ctx, f)
+	case faultKill:
+		p.withOne(ctx, f, p.killAndRestart)
+	case faultFreeze:
+		p.withOne(ctx, f, p.freeze)
+	case faultCutRedis:
+		p.withOne(ctx, f, p.cutRedis)
 	}
 }
 
-// withOne lets a mishap happen to a worker that may be kept from working.
-func (c *workerPool) withOne(ctx context.Context, m mishap, do func(context.Context, *proc, mishap)) {
-	h := c.take(ctx, m.worker)
-	if h == nil {
+// withOne applies a fault to a worker, when one may be kept from working.
+func (p *workerPool) withOne(ctx context.Context, f fault, do func(context.Context, *proc, fault)) {
+	w := p.take(ctx, f.worker)
+	if w == nil {
 		return
 	}
-	defer c.release(h)
-	c.count(m.kind)
-	do(ctx, h, m)
+	defer p.release(w)
+	p.count(f.kind)
+	do(ctx, w, f)
 }
 
-func (c *workerPool) freeze(ctx context.Context, h *proc, m mishap) {
-	c.say("worker %d is stopped (SIGSTOP) for %v", h.number, m.length.Round(time.Second))
-	_ = h.process.Signal(freezeSignal) // it may have ended
-	sleep(ctx, m.length)
-	_ = h.process.Signal(thawSignal)
+func (p *workerPool) freeze(ctx context.Context, w *proc, f fault) {
+	p.say("worker %d is frozen (SIGSTOP) for %v", w.number, f.length.Round(time.Second))
+	_ = w.process.Signal(freezeSignal) // it may have ended
+	sleep(ctx, f.length)
+	_ = w.process.Signal(thawSignal)
 }
 
-func (c *workerPool) cutRedis(ctx context.Context, h *proc, m mishap) {
-	c.say("worker %d: its wire to Redis is %s for %v", h.number, m.link, m.length.Round(100*time.Millisecond))
-	h.redis.Set(m.link, 0)
-	sleep(ctx, m.length)
-	h.redis.Set(testbed.LinkOpen, 0)
+func (p *workerPool) cutRedis(ctx context.Context, w *proc, f fault) {
+	p.say("worker %d: its connection to Redis is %s for %v", w.number, f.link, f.length.Round(100*time.Millisecond))
+	w.redis.Set(f.link, 0)
+	sleep(ctx, f.length)
+	w.redis.Set(testbed.LinkOpen, 0)
 }
 
-func (c *workerPool) killAndRestart(ctx context.Context, h *proc, m mishap) {
-	c.say("worker %d is killed (kill -9 %d)", h.number, h.process.Pid())
-	c.mu.Lock()
-	h.wanted = false
-	c.mu.Unlock()
-	h.process.Kill()
-	c.noteKill()
-	sleep(ctx, m.length)
-	if err := c.start(h); err != nil {
-		c.mu.Lock()
-		c.crashes = append(c.crashes, fmt.Sprintf("worker %d: %v", h.number, err))
-		c.mu.Unlock()
+func (p *workerPool) killAndRestart(ctx context.Context, w *proc, f fault) {
+	p.say("worker %d is killed (kill -9 %d)", w.number, w.process.Pid())
+	p.mu.Lock()
+	w.wanted = false
+	p.mu.Unlock()
+	w.process.Kill()
+	p.noteKill()
+	sleep(ctx, f.length)
+	if err := p.start(w); err != nil {
+		p.mu.Lock()
+		p.crashes = append(p.crashes, fmt.Sprintf("worker %d: %v", w.number, err))
+		p.mu.Unlock()
 	}
 }
 
-func (c *workerPool) restartRedis(ctx context.Context, m mishap) {
-	c.restart.Lock()
-	defer c.restart.Unlock()
-	c.say("redis-server is killed (kill -9), and starts again after %v", m.length.Round(100*time.Millisecond))
-	c.count(m.kind)
-	c.redis.server.Kill()
-	c.noteKill()
-	sleep(ctx, m.length)
-	// Also when ctx has ended: the ledger is read afterwards.
-	if err := c.redis.server.Start(); err != nil {
-		c.mu.Lock()
-		c.crashes = append(c.crashes, "redis-server: "+err.Error())
-		c.mu.Unlock()
+func (p *workerPool) restartRedis(ctx context.Context, f fault) {
+	p.restart.Lock()
+	defer p.restart.Unlock()
+	p.say("redis-server is killed (kill -9), and starts again after %v", f.length.Round(100*time.Millisecond))
+	p.count(f.kind)
+	p.redis.server.Kill()
+	p.noteKill()
+	sleep(ctx, f.length)
+	// Also when ctx has ended: verify reads the ledger.
+	if err := p.redis.server.Start(); err != nil {
+		p.mu.Lock()
+		p.crashes = append(p.crashes, "redis-server: "+err.Error())
+		p.mu.Unlock()
 	}
 }
 
-func (c *workerPool) cutCloud(ctx context.Context, m mishap) {
-	h := c.procs[m.worker]
-	h.cloudLink.Lock()
-	defer h.cloudLink.Unlock()
+func (p *workerPool) cutAPI(ctx context.Context, f fault) {
+	w := p.procs[f.worker]
+	w.apiLink.Lock()
+	defer w.apiLink.Unlock()
 	if ctx.Err() != nil {
 		return
 	}
-	c.say("worker %d: its wire to CAMS is %s for %v", h.number, m.link, m.length.Round(100*time.Millisecond))
-	c.count(m.kind)
-	h.cloud.Set(m.link, m.bytes)
-	sleep(ctx, m.length)
-	h.cloud.Set(testbed.LinkOpen, 0)
+	p.say("worker %d: its connection to the API is %s for %v", w.number, f.link, f.length.Round(100*time.Millisecond))
+	p.count(f.kind)
+	w.api.Set(f.link, f.bytes)
+	sleep(ctx, f.length)
+	w.api.Set(testbed.LinkOpen, 0)
 }
 
-// refuseAll lets the cloud answer every call in one way, for a while.
-func (c *workerPool) refuseAll(ctx context.Context, m mishap) {
-	c.refuse.Lock()
-	defer c.refuse.Unlock()
+// refuseAll makes the API refuse every call in one way, for a while.
+func (p *workerPool) refuseAll(ctx context.Context, f fault) {
+	p.refuse.Lock()
+	defer p.refuse.Unlock()
 	if ctx.Err() != nil {
 		return
 	}
-	fault := oddRefusals[m.kind][m.bytes%len(oddRefusals[m.kind])]
-	said := fault.Code
-	if said == "" {
-		said = fmt.Sprintf("a page with status %d", fault.Status)
+	refusal := oddRefusals[f.kind][f.bytes%len(oddRefusals[f.kind])]
+	answer := refusal.Code
+	if answer == "" {
+		answer = fmt.Sprintf("a page with status %d", refusal.Status)
 	}
-	c.say("CAMS answers every call with %s for %v", said, m.length.Round(100*time.Millisecond))
-	c.count(m.kind)
+	p.say("the API answers every call with %s for %v", answer, f.length.Round(100*time.Millisecond))
+	p.count(f.kind)
 	for _, op := range []string{"CreateInstance", "ListInstance"} {
-		c.cloud.Always(op, &fault)
-		defer c.cloud.Always(op, nil)
+		p.api.Always(op, &refusal)
+		defer p.api.Always(op, nil)
 	}
-	sleep(ctx, m.length)
+	sleep(ctx, f.length)
 }
 
-// leave lets the cloud be away for all workers: connections are refused.
-func (c *workerPool) leave(ctx context.Context, m mishap) {
-	for _, h := range c.procs {
-		h.cloudLink.Lock()
-		defer h.cloudLink.Unlock()
+// leave makes the API unreachable for all workers: connections are refused.
+func (p *workerPool) leave(ctx context.Context, f fault) {
+	for _, w := range p.procs {
+		w.apiLink.Lock()
+		defer w.apiLink.Unlock()
 	}
 	if ctx.Err() != nil {
 		return
 	}
-	c.say("CAMS cannot be reached for %v", m.length)
-	c.count(m.kind)
-	for _, h := range c.procs {
-		h.cloud.Leave()
+	p.say("the API is unreachable for %v", f.length)
+	p.count(f.kind)
+	for _, w := range p.procs {
+		w.api.Leave()
 	}
-	sleep(ctx, m.length)
-	for _, h := range c.procs {
-		if err := h.cloud.Return(); err != nil {
-			c.mu.Lock()
-			c.crashes = append(c.crashes, err.Error())
-			c.mu.Unlock()
+	sleep(ctx, f.length)
+	for _, w := range p.procs {
+		if err := w.api.Return(); err != nil {
+			p.mu.Lock()
+			p.crashes = append(p.crashes, err.Error())
+			p.mu.Unlock()
 		}
 	}
-	c.say("CAMS is back")
+	p.say("the API is reachable again")
 }
 
-// noteKill notes when something was killed last.
-func (c *workerPool) noteKill() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.killed = time.Now()
+// noteKill records the time of the last kill.
+func (p *workerPool) noteKill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.killed = time.Now()
 }
 
-// take waits for a worker that may be kept from working: the wanted one, or the
-// next. Of several one is always left alone. Nil means that ctx has ended.
-func (c *workerPool) take(ctx context.Context, wanted int) *proc {
+// take waits for a worker that a fault may keep from working: the wanted one, or the
+// next. One of several is always left alone. Nil means that ctx has ended.
+func (p *workerPool) take(ctx context.Context, wanted int) *proc {
 	for {
-		c.mu.Lock()
+		p.mu.Lock()
 		busy := 0
-		for _, h := range c.procs {
-			if h.busy {
+		for _, w := range p.procs {
+			if w.busy {
 				busy++
 			}
 		}
-		if busy < max(1, len(c.procs)-1) {
-			for i := range c.procs {
-				h := c.procs[(wanted+i)%len(c.procs)]
-				if !h.busy {
-					h.busy = true
-					c.mu.Unlock()
-					return h
+		if busy < max(1, len(p.procs)-1) {
+			for i := range p.procs {
+				w := p.procs[(wanted+i)%len(p.procs)]
+				if !w.busy {
+					w.busy = true
+					p.mu.Unlock()
+					return w
 				}
 			}
 		}
-		freed := c.freed
-		c.mu.Unlock()
+		freed := p.freed
+		p.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -278,63 +278,63 @@ func (c *workerPool) take(ctx context.Context, wanted int) *proc {
 	}
 }
 
-func (c *workerPool) release(h *proc) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	h.busy = false
-	close(c.freed)
-	c.freed = make(chan struct{})
+func (p *workerPool) release(w *proc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w.busy = false
+	close(p.freed)
+	p.freed = make(chan struct{})
 }
 
-func (c *workerPool) count(k mishapKind) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.done[k]++
+func (p *workerPool) count(k faultKind) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done[k]++
 }
 
-// stop ends the workers as an operator does, and those that do not end by force.
-func (c *workerPool) stop(within time.Duration) {
-	c.mu.Lock()
-	for _, h := range c.procs {
-		h.wanted = false
+// stop ends the workers with SIGTERM, and kills those that do not end in time.
+func (p *workerPool) stop(within time.Duration) {
+	p.mu.Lock()
+	for _, w := range p.procs {
+		w.wanted = false
 	}
-	c.mu.Unlock()
+	p.mu.Unlock()
 	deadline := time.After(within)
-	for _, h := range c.procs {
-		if h.process != nil {
-			_ = h.process.Signal(syscall.SIGTERM) // it may have ended
+	for _, w := range p.procs {
+		if w.process != nil {
+			_ = w.process.Signal(syscall.SIGTERM) // it may have ended
 		}
 	}
-	for _, h := range c.procs {
-		if h.process == nil {
+	for _, w := range p.procs {
+		if w.process == nil {
 			continue
 		}
 		select {
-		case <-h.process.Exited():
-			// One that had just been started may not listen to SIGTERM yet, and dies of it.
-			if end := h.process.Ended(); !end.Success() && end.String() != "signal: terminated" {
-				c.crashes = append(c.crashes, fmt.Sprintf("worker %d: %s after SIGTERM", h.number, end))
+		case <-w.process.Exited():
+			// A process that has just started has no handler for SIGTERM yet, and dies of it.
+			if end := w.process.Ended(); !end.Success() && end.String() != "signal: terminated" {
+				p.crashes = append(p.crashes, fmt.Sprintf("worker %d: %s after SIGTERM", w.number, end))
 			}
 		case <-deadline:
-			h.process.Kill()
-			c.crashes = append(c.crashes, fmt.Sprintf("worker %d does not end within %v of SIGTERM", h.number, within))
+			w.process.Kill()
+			p.crashes = append(p.crashes, fmt.Sprintf("worker %d did not end within %v of SIGTERM", w.number, within))
 			deadline = time.After(0)
 		}
 	}
 }
 
-// close ends at once what is still there.
-func (c *workerPool) close() {
-	for _, h := range c.procs {
-		c.mu.Lock()
-		h.wanted = false
-		c.mu.Unlock()
-		if h.process != nil {
-			h.process.Kill()
+// close kills what still runs and closes the proxies.
+func (p *workerPool) close() {
+	for _, w := range p.procs {
+		p.mu.Lock()
+		w.wanted = false
+		p.mu.Unlock()
+		if w.process != nil {
+			w.process.Kill()
 		}
-		for _, p := range []*testbed.Proxy{h.redis, h.cloud} {
-			if p != nil {
-				p.Close()
+		for _, proxy := range []*testbed.Proxy{w.redis, w.api} {
+			if proxy != nil {
+				proxy.Close()
 			}
 		}
 	}

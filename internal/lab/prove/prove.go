@@ -22,125 +22,127 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// trialRun is one run.
+// trialRun is one trial.
 type trialRun struct {
 	Options
 	env      []string
 	out, log io.Writer
-	dir      string // its own, for Redis's files and, unless kept, the logs
+	dir      string // temporary: Redis's files and, without KeepLogs, the logs
 	logs     string
 	redis    *trialRedis
-	node     *app.App
+	app      *app.App
 	observer *observer
 	pool     *workerPool
 
-	sayMu sync.Mutex
-	sent  []tasks.Job
-	sure  int // so many of them were acknowledged
-	odd   []string
+	sayMu        sync.Mutex
+	sent         []tasks.Job
+	acknowledged int // how many of sent Redis confirmed
+	refused      []string
 
-	failed bool // something is not as promised: everything is kept
+	failed bool // a promise was broken: the files are kept
 }
 
-// Run makes a proof and writes its report to out and its progress to log.
+// Run runs a trial and writes its report to out and its progress to log. The error says
+// whether a promise was broken, a part could not start, or an option is unusable.
 func Run(ctx context.Context, o Options, env []string, out, log io.Writer) (err error) {
-	f := &trialRun{Options: o, env: env, out: out, log: log}
-	if f.dir, err = os.MkdirTemp("", "camsq-prove-"); err != nil {
+	t := &trialRun{Options: o, env: env, out: out, log: log}
+	if t.dir, err = os.MkdirTemp("", "camsq-prove-"); err != nil {
 		return exit.Unreachablef("prove: %w", err)
 	}
 	defer func() {
-		if !f.failed {
-			_ = os.RemoveAll(f.dir)
+		if !t.failed {
+			_ = os.RemoveAll(t.dir)
 		}
 	}()
-	f.logs = f.dir
+	t.logs = t.dir
 	if o.KeepLogs != "" {
-		f.logs = filepath.Join(o.KeepLogs, f.account())
-		if err := os.MkdirAll(f.logs, 0o700); err != nil {
+		t.logs = filepath.Join(o.KeepLogs, t.account())
+		if err := os.MkdirAll(t.logs, 0o700); err != nil {
 			return exit.Usagef("prove: --keep-logs: %w", err)
 		}
 	}
 
 	if o.Redis == OwnRedis {
-		if f.redis, err = startRedis(f.dir, f.logs); err != nil {
+		if t.redis, err = startRedis(t.dir, t.logs); err != nil {
 			return err
 		}
-		defer func() { f.redis.server.Kill() }()
-	} else if f.redis, err = usersRedis(o.Redis); err != nil {
+		defer func() { t.redis.server.Kill() }()
+	} else if t.redis, err = usersRedis(o.Redis); err != nil {
 		return err
 	}
-	if f.observer, err = startObserver(o); err != nil {
+	if t.observer, err = startObserver(o); err != nil {
 		return err
 	}
-	defer f.observer.Close()
-	if f.node, err = app.Open(f.config()); err != nil {
+	defer t.observer.Close()
+	if t.app, err = app.Open(t.config()); err != nil {
 		return err
 	}
-	defer f.node.Close()
-	if err := claimRedis(ctx, f.node); err != nil {
+	defer t.app.Close()
+	if err := claimRedis(ctx, t.app); err != nil {
 		return err
 	}
-	return f.run(ctx)
+	return t.run(ctx)
 }
 
-// config is the proof's own hold on Redis: past the proxies, since it is a witness.
-func (f *trialRun) config() config.Config {
+// config reaches Redis directly and not through a proxy, so that no fault hides a record.
+func (t *trialRun) config() config.Config {
 	return config.Config{
-		RedisURL: f.redis.url, Keep: 24 * time.Hour, DataKeys: seal.NewKey(), CallbackAllowPrivate: true,
-		Accounts: []config.Account{{Name: f.account()}},
+		RedisURL: t.redis.url, Keep: 24 * time.Hour, DataKeys: seal.NewKey(), CallbackAllowPrivate: true,
+		Accounts: []config.Account{{Name: t.account()}},
 	}
 }
 
-// run is a proof whose Redis and witnesses stand.
-func (f *trialRun) run(ctx context.Context) error {
-	if f.redis.server == nil && !f.Keep {
+// run injects the faults, verifies and reports, with Redis and observer running.
+func (t *trialRun) run(ctx context.Context) error {
+	if t.redis.server == nil && !t.Keep {
 		defer func() {
 			var pids []int
-			if f.pool != nil {
-				pids = f.pool.pids
+			if t.pool != nil {
+				pids = t.pool.pids
 			}
 			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 			defer cancel()
-			if err := cleanRedis(clean, f.node.Redis, f.account(), pids); err != nil {
-				fmt.Fprintln(f.log, "camsq:", err)
+			if err := cleanRedis(clean, t.app.Redis, t.account(), pids); err != nil {
+				fmt.Fprintln(t.log, "camsq:", err)
 			}
 		}()
 	}
-	command, err := f.command()
+	command, err := t.command()
 	if err != nil {
 		return err
 	}
-	plan := makePlan(f.Options, f.redis.server != nil)
-	f.say("%s, %s, %s, seed %d; logs in %s", humanize.Plural(int64(f.Jobs), "job"), humanize.Plural(int64(f.Workers), "worker"), humanize.Plural(int64(len(plan)), "mishap"), f.Seed, f.logs)
-	f.pool, err = startPool(poolConfig{
-		workers: f.Workers, logs: f.logs, redis: f.redis, cloud: f.observer.CAMS, command: command, say: f.say,
+	plan := makePlan(t.Options, t.redis.server != nil)
+	t.say("%s, %s, %s, seed %d; logs in %s", humanize.Plural(int64(t.Jobs), "job"), humanize.Plural(int64(t.Workers), "worker"), humanize.Plural(int64(len(plan)), "fault"), t.Seed, t.logs)
+	t.pool, err = startPool(poolConfig{
+		workers: t.Workers, logs: t.logs, redis: t.redis, api: t.observer.CAMS, command: command, say: t.say,
 	})
 	if err != nil {
 		return err
 	}
-	defer f.pool.close()
+	defer t.pool.close()
 
-	over := f.runChaos(ctx, plan)
-	f.pool.stop(stopTime)
-	e, err := f.gather(context.WithoutCancel(ctx))
+	unfinished := t.runChaos(ctx, plan)
+	t.pool.stop(stopTime)
+	s, err := t.gather(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
-	books := verify(e)
-	if over != "" {
-		books.find("", "%s", over)
+	v := verify(s)
+	if unfinished != "" {
+		v.find("", "%s", unfinished)
 	}
-	return f.report(e, books)
+	return t.report(s, v)
 }
 
-// command writes the workers' configuration, and returns what makes their processes.
-func (f *trialRun) command() (func(redis, cloud string) *exec.Cmd, error) {
+// command writes the workers' configuration file and returns a function that makes a
+// worker's process.
+func (t *trialRun) command() (func(redis, api string) *exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, exit.Unreachablef("prove: finding this program, to start workers: %w", err)
 	}
-	file := filepath.Join(f.dir, "camsq.yaml")
-	text := "accounts:\n- name: " + f.account() + "\n  access_key_id_env: PROVE_KEY_ID\n  access_key_secret_env: PROVE_KEY_SECRET\n"
+	file := filepath.Join(t.dir, "camsq.yaml")
+	text := "accounts:\n- name: " + t.account() + "\n  access_key_id_env: PROVE_KEY_ID\n  access_key_secret_env: PROVE_KEY_SECRET\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, exit.Unreachablef("prove: %w", err)
 	}
@@ -148,72 +150,72 @@ func (f *trialRun) command() (func(redis, cloud string) *exec.Cmd, error) {
 		"PROVE_KEY_ID=" + proveKeyID, "PROVE_KEY_SECRET=" + proveKeySecret,
 		"CAMSQ_CONFIG=" + file,
 		"CAMSQ_LISTEN=127.0.0.1:0",
-		"CAMSQ_DATA_KEY=" + f.node.Config.DataKeys,
-		"CAMSQ_KEEP=" + f.node.Config.Keep.String(),
-		"CAMSQ_CALLBACK_URL=" + f.observer.CallbackURL,
-		"CAMSQ_CALLBACK_SECRET=" + f.observer.CallbackSecret,
+		"CAMSQ_DATA_KEY=" + t.app.Config.DataKeys,
+		"CAMSQ_KEEP=" + t.app.Config.Keep.String(),
+		"CAMSQ_CALLBACK_URL=" + t.observer.CallbackURL,
+		"CAMSQ_CALLBACK_SECRET=" + t.observer.CallbackSecret,
 		"CAMSQ_CALLBACK_ALLOW_PRIVATE=true",
-		fmt.Sprintf("CAMSQ_RATE=%g", f.rate()),
+		fmt.Sprintf("CAMSQ_RATE=%g", t.rate()),
 		"CAMSQ_CALL_TIMEOUT=" + proveCallTimeout.String(),
 		"CAMSQ_RETRY_MIN=100ms", "CAMSQ_RETRY_MAX=1s",
 		fmt.Sprintf("CAMSQ_MAX_TRIES=%d", proveMaxTries),
 		"CAMSQ_RECONCILE_DELAY=" + proveReconcile.String(),
-		"CAMSQ_SETTLE_WINDOW=" + f.patience().String(),
+		"CAMSQ_SETTLE_WINDOW=" + t.settleWindow().String(),
 	}
-	env = append(env, testbed.WithoutSettings(f.env)...)
-	return func(redis, cloud string) *exec.Cmd {
+	env = append(env, testbed.WithoutSettings(t.env)...)
+	return func(redis, api string) *exec.Cmd {
 		cmd := exec.Command(self, "worker")
-		cmd.Env = append(append([]string(nil), env...), "CAMSQ_REDIS_URL="+redis, "CAMSQ_ENDPOINT="+cloud)
+		cmd.Env = append(append([]string(nil), env...), "CAMSQ_REDIS_URL="+redis, "CAMSQ_ENDPOINT="+api)
 		return cmd
 	}, nil
 }
 
-// stopTime is more than a worker may take to stop: a call and twice its settling.
+// stopTime is longer than a worker may take to stop: a call, and settling it twice.
 const stopTime = proveCallTimeout + 40*time.Second
 
-// hangTime is how long after the last mishap every job must have ended: asynq
-// takes up to 2 minutes to miss a killed worker, and a webhook that failed twice
-// waits for 5.
+// hangTime is how long after the last fault every job must have ended. A webhook that
+// failed twice waits for 5 minutes.
 const hangTime = 10 * time.Minute
 
-// runChaos sends the jobs, lets the mishaps happen, and returns when every job has
-// ended and is told. over says why it returned before that, unless the user wants so.
-func (f *trialRun) runChaos(ctx context.Context, plan []mishap) (over string) {
-	limit := f.chaos() + time.Duration(f.Stops)*freezeMax + f.Away + hangTime
-	if f.StopAfter > 0 {
-		limit = f.StopAfter
+// runChaos sends the jobs, applies the faults, and returns when every job has ended and
+// its webhook is delivered. unfinished says why it returned before that, other than for
+// --stop-after.
+func (t *trialRun) runChaos(ctx context.Context, plan []fault) (unfinished string) {
+	limit := t.chaos() + time.Duration(t.Stops)*freezeMax + t.Away + hangTime
+	if t.StopAfter > 0 {
+		limit = t.StopAfter
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var busy sync.WaitGroup
-	busy.Go(func() { f.send(limited) })
-	for _, m := range plan {
+	busy.Go(func() { t.send(limited) })
+	for _, f := range plan {
 		busy.Go(func() {
-			if sleep(limited, m.at) {
-				f.pool.apply(limited, m)
+			if sleep(limited, f.at) {
+				t.pool.apply(limited, f)
 			}
 		})
 	}
 	quiet := make(chan struct{})
 	go func() { busy.Wait(); close(quiet) }()
-	f.watch(limited, quiet)
+	t.watch(limited, quiet)
 	<-quiet
 	switch {
 	case ctx.Err() != nil:
-		return "the proof was stopped before its end"
-	case limited.Err() != nil && f.StopAfter == 0:
-		return fmt.Sprintf("%v after the last mishap there are jobs that have not ended", hangTime)
+		return "the trial was stopped before its end"
+	case limited.Err() != nil && t.StopAfter == 0:
+		return fmt.Sprintf("%v after the last fault, some jobs have not ended", hangTime)
 	}
 	return ""
 }
 
-// watch says once in a while how far it is, and returns when all is done.
-func (f *trialRun) watch(ctx context.Context, quiet <-chan struct{}) {
+// watch prints the progress, and returns when every job is done and quiet is closed.
+func (t *trialRun) watch(ctx context.Context, quiet <-chan struct{}) {
 	const every = 10 * time.Second
 	said := time.Now()
 	for sleep(ctx, 500*time.Millisecond) {
-		look, cancel := context.WithTimeout(ctx, 2*time.Second)
-		o, err := f.node.Ledger.Overview(look, f.account())
+		short, cancel := context.WithTimeout(ctx, 2*time.Second)
+		o, err := t.app.Ledger.Overview(short, t.account())
 		cancel()
 		if err != nil {
 			continue // Redis is away, as planned
@@ -221,7 +223,7 @@ func (f *trialRun) watch(ctx context.Context, quiet <-chan struct{}) {
 		open := o.Jobs[tasks.StateQueued] + o.Jobs[tasks.StateCalling] + o.Jobs[tasks.StateUncertain]
 		if time.Since(said) >= every {
 			said = time.Now()
-			f.say("%s; %s owed", inspect.StateCounts(o.Jobs), humanize.Plural(o.Owed, "callback"))
+			t.say("%s; %s owed", inspect.StateCounts(o.Jobs), humanize.Plural(o.Owed, "callback"))
 		}
 		select {
 		case <-quiet:
@@ -233,40 +235,40 @@ func (f *trialRun) watch(ctx context.Context, quiet <-chan struct{}) {
 	}
 }
 
-// gather collects the evidence.
-func (f *trialRun) gather(ctx context.Context) (snapshot, error) {
+// gather takes the snapshot that verify judges.
+func (t *trialRun) gather(ctx context.Context) (snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	e := snapshot{
-		instances: asked(f.observer.CAMS.Creates()), complaints: f.observer.CAMS.Violations(),
-		events: f.observer.eventsByJob(), webhooks: f.observer.Receiver.Counts(), crashes: append(f.odd, f.pool.crashes...),
+	s := snapshot{
+		instances: asked(t.observer.CAMS.Creates()), violations: t.observer.CAMS.Violations(),
+		events: t.observer.eventsByJob(), webhooks: t.observer.Receiver.Counts(), crashes: append(t.refused, t.pool.crashes...),
 	}
-	for begin := 0; begin < len(f.sent); begin += inspect.PageSize {
-		jobs := f.sent[begin:min(begin+inspect.PageSize, len(f.sent))]
+	for begin := 0; begin < len(t.sent); begin += inspect.PageSize {
+		jobs := t.sent[begin:min(begin+inspect.PageSize, len(t.sent))]
 		ids := make([]string, len(jobs))
 		for i, job := range jobs {
 			ids[i] = job.ID
 		}
-		page, err := f.node.Ledger.GetMany(ctx, f.account(), ids)
+		page, err := t.app.Ledger.GetMany(ctx, t.account(), ids)
 		if err != nil {
-			return e, f.unreadable(err)
+			return s, t.unreadable(err)
 		}
 		for i, found := range page {
-			// Whether a job was accepted whose sender got no answer, the ledger says.
-			if begin+i < f.sure || !inspect.IsNotFound(found.Err) {
-				e.jobs, e.records = append(e.jobs, jobs[i]), append(e.records, found)
+			// For a job whose producer got no answer, the ledger says whether it was accepted.
+			if begin+i < t.acknowledged || !inspect.IsNotFound(found.Err) {
+				s.jobs, s.records = append(s.jobs, jobs[i]), append(s.records, found)
 			}
 		}
 	}
-	o, err := f.node.Ledger.Overview(ctx, f.account())
+	o, err := t.app.Ledger.Overview(ctx, t.account())
 	if err != nil {
-		return e, f.unreadable(err)
+		return s, t.unreadable(err)
 	}
-	e.counters = o.Jobs
-	return e, nil
+	s.counters = o.Jobs
+	return s, nil
 }
 
-// asked are instances under the names that the calls asked for.
+// asked returns the instances under the names that the calls asked for.
 func asked(creates []camstest.Create) []cams.Instance {
 	list := make([]cams.Instance, len(creates))
 	for i, c := range creates {
@@ -276,26 +278,26 @@ func asked(creates []camstest.Create) []cams.Instance {
 	return list
 }
 
-// unreadable says why the books cannot be read; what ended by itself may be the cause.
-func (f *trialRun) unreadable(err error) error {
-	for _, c := range f.pool.crashes {
+// unreadable wraps an error of reading the ledger, with the crashes that may have caused it.
+func (t *trialRun) unreadable(err error) error {
+	for _, c := range t.pool.crashes {
 		err = fmt.Errorf("%w; %s", err, c)
 	}
 	return exit.Unreachablef("prove: reading the ledger: %w", err)
 }
 
-// say prints a line of the course of things.
-func (f *trialRun) say(format string, args ...any) {
-	if f.Quiet {
+// say prints a line of progress, with the time since the start.
+func (t *trialRun) say(format string, args ...any) {
+	if t.Quiet {
 		return
 	}
-	f.sayMu.Lock()
-	defer f.sayMu.Unlock()
-	d := int(time.Since(f.observer.begun).Seconds())
-	fmt.Fprintf(f.log, "%02d:%02d  %s\n", d/60, d%60, fmt.Sprintf(format, args...))
+	t.sayMu.Lock()
+	defer t.sayMu.Unlock()
+	d := int(time.Since(t.observer.begun).Seconds())
+	fmt.Fprintf(t.log, "%02d:%02d  %s\n", d/60, d%60, fmt.Sprintf(format, args...))
 }
 
-// sleep waits, and reports whether it did so to the end.
+// sleep waits for d, and returns false if ctx ends before that.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():

@@ -16,9 +16,9 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// trial is evidence in which all is well: one job of each final state, one held,
-// and one whose call has no answer yet.
-func trial() snapshot {
+// goodSnapshot has one job of each final state, one held and one uncertain, and keeps the
+// promise.
+func goodSnapshot() snapshot {
 	e := snapshot{counters: map[tasks.State]int64{}, events: map[string][]callbacktest.Delivery{}, webhooks: callbacktest.Counts{Received: 4, Verified: 4, Distinct: 3}}
 	for i, s := range []tasks.State{tasks.StateCreated, tasks.StateFailed, tasks.StateCancelled, tasks.StateHeld, tasks.StateUncertain} {
 		id := string(s)
@@ -42,8 +42,8 @@ func trial() snapshot {
 	return e
 }
 
-// A judge that cannot find anything proves nothing: each planted wrong is found.
-func TestTheJudgeFindsEachPlantedWrong(t *testing.T) {
+// A verification that finds nothing proves nothing, so each planted error must be found.
+func TestVerifyFindsEachPlantedError(t *testing.T) {
 	t.Parallel()
 	record := func(e *snapshot, id string) *ledger.Found {
 		return &e.records[slices.IndexFunc(e.jobs, func(j tasks.Job) bool { return j.ID == id })]
@@ -60,9 +60,9 @@ func TestTheJudgeFindsEachPlantedWrong(t *testing.T) {
 		want             string // "" if all is well
 	}{
 		{"nothing", func(*snapshot) {}, 0, 0, ""},
-		{"a second instance", add("name_created"), 1, 0, "created: duplicate: the cloud has 2 instances"},
+		{"a second instance", add("name_created"), 1, 0, "created: duplicate: the API has 2 instances"},
 		{"a second instance while in flight", add("name_uncertain"), 1, 0, "uncertain: duplicate"},
-		{"an instance of a failed job", add("name_failed"), 0, 1, "failed: lost: the ledger says failed, and the cloud has instance 999"},
+		{"an instance of a failed job", add("name_failed"), 0, 1, "failed: lost: the ledger says failed, and the API has instance 999"},
 		{"an instance of a cancelled job", add("name_cancelled"), 0, 1, "cancelled: lost"},
 		{"an instance of no job", add("name_created_2"), 1, 0, "which no job asked for: 999"},
 		{"an instance of a queued job", func(e *snapshot) {
@@ -71,7 +71,7 @@ func TestTheJudgeFindsEachPlantedWrong(t *testing.T) {
 		}, 0, 1, "uncertain: lost: the ledger says queued"},
 		{"a record is gone", func(e *snapshot) {
 			*record(e, "failed") = ledger.Found{Err: fmt.Errorf("ledger: %w", tasks.ErrNotFound)}
-		}, 0, 1, "failed: lost: it was accepted, and now"},
+		}, 0, 1, "failed: lost: it was accepted, and its record cannot be read"},
 		{"a record cannot be read", func(e *snapshot) {
 			*record(e, "held") = ledger.Found{Err: fmt.Errorf("ledger: %w", tasks.ErrUnreadable)}
 		}, 0, 1, "held: lost"},
@@ -79,17 +79,17 @@ func TestTheJudgeFindsEachPlantedWrong(t *testing.T) {
 		{"created with another's instance", func(e *snapshot) {
 			record(e, "created").Record.Instance.InstanceID = "104"
 		}, 0, 1, "created: lost"},
-		{"the counters are wrong", func(e *snapshot) { e.counters[tasks.StateFailed]++ }, 0, 0, "the ledger counts 2 jobs as failed, and 1 records are"},
-		{"delivered to nobody", func(e *snapshot) { e.events["created"] = e.events["created"][:1] }, 0, 0, "created: misreported: its callback counts as delivered"},
-		{"nobody is to be told", func(e *snapshot) { record(e, "held").Record.Callback.State = tasks.CallbackNone }, 0, 0, "held: it is held and owes no callback"},
+		{"the counters are wrong", func(e *snapshot) { e.counters[tasks.StateFailed]++ }, 0, 0, "the ledger counts 2 jobs as failed, and has 1 such records"},
+		{"delivered without a receiver", func(e *snapshot) { e.events["created"] = e.events["created"][:1] }, 0, 0, "created: misreported: its callback counts as delivered"},
+		{"no callback", func(e *snapshot) { record(e, "held").Record.Callback.State = tasks.CallbackNone }, 0, 0, "held: it is held and has no callback"},
 		{"two outcomes", func(e *snapshot) {
 			second := e.events["failed"][0]
 			second.ID = "evt_other"
 			e.events["failed"] = append(e.events["failed"], second)
-		}, 0, 0, "failed: misreported: two outcomes were told"},
+		}, 0, 0, "failed: misreported: two outcomes were reported"},
 		{"a wrong outcome", func(e *snapshot) { e.events["failed"][0].Event.Type = tasks.EventInstanceCreated }, 0, 0, "failed: misreported: a webhook says instance.created"},
-		{"told before the end", func(e *snapshot) { e.events["uncertain"] = e.events["failed"] }, 0, 0, "uncertain: misreported: a webhook says instance.failed"},
-		{"told of nobody's job", func(e *snapshot) { e.events["stranger"] = e.events["failed"] }, 0, 0, "job stranger, which was never sent"},
+		{"reported before the end", func(e *snapshot) { e.events["uncertain"] = e.events["failed"] }, 0, 0, "uncertain: misreported: a webhook says instance.failed"},
+		{"a webhook of an unknown job", func(e *snapshot) { e.events["stranger"] = e.events["failed"] }, 0, 0, "job stranger, which was never sent"},
 		{"held without its instance", func(e *snapshot) {
 			e.instances = append(e.instances, cams.Instance{InstanceID: "777", InstanceName: "name_held"})
 		}, 0, 0, "held: misreported: it is held without its instance 777"},
@@ -99,17 +99,17 @@ func TestTheJudgeFindsEachPlantedWrong(t *testing.T) {
 		}, 0, 0, ""},
 		{"held for another's instance", func(e *snapshot) {
 			record(e, "held").Record.Candidates = []string{"100"}
-		}, 0, 0, "held: misreported: it is held for instance 100, which is that of name_created"},
-		{"held for an instance of nobody", func(e *snapshot) {
+		}, 0, 0, "held: misreported: it is held for instance 100, which belongs to name_created"},
+		{"held for an instance that does not exist", func(e *snapshot) {
 			record(e, "held").Record.Candidates = []string{"888"}
-		}, 0, 0, "held: misreported: it is held for instance 888, which the cloud does not have"},
+		}, 0, 0, "held: misreported: it is held for instance 888, which does not exist"},
 		{"two bodies", func(e *snapshot) { e.webhooks.Changed = 1 }, 0, 0, "1 came again with another body"},
-		{"unsigned", func(e *snapshot) { e.webhooks.Refused = 1 }, 0, 0, "1 webhooks came without a good signature"},
-		{"the cloud complains", func(e *snapshot) { e.complaints = []string{"SignatureNonceUsed"} }, 0, 0, "SignatureNonceUsed"},
-		{"a crash", func(e *snapshot) { e.crashes = []string{"worker 1 ended by itself"} }, 0, 0, "worker 1 ended by itself"},
+		{"unsigned", func(e *snapshot) { e.webhooks.Refused = 1 }, 0, 0, "1 webhooks had no valid signature"},
+		{"an invalid call", func(e *snapshot) { e.violations = []string{"SignatureNonceUsed"} }, 0, 0, "SignatureNonceUsed"},
+		{"a crash", func(e *snapshot) { e.crashes = []string{"worker 1 ended unexpectedly"} }, 0, 0, "worker 1 ended unexpectedly"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e := trial()
+			e := goodSnapshot()
 			tt.plant(&e)
 			b := verify(e)
 			if b.Duplicates != tt.duplicates || b.Lost != tt.lost {
@@ -125,14 +125,14 @@ func TestTheJudgeFindsEachPlantedWrong(t *testing.T) {
 			}
 		})
 	}
-	b := verify(trial())
+	b := verify(goodSnapshot())
 	want := verdict{
 		Accepted: 5, Created: 1, Failed: 1, FailedBy: map[string]int{"": 1}, Cancelled: 1, Held: 1, InFlight: 1,
 		Instances: 2, Owed: 3, Delivered: 3, Distinct: 3, Received: 4,
 		Findings: []finding{},
 	}
 	if diff := cmp.Diff(want, b); diff != "" {
-		t.Errorf("the books (-want +got):\n%s", diff)
+		t.Errorf("the verdict (-want +got):\n%s", diff)
 	}
 }
 
@@ -140,7 +140,7 @@ func TestTheSeedDecidesThePlan(t *testing.T) {
 	t.Parallel()
 	o := Options{Jobs: 1000, Kills: 15, Workers: 3, Stops: 2, Seed: 1, Faults: 0.2}
 	plan := makePlan(o, true)
-	show := func(p []mishap) string { return fmt.Sprintf("%+v", p) }
+	show := func(p []fault) string { return fmt.Sprintf("%+v", p) }
 	if show(plan) != show(makePlan(o, true)) {
 		t.Error("the same seed gives another plan")
 	}
@@ -149,26 +149,26 @@ func TestTheSeedDecidesThePlan(t *testing.T) {
 	if show(plan) == show(makePlan(other, true)) {
 		t.Error("another seed gives the same plan")
 	}
-	got := map[mishapKind]int{}
+	got := map[faultKind]int{}
 	for _, m := range plan {
 		got[m.kind]++
 		if m.worker < 0 || m.worker >= o.Workers || m.at > o.chaos()+time.Second {
-			t.Errorf("mishap %+v is out of bounds", m)
+			t.Errorf("fault %+v is out of bounds", m)
 		}
 		// What is held back must have come and be listed before the settle window ends.
-		if m.kind == mishapCutCloud && m.length+proveLatency+proveListLag >= provePatience {
-			t.Errorf("mishap %+v holds a request for too long", m)
+		if m.kind == faultCutAPI && m.length+proveLatency+proveListLag >= proveSettle {
+			t.Errorf("fault %+v holds a request for too long", m)
 		}
-		if m.kind == mishapFreeze && (m.length <= 30*time.Second || m.length >= proveDeadline+o.patience()) {
-			t.Errorf("mishap %+v is not longer than a lease, or too long", m)
+		if m.kind == faultFreeze && (m.length <= 30*time.Second || m.length >= proveDeadline+o.settleWindow()) {
+			t.Errorf("fault %+v is not longer than a lease, or too long", m)
 		}
 	}
-	want := map[mishapKind]int{MishapKill: 15, mishapFreeze: 2, MishapRedis: 2, mishapCutRedis: 5, mishapCutCloud: 8}
+	want := map[faultKind]int{faultKill: 15, faultFreeze: 2, faultRedis: 2, faultCutRedis: 5, faultCutAPI: 8}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("mishaps (-want +got):\n%s", diff)
+		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 	for _, m := range makePlan(o, false) {
-		if m.kind == MishapRedis {
+		if m.kind == faultRedis {
 			t.Error("the plan kills the user's Redis")
 		}
 	}
@@ -214,8 +214,8 @@ func TestOdditiesAreThoseThatWereAskedFor(t *testing.T) {
 			seen["names"] = seen["names"] || o.stored(name) != name
 		}
 		for _, m := range makePlan(o, true) {
-			seen["pages"] = seen["pages"] || m.kind == mishapPages
-			seen["codes"] = seen["codes"] || m.kind == mishapRefused
+			seen["pages"] = seen["pages"] || m.kind == faultPages
+			seen["codes"] = seen["codes"] || m.kind == faultRefused
 		}
 		return seen, o
 	}
@@ -238,7 +238,7 @@ func TestOdditiesAreThoseThatWereAskedFor(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	o := Options{Seed: 1, Jobs: 10, Kills: 3, Workers: 1, Away: time.Minute}
-	if !slices.ContainsFunc(makePlan(o, true), func(m mishap) bool { return m.kind == mishapAway && m.length == time.Minute }) {
+	if !slices.ContainsFunc(makePlan(o, true), func(m fault) bool { return m.kind == faultAway && m.length == time.Minute }) {
 		t.Error("--away is not in the plan")
 	}
 }

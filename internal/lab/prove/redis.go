@@ -23,13 +23,13 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// trialRedis is the Redis that a proof works on.
+// trialRedis is the Redis of a trial.
 type trialRedis struct {
 	url  string
 	dial func() (net.Conn, error) // for the proxies
-	// through is the URL by way of a proxy.
+	// through is the URL that leads through a proxy.
 	through func(addr string) string
-	// server is nil if the Redis is the user's own: then it is never killed.
+	// server is nil for the user's own Redis, which is never killed.
 	server *process.Redis
 }
 
@@ -55,7 +55,7 @@ func startRedis(dir, logs string) (*trialRedis, error) {
 	}, nil
 }
 
-// usersRedis is the Redis of a URL. Only one server can be reached by way of a proxy.
+// usersRedis is the Redis of a URL. It must be a single server, since a proxy reaches no more.
 func usersRedis(raw string) (*trialRedis, error) {
 	c, err := redisconn.Open(raw, redisconn.Options{})
 	if err != nil {
@@ -86,9 +86,8 @@ func usersRedis(raw string) (*trialRedis, error) {
 	return r, nil
 }
 
-// claimRedis makes sure that the database holds no other jobs, and takes it.
-// Callbacks have one queue for all accounts, so a proof beside other jobs would
-// send theirs.
+// claimRedis checks that the database holds no other jobs, and claims it. All accounts
+// share one queue of callbacks, so a trial beside other jobs would send theirs.
 func claimRedis(ctx context.Context, a *app.App) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -123,7 +122,7 @@ func claimRedis(ctx context.Context, a *app.App) error {
 		"name an empty database of the same server, such as redis://HOST:6379/9", tasks.QueueCallback)
 }
 
-// cleanRedis takes away what a proof has put into the user's database.
+// cleanRedis deletes what a trial has written into the user's database.
 func cleanRedis(ctx context.Context, rdb redis.UniversalClient, account string, pids []int) error {
 	queue := tasks.ProvisionQueue(account)
 	// In this order: a key without a format would be taken for an earlier camsq's.

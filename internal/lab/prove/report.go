@@ -14,49 +14,49 @@ import (
 	"github.com/camsq/camsq/internal/ledger"
 )
 
-// Report is what a proof prints as JSON.
-type Report struct {
-	Proven  bool               `json:"proven"`
-	Seed    uint64             `json:"seed"`
-	Jobs    int                `json:"jobs_sent"`
-	Workers int                `json:"workers"`
-	Faults  float64            `json:"faults"`
-	Mishaps map[mishapKind]int `json:"mishaps"`
-	Calls   int                `json:"create_calls"`
-	Seconds float64            `json:"seconds"`
-	Odd     []oddity           `json:"odd"`
-	// AfterKill is how long after the last kill the last job ended; nil if nothing was killed.
+// report is what --json prints.
+type report struct {
+	Proven   bool              `json:"proven"`
+	Seed     uint64            `json:"seed"`
+	Jobs     int               `json:"jobs_sent"`
+	Workers  int               `json:"workers"`
+	Faults   float64           `json:"fault_share"`
+	Injected map[faultKind]int `json:"injected"`
+	Calls    int               `json:"create_calls"`
+	Seconds  float64           `json:"seconds"`
+	Odd      []oddity          `json:"odd"`
+	// AfterKill is the time from the last kill to the last outcome, in seconds; nil without a kill.
 	AfterKill *float64 `json:"last_outcome_after_last_kill_seconds"`
 	Logs      string   `json:"logs,omitempty"`
 	verdict
 }
 
-// report prints the result. It returns errSomeFailed if something is not as promised.
-func (f *trialRun) report(e snapshot, b verdict) error {
-	r := Report{
-		Proven: len(b.Findings) == 0, Seed: f.Seed, Jobs: len(f.sent), Workers: f.Workers, Faults: f.Faults,
-		Mishaps: f.pool.done, Calls: f.observer.CAMS.Calls("CreateInstance"),
-		Seconds: time.Since(f.observer.begun).Seconds(), verdict: b, Odd: append([]oddity{}, f.Oddities...),
+// report prints the result. It returns exit.ErrSomeFailed if a promise was broken.
+func (t *trialRun) report(s snapshot, v verdict) error {
+	r := report{
+		Proven: len(v.Findings) == 0, Seed: t.Seed, Jobs: len(t.sent), Workers: t.Workers, Faults: t.Faults,
+		Injected: t.pool.done, Calls: t.observer.CAMS.Calls("CreateInstance"),
+		Seconds: time.Since(t.observer.begun).Seconds(), verdict: v, Odd: append([]oddity{}, t.Oddities...),
 	}
-	if killed := f.pool.killed; !killed.IsZero() && !b.LastOutcome.IsZero() {
-		after := b.LastOutcome.Sub(killed).Seconds()
+	if killed := t.pool.killed; !killed.IsZero() && !v.LastOutcome.IsZero() {
+		after := v.LastOutcome.Sub(killed).Seconds()
 		r.AfterKill = &after
 	}
-	if !r.Proven || f.KeepLogs != "" {
-		r.Logs = f.logs
+	if !r.Proven || t.KeepLogs != "" {
+		r.Logs = t.logs
 	}
 	if !r.Proven {
-		f.failed = true
-		f.tell(r.Findings, e)
+		t.failed = true
+		t.explain(r.Findings, s)
 	}
-	if f.JSON {
-		enc := json.NewEncoder(f.out)
+	if t.JSON {
+		enc := json.NewEncoder(t.out)
 		enc.SetIndent("", "  ")
 		if err := enc.Encode(r); err != nil {
 			return err
 		}
 	} else {
-		f.print(r)
+		t.print(r)
 	}
 	if !r.Proven {
 		return exit.ErrSomeFailed
@@ -64,49 +64,49 @@ func (f *trialRun) report(e snapshot, b verdict) error {
 	return nil
 }
 
-func (f *trialRun) print(r Report) {
-	out := f.out
+func (t *trialRun) print(r report) {
+	out := t.out
 	rows := [][]string{{"jobs", ""}}
 	row := func(n int, format string, args ...any) {
 		rows = append(rows, []string{"  " + fmt.Sprintf(format, args...), humanize.Group(int64(n))})
 	}
 	head := func(text string) { rows = append(rows, []string{text, ""}) }
 	row(r.Accepted, "accepted")
-	row(r.Created, "created (%s found by a look)", humanize.Group(int64(r.Adopted)))
+	row(r.Created, "created (%s found by a lookup)", humanize.Group(int64(r.CreatedByLookup)))
 	row(r.Failed, "failed%s", codes(r.FailedBy))
 	row(r.Cancelled, "cancelled")
-	row(r.Held, "held (%s with their instance in question)", humanize.Group(int64(r.HeldRight)))
+	row(r.Held, "held (%s with their instance among the candidates)", humanize.Group(int64(r.HeldWithInstance)))
 	row(r.InFlight, "in flight")
-	head("cloud")
+	head("API")
 	row(r.Calls, "create calls")
 	row(r.Instances, "instances")
 	row(r.Duplicates, "duplicates")
 	row(r.Lost, "lost")
 	row(r.Misreported, "misreported")
 	head("callbacks")
-	row(r.Owed, "owed")
+	row(r.Owed, "due")
 	row(r.Delivered, "delivered")
-	row(r.Waiting, "on their way")
+	row(r.Waiting, "pending")
 	row(r.Dead, "given up")
 	row(r.Received, "webhooks received")
 	row(r.Distinct, "distinct")
-	row(r.Unsigned, "without a good signature")
-	row(r.TwoBodies, "with two bodies")
-	head("mishaps")
+	row(r.Unsigned, "without a valid signature")
+	row(r.BodyMismatch, "with a changed body")
+	head("faults injected")
 	for _, m := range []struct {
-		kind mishapKind
+		kind faultKind
 		text string
 	}{
-		{MishapKill, "workers killed (kill -9)"},
-		{mishapFreeze, "workers frozen for longer than their lease"},
-		{MishapRedis, "Redis killed (kill -9) and restarted"},
-		{mishapCutRedis, "wires to Redis cut or held"},
-		{mishapCutCloud, "wires to CAMS cut or held"},
-		{mishapRefused, "times that CAMS refused the account"},
-		{mishapPages, "times that pages came instead of answers"},
-		{mishapAway, "times that CAMS could not be reached"},
+		{faultKill, "workers killed (kill -9)"},
+		{faultFreeze, "workers frozen for longer than their lease"},
+		{faultRedis, "Redis killed (kill -9) and restarted"},
+		{faultCutRedis, "connections to Redis cut or held"},
+		{faultCutAPI, "connections to the API cut or held"},
+		{faultRefused, "times the API refused the account"},
+		{faultPages, "times the API answered with web pages"},
+		{faultAway, "times the API was unreachable"},
 	} {
-		row(r.Mishaps[m.kind], "%s", m.text)
+		row(r.Injected[m.kind], "%s", m.text)
 	}
 	fmt.Fprintln(out)
 	render.PrintTable(out, 1, rows)
@@ -115,25 +115,25 @@ func (f *trialRun) print(r Report) {
 		fmt.Fprintf(out, "The last job ended %.1f s after the last kill.\n", *r.AfterKill)
 	}
 	if r.Proven {
-		fmt.Fprintf(out, "Nothing was created twice, nothing was lost, and the books balance:\n%s = %s + %s + %s + %s + %s.\n",
+		fmt.Fprintf(out, "Nothing was created twice and nothing was lost:\naccepted %s = created %s + failed %s + cancelled %s + held %s + in flight %s\n",
 			humanize.Group(int64(r.Accepted)), humanize.Group(int64(r.Created)), humanize.Group(int64(r.Failed)),
 			humanize.Group(int64(r.Cancelled)), humanize.Group(int64(r.Held)), humanize.Group(int64(r.InFlight)))
 		return
 	}
-	fmt.Fprintf(out, "This must not be:\n")
-	for _, x := range r.Findings[:min(len(r.Findings), toldFindings)] {
+	fmt.Fprintln(out, "The promise was broken:")
+	for _, x := range r.Findings[:min(len(r.Findings), explained)] {
 		fmt.Fprintf(out, "  %s\n", strings.TrimSpace(x.Job+" "+x.Text))
-		for _, line := range x.Story {
+		for _, line := range x.Timeline {
 			fmt.Fprintf(out, "    %s\n", line)
 		}
 	}
-	if more := len(r.Findings) - toldFindings; more > 0 {
+	if more := len(r.Findings) - explained; more > 0 {
 		fmt.Fprintf(out, "  and %s more\n", humanize.Group(int64(more)))
 	}
-	fmt.Fprintf(out, "The logs of the workers are in %s.\n", r.Logs)
+	fmt.Fprintf(out, "The workers' logs are in %s.\n", r.Logs)
 }
 
-// codes lists why jobs failed.
+// codes lists the codes of failed jobs, with the number of each.
 func codes(by map[string]int) string {
 	if len(by) == 0 {
 		return ""
@@ -145,21 +145,21 @@ func codes(by map[string]int) string {
 	return " (" + strings.Join(parts, ", ") + ")"
 }
 
-// toldFindings of the findings are told with their story.
-const toldFindings = 10
+// explained is the number of findings that are printed, with their timeline.
+const explained = 10
 
-// tell adds to each of the first findings all that is known of its job.
-func (f *trialRun) tell(list []finding, e snapshot) {
+// explain adds the timeline to each of the first findings.
+func (t *trialRun) explain(list []finding, s snapshot) {
 	at := map[string]int{}
-	for i, job := range e.jobs {
+	for i, job := range s.jobs {
 		at[job.ID] = i
 	}
-	for i := range list[:min(len(list), toldFindings)] {
+	for i := range list[:min(len(list), explained)] {
 		n, ok := at[list[i].Job]
 		if !ok || i > 0 && list[i-1].Job == list[i].Job {
 			continue
 		}
-		list[i].Story = append(recordLines(e.records[n]), f.observer.story(list[i].Job, e.jobs[n].Request.InstanceName)...)
+		list[i].Timeline = append(recordLines(s.records[n]), t.observer.timeline(list[i].Job, s.jobs[n].Request.InstanceName)...)
 	}
 }
 
@@ -173,7 +173,7 @@ func recordLines(found ledger.Found) []string {
 		return []string{err.Error()}
 	}
 	return []string{
-		fmt.Sprintf("the ledger: %s since %s, enqueued %s, revision %s", r.State, r.Since.Format(storyTime), r.EnqueuedAt.Format(storyTime), r.Rev),
+		fmt.Sprintf("the ledger: %s since %s, enqueued %s, version %s", r.State, r.Since.Format(clockTime), r.EnqueuedAt.Format(clockTime), r.Rev),
 		string(progress),
 	}
 }

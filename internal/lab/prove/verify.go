@@ -14,136 +14,136 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// snapshot is what is known after a proof's workers have ended.
+// snapshot is the state of a trial after its workers have ended.
 type snapshot struct {
 	// jobs are those that were accepted. No two have the same instance name.
 	jobs []tasks.Job
-	// records are what the ledger has of them, in the same order.
+	// records are their records in the ledger, in the same order.
 	records []ledger.Found
 	// counters are the ledger's own counts.
 	counters map[tasks.State]int64
-	// instances are what the cloud has.
+	// instances are those of the API.
 	instances []cams.Instance
-	// events are the genuine webhooks by job, and webhooks all that came.
+	// events are the genuine webhooks by job ID, and webhooks the receiver's counts.
 	events   map[string][]callbacktest.Delivery
 	webhooks callbacktest.Counts
-	// complaints are what the cloud says of its clients, and crashes what ended by itself.
-	complaints, crashes []string
+	// violations are invalid calls that the API saw, and crashes processes that ended unexpectedly.
+	violations, crashes []string
 }
 
-// verdict are the numbers that a proof ends with.
+// verdict is the result of a trial in numbers.
 type verdict struct {
-	Accepted  int            `json:"accepted"`
-	Created   int            `json:"created"`
-	Adopted   int            `json:"created_found_by_a_look"`
-	Failed    int            `json:"failed"`
-	FailedBy  map[string]int `json:"failed_by_code"`
-	Cancelled int            `json:"cancelled"`
-	Held      int            `json:"held"`
-	InFlight  int            `json:"in_flight"`
+	Accepted        int            `json:"accepted"`
+	Created         int            `json:"created"`
+	CreatedByLookup int            `json:"created_by_lookup"`
+	Failed          int            `json:"failed"`
+	FailedBy        map[string]int `json:"failed_by_code"`
+	Cancelled       int            `json:"cancelled"`
+	Held            int            `json:"held"`
+	InFlight        int            `json:"in_flight"`
 
 	Instances  int `json:"instances"`
 	Duplicates int `json:"duplicates"`
 	Lost       int `json:"lost"`
-	// Misreported are jobs of which something untrue is recorded or told.
+	// Misreported is the number of false statements in records and webhooks.
 	Misreported int `json:"misreported"`
-	// HeldRight are the held jobs that have their instance among the candidates.
-	HeldRight int `json:"held_with_their_instance"`
-	// LastOutcome is when the last job ended, on Redis's clock.
+	// HeldWithInstance is the number of held jobs that have their instance among the candidates.
+	HeldWithInstance int `json:"held_with_instance"`
+	// LastOutcome is the time when the last job ended, on Redis's clock.
 	LastOutcome time.Time `json:"last_outcome,omitzero"`
 
-	Owed      int `json:"callbacks_owed"` // ever
-	Delivered int `json:"callbacks_delivered"`
-	Waiting   int `json:"callbacks_not_yet_delivered"`
-	Dead      int `json:"callbacks_given_up"`
-	Distinct  int `json:"webhooks_distinct"`
-	Received  int `json:"webhooks_received"`
-	Unsigned  int `json:"webhooks_without_a_good_signature"`
-	TwoBodies int `json:"webhooks_with_two_bodies"`
+	Owed         int `json:"callbacks_owed"` // ever
+	Delivered    int `json:"callbacks_delivered"`
+	Waiting      int `json:"callbacks_pending"`
+	Dead         int `json:"callbacks_given_up"`
+	Distinct     int `json:"webhooks_distinct"`
+	Received     int `json:"webhooks_received"`
+	Unsigned     int `json:"webhooks_bad_signature"`
+	BodyMismatch int `json:"webhooks_body_mismatch"`
 
 	Findings []finding `json:"findings"`
 }
 
-// finding is one thing that must not be.
+// finding is one violation of the promise.
 type finding struct {
 	Job  string `json:"job,omitempty"`
 	Text string `json:"text"`
-	// Story is what is known of the job.
-	Story []string `json:"story,omitempty"`
+	// Timeline is the job's record and what was observed of it.
+	Timeline []string `json:"timeline,omitempty"`
 }
 
-// verify holds the ledger against the witnesses. It believes neither: a created job
-// needs its instance at the cloud, and an instance needs its job.
-func verify(e snapshot) verdict {
-	b := verdict{
-		Accepted: len(e.jobs), FailedBy: map[string]int{}, Instances: len(e.instances),
-		Distinct: e.webhooks.Distinct, Received: e.webhooks.Received,
-		Unsigned: e.webhooks.Refused, TwoBodies: e.webhooks.Changed,
+// verify compares the ledger with what the API and the receiver saw, in both directions: a
+// created job needs its instance, and an instance needs its job.
+func verify(s snapshot) verdict {
+	v := verdict{
+		Accepted: len(s.jobs), FailedBy: map[string]int{}, Instances: len(s.instances),
+		Distinct: s.webhooks.Distinct, Received: s.webhooks.Received,
+		Unsigned: s.webhooks.Refused, BodyMismatch: s.webhooks.Changed,
 		Findings: []finding{},
 	}
 	there := map[string][]string{} // instance IDs by name
-	names := map[string]string{}   // of the cloud's instances, by ID
-	for _, i := range e.instances {
+	names := map[string]string{}   // of the API's instances, by ID
+	for _, i := range s.instances {
 		there[i.InstanceName] = append(there[i.InstanceName], i.InstanceID)
 		names[i.InstanceID] = i.InstanceName
 	}
 	states := map[tasks.State]int64{}
 	known := map[string]bool{}
-	for n, job := range e.jobs {
+	for n, job := range s.jobs {
 		known[job.ID] = true
-		states[inspect.StateOf(e.records[n])]++
-		b.verifyJob(job, e.records[n], there[job.Request.InstanceName], e.events[job.ID])
-		if found := e.records[n]; found.Err == nil && found.Record.State == tasks.StateHeld {
-			b.verifyHeld(found.Record, there[job.Request.InstanceName], names)
+		states[inspect.StateOf(s.records[n])]++
+		v.verifyJob(job, s.records[n], there[job.Request.InstanceName], s.events[job.ID])
+		if found := s.records[n]; found.Err == nil && found.Record.State == tasks.StateHeld {
+			v.verifyHeld(found.Record, there[job.Request.InstanceName], names)
 		}
 		delete(there, job.Request.InstanceName)
 	}
 	for _, name := range slices.Sorted(maps.Keys(there)) {
-		b.Duplicates += len(there[name])
-		b.find("", "the cloud has instances named %s, which no job asked for: %s", name, strings.Join(there[name], ", "))
+		v.Duplicates += len(there[name])
+		v.find("", "the API has instances named %s, which no job asked for: %s", name, strings.Join(there[name], ", "))
 	}
-	for _, id := range slices.Sorted(maps.Keys(e.events)) {
+	for _, id := range slices.Sorted(maps.Keys(s.events)) {
 		if !known[id] {
-			b.find("", "a webhook tells of job %s, which was never sent", id)
+			v.find("", "a webhook reports job %s, which was never sent", id)
 		}
 	}
-	if sum := b.Created + b.Failed + b.Cancelled + b.Held + b.InFlight; sum != b.Accepted {
-		b.find("", "the books do not balance: %d jobs accepted, %d in some state", b.Accepted, sum)
+	if sum := v.Created + v.Failed + v.Cancelled + v.Held + v.InFlight; sum != v.Accepted {
+		v.find("", "%d jobs were accepted, and %d have a state", v.Accepted, sum)
 	}
-	for _, s := range tasks.States() {
-		if e.counters[s] != states[s] {
-			b.find("", "the ledger counts %d jobs as %s, and %d records are", e.counters[s], s, states[s])
+	for _, state := range tasks.States() {
+		if s.counters[state] != states[state] {
+			v.find("", "the ledger counts %d jobs as %s, and has %d such records", s.counters[state], state, states[state])
 		}
 	}
-	if b.Unsigned > 0 || b.TwoBodies > 0 {
-		b.find("", "%d webhooks came without a good signature, %d came again with another body", b.Unsigned, b.TwoBodies)
+	if v.Unsigned > 0 || v.BodyMismatch > 0 {
+		v.find("", "%d webhooks had no valid signature, %d came again with another body", v.Unsigned, v.BodyMismatch)
 	}
-	for _, c := range e.complaints {
-		b.find("", "the cloud complains: %s", c)
+	for _, c := range s.violations {
+		v.find("", "the API saw an invalid call: %s", c)
 	}
-	for _, c := range e.crashes {
-		b.find("", "%s", c)
+	for _, c := range s.crashes {
+		v.find("", "%s", c)
 	}
-	return b
+	return v
 }
 
-func (b *verdict) find(job, format string, args ...any) {
-	b.Findings = append(b.Findings, finding{Job: job, Text: fmt.Sprintf(format, args...)})
+func (v *verdict) find(job, format string, args ...any) {
+	v.Findings = append(v.Findings, finding{Job: job, Text: fmt.Sprintf(format, args...)})
 }
 
-func (b *verdict) lost(job, format string, args ...any) {
-	b.Lost++
-	b.find(job, "lost: "+format, args...)
+func (v *verdict) lost(job, format string, args ...any) {
+	v.Lost++
+	v.find(job, "lost: "+format, args...)
 }
 
-func (b *verdict) misreport(job, format string, args ...any) {
-	b.Misreported++
-	b.find(job, "misreported: "+format, args...)
+func (v *verdict) misreport(job, format string, args ...any) {
+	v.Misreported++
+	v.find(job, "misreported: "+format, args...)
 }
 
-// verifyHeld judges what a person is asked to choose from: the job's instance, if there
-// is one, and none that is another's. What an answer made up may be there too.
-func (b *verdict) verifyHeld(r tasks.Record, instances []string, names map[string]string) {
+// verifyHeld checks the candidates that a held job offers the operator: its instance, if it
+// has one, and no other job's. IDs that an answer invented may be among them.
+func (v *verdict) verifyHeld(r tasks.Record, instances []string, names map[string]string) {
 	right := 0
 	for _, id := range r.Candidates {
 		name, exists := names[id]
@@ -151,61 +151,61 @@ func (b *verdict) verifyHeld(r tasks.Record, instances []string, names map[strin
 		case slices.Contains(instances, id):
 			right++
 		case exists:
-			b.misreport(r.ID, "it is held for instance %s, which is that of %s", id, name)
+			v.misreport(r.ID, "it is held for instance %s, which belongs to %s", id, name)
 		case !slices.Contains(madeUp, id):
-			b.misreport(r.ID, "it is held for instance %s, which the cloud does not have", id)
+			v.misreport(r.ID, "it is held for instance %s, which does not exist", id)
 		}
 	}
 	switch {
 	case right > 0:
-		b.HeldRight++
+		v.HeldWithInstance++
 	case len(instances) > 0:
-		b.misreport(r.ID, "it is held without its instance %s among the candidates %v", instances[0], r.Candidates)
+		v.misreport(r.ID, "it is held without its instance %s among the candidates %v", instances[0], r.Candidates)
 	}
 }
 
-// verifyJob judges one job by its record, the instances of its name and its webhooks.
-func (b *verdict) verifyJob(job tasks.Job, found ledger.Found, instances []string, events []callbacktest.Delivery) {
+// verifyJob checks one job by its record, the instances of its name and its webhooks.
+func (v *verdict) verifyJob(job tasks.Job, found ledger.Found, instances []string, events []callbacktest.Delivery) {
 	if n := len(instances); n > 1 {
-		b.Duplicates += n - 1
-		b.find(job.ID, "duplicate: the cloud has %d instances of it: %s", n, strings.Join(instances, ", "))
+		v.Duplicates += n - 1
+		v.find(job.ID, "duplicate: the API has %d instances of it: %s", n, strings.Join(instances, ", "))
 	}
 	if found.Err != nil {
-		b.lost(job.ID, "it was accepted, and now: %v", found.Err)
+		v.lost(job.ID, "it was accepted, and its record cannot be read: %v", found.Err)
 		return
 	}
 	r := found.Record
 	switch r.State {
 	case tasks.StateCreated:
-		b.Created++
+		v.Created++
 		if r.Adopted {
-			b.Adopted++
+			v.CreatedByLookup++
 		}
 		if r.Instance == nil || !slices.Contains(instances, r.Instance.InstanceID) {
-			b.lost(job.ID, "the ledger says created, and the cloud does not have that instance")
+			v.lost(job.ID, "the ledger says created, and the API does not have that instance")
 		}
 	case tasks.StateFailed:
-		b.Failed++
-		b.FailedBy[r.Code]++
+		v.Failed++
+		v.FailedBy[r.Code]++
 	case tasks.StateCancelled:
-		b.Cancelled++
+		v.Cancelled++
 	case tasks.StateHeld:
-		b.Held++
+		v.Held++
 	case tasks.StateQueued, tasks.StateCalling, tasks.StateUncertain:
-		b.InFlight++
+		v.InFlight++
 	}
-	if r.State.EventType() != "" && r.Since.After(b.LastOutcome) {
-		b.LastOutcome = r.Since
+	if r.State.EventType() != "" && r.Since.After(v.LastOutcome) {
+		v.LastOutcome = r.Since
 	}
 	none := []tasks.State{tasks.StateFailed, tasks.StateCancelled, tasks.StateQueued}
 	if len(instances) > 0 && slices.Contains(none, r.State) {
-		b.lost(job.ID, "the ledger says %s, and the cloud has instance %s", r.State, instances[0])
+		v.lost(job.ID, "the ledger says %s, and the API has instance %s", r.State, instances[0])
 	}
-	b.verifyCallback(r, events)
+	v.verifyCallback(r, events)
 }
 
-// verifyCallback judges what was told of a job against how it stands.
-func (b *verdict) verifyCallback(r tasks.Record, events []callbacktest.Delivery) {
+// verifyCallback checks a job's webhooks against its record.
+func (v *verdict) verifyCallback(r tasks.Record, events []callbacktest.Delivery) {
 	for _, a := range events {
 		id := ""
 		if a.Event.Data.Instance != nil {
@@ -216,27 +216,27 @@ func (b *verdict) verifyCallback(r tasks.Record, events []callbacktest.Delivery)
 			want = r.Instance.InstanceID
 		}
 		if a.ID != events[0].ID {
-			b.misreport(r.ID, "two outcomes were told: %s and %s", events[0].ID, a.ID)
+			v.misreport(r.ID, "two outcomes were reported: %s and %s", events[0].ID, a.ID)
 		}
 		if a.Event.Type != r.State.EventType() || id != want {
-			b.misreport(r.ID, "a webhook says %s (instance %q), and the ledger %s (instance %q)", a.Event.Type, id, r.State, want)
+			v.misreport(r.ID, "a webhook says %s (instance %q), and the ledger %s (instance %q)", a.Event.Type, id, r.State, want)
 		}
 	}
 	if r.State.EventType() == "" {
 		return
 	}
-	b.Owed++
+	v.Owed++
 	switch r.Callback.State {
 	case tasks.CallbackDelivered:
-		b.Delivered++
+		v.Delivered++
 		if !slices.ContainsFunc(events, func(a callbacktest.Delivery) bool { return a.Status < 300 }) {
-			b.misreport(r.ID, "its callback counts as delivered, and the receiver has never taken it")
+			v.misreport(r.ID, "its callback counts as delivered, and the receiver never accepted it")
 		}
 	case tasks.CallbackOwed:
-		b.Waiting++
+		v.Waiting++
 	case tasks.CallbackDead, tasks.CallbackGone:
-		b.Dead++
+		v.Dead++
 	case tasks.CallbackNone:
-		b.find(r.ID, "it is %s and owes no callback", r.State)
+		v.find(r.ID, "it is %s and has no callback", r.State)
 	}
 }

@@ -25,11 +25,11 @@ func (f jobTrace) outcomes() []tasks.Outcome {
 }
 
 // outcomes counts the calls of all jobs by how they ended.
-func (j *recorder) outcomes() map[tasks.Outcome]int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+func (r *recorder) outcomes() map[tasks.Outcome]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	n := map[tasks.Outcome]int{}
-	for _, calls := range j.calls {
+	for _, calls := range r.calls {
 		for _, c := range calls {
 			n[c.Outcome]++
 		}
@@ -37,55 +37,55 @@ func (j *recorder) outcomes() map[tasks.Outcome]int {
 	return n
 }
 
-// report tells what happened and holds it against what was promised.
+// report prints what happened and checks it against the promises.
 func (d *demo) report() error {
 	took := time.Since(d.begun)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	fates, err := d.fates(ctx)
+	traces, err := d.traces(ctx)
 	if err != nil {
 		return exit.Unreachablef("demo: %w", err)
 	}
-	time.Sleep(time.Until(d.journal.last().Add(demoLag))) // until the cloud lists its newest instance
+	time.Sleep(time.Until(d.recorder.last().Add(demoLag))) // until ListInstance shows the newest instance
 	there, err := d.instances(ctx)
 	if err != nil {
 		return exit.Unreachablef("demo: %w", err)
 	}
 	d.say("")
 	d.say("What happened")
-	d.tellOthers(fates)
-	for _, a := range d.script.accidents {
-		d.tell(a, fates[a.job.Ref()])
+	d.printUndisturbed(traces)
+	for _, a := range d.scenarios.list {
+		d.printTrace(a, traces[a.job.Ref()])
 	}
-	d.totals(fates, there)
+	d.totals(traces, there)
 	if err := d.showMetrics(); err != nil {
 		return err
 	}
-	broken := d.promises(fates, there)
+	broken := d.promises(traces, there)
 	d.say("")
 	if broken > 0 {
-		d.say("%s broken: this is a fault of camsq. Please report it with the text above.", humanize.Plural(int64(broken), "promise"))
+		d.say("%s broken: this is a bug in camsq. Please report it with the text above.", humanize.Plural(int64(broken), "promise"))
 		return exit.ErrSomeFailed
 	}
-	d.say("All as promised, in %.1f s.", took.Seconds())
+	d.say("Every promise was kept, in %.1f s.", took.Seconds())
 	d.say("")
 	d.say("Next")
-	d.say("  camsq fake --receiver 127.0.0.1:8081   the stand-ins alone, for workers that you start yourself")
-	d.say("  camsq check                            are your Redis, your credentials and your receiver ready?")
-	d.say("  camsq enqueue FILE --wait              queue a file of your own; camsq worker works it off")
+	d.say("  camsq fake --receiver 127.0.0.1:8081   the fake API and receiver, for workers that you start")
+	d.say("  camsq check                            check your Redis, credentials and receiver")
+	d.say("  camsq enqueue FILE --wait              queue your own file, for camsq worker to process")
 	return nil
 }
 
-// fates reads every job's record.
-func (d *demo) fates(ctx context.Context) (map[tasks.Ref]jobTrace, error) {
+// traces reads every job's record and joins it with what was recorded.
+func (d *demo) traces(ctx context.Context) (map[tasks.Ref]jobTrace, error) {
 	ids := map[string][]string{}
 	for _, j := range d.jobs {
 		ids[j.Account] = append(ids[j.Account], j.ID)
 	}
-	fates := map[tasks.Ref]jobTrace{}
+	traces := map[tasks.Ref]jobTrace{}
 	for account, list := range ids {
 		for page := range slices.Chunk(list, 200) {
-			found, err := d.nodes[0].Ledger.GetMany(ctx, account, page)
+			found, err := d.apps[0].Ledger.GetMany(ctx, account, page)
 			if err != nil {
 				return nil, err
 			}
@@ -93,18 +93,18 @@ func (d *demo) fates(ctx context.Context) (map[tasks.Ref]jobTrace, error) {
 				if f.Err != nil {
 					return nil, f.Err
 				}
-				fates[f.Record.Ref()] = d.journal.fate(f.Record)
+				traces[f.Record.Ref()] = d.recorder.trace(f.Record)
 			}
 		}
 	}
-	return fates, nil
+	return traces, nil
 }
 
-// instanceName is what tells whose an instance is: the cloud itself lets a name
-// be there twice.
+// instanceName identifies the job that an instance belongs to. The API itself allows two
+// instances of one name.
 type instanceName struct{ account, channelType, name string }
 
-// instances asks the cloud, account by account, for the IDs of what is there.
+// instances lists the IDs of each account's instances at the API.
 func (d *demo) instances(ctx context.Context) (map[instanceName][]string, error) {
 	there := map[instanceName][]string{}
 	for _, account := range d.accounts() {
@@ -125,29 +125,29 @@ func (d *demo) instances(ctx context.Context) (map[instanceName][]string, error)
 	return there, nil
 }
 
-// tellOthers tells of the jobs that nothing was done to.
-func (d *demo) tellOthers(fates map[tasks.Ref]jobTrace) {
+// printUndisturbed sums up the jobs without a scenario.
+func (d *demo) printUndisturbed(traces map[tasks.Ref]jobTrace) {
 	smooth, rough := 0, []string{}
 	for _, j := range d.jobs {
-		if slices.ContainsFunc(d.script.accidents, func(a scenario) bool { return a.job.Ref() == j.Ref() }) {
+		if slices.ContainsFunc(d.scenarios.list, func(a scenario) bool { return a.job.Ref() == j.Ref() }) {
 			continue
 		}
-		r := fates[j.Ref()].record
+		r := traces[j.Ref()].record
 		if r.State == tasks.StateCreated && r.Tries == 1 {
 			smooth++
 			continue
 		}
 		rough = append(rough, fmt.Sprintf("%s: %s, tries: %d, %s", jobName(j), r.State, r.Tries, r.Code))
 	}
-	d.say("  Of the jobs to which nothing was done, %d of %d were created by one call.", smooth, smooth+len(rough))
+	d.say("  Without a fault: %d of %d jobs were created by their first call.", smooth, smooth+len(rough))
 	for _, line := range rough[:min(len(rough), 5)] {
 		d.say("  %s", line)
 	}
-	d.say("  These met an accident, on purpose:")
+	d.say("  With a fault, on purpose:")
 }
 
-// tell tells one job's story.
-func (d *demo) tell(a scenario, f jobTrace) {
+// printTrace prints one job's steps in order.
+func (d *demo) printTrace(a scenario, f jobTrace) {
 	type moment struct {
 		at         time.Duration
 		what, text string
@@ -160,29 +160,29 @@ func (d *demo) tell(a scenario, f jobTrace) {
 		}
 		moments = append(moments, moment{c.at, fmt.Sprintf("call %d", i+1), a.describe(c.Attempt, f.record)})
 	}
-	for i, at := range f.looks {
-		text := "no such instance at the cloud before the call"
+	for i, at := range f.lookups {
+		text := "before the call: no instance of that name"
 		switch {
 		case at < after || after < 0:
-		case f.record.Adopted && i == len(f.looks)-1:
-			text = "one that was not there before the call: it is the job's. No second call"
+		case f.record.Adopted && i == len(f.lookups)-1:
+			text = "found, and not there before the call: it is the job's. No second call"
 		default:
-			text = "no such instance yet, which proves nothing by itself"
-			if r := f.record; !r.Adopted && i == len(f.looks)-1 && r.Tries > 1 {
-				text = fmt.Sprintf("none for the whole settle window of %g s: it was not made, so call again", demoSettle.Seconds())
+			text = "not found yet; it may still appear"
+			if r := f.record; !r.Adopted && i == len(f.lookups)-1 && r.Tries > 1 {
+				text = fmt.Sprintf("still not found after the settle window of %g s: safe to call again", demoSettle.Seconds())
 			}
 		}
-		moments = append(moments, moment{at, "look", text})
+		moments = append(moments, moment{at, "lookup", text})
 	}
 	for i, w := range f.webhooks {
 		text := fmt.Sprintf("%s, verified, answered %d", w.Event.Type, w.Status)
 		switch {
 		case w.Status >= 300:
-			text = fmt.Sprintf("%s, verified, but the receiver answers %d", w.Event.Type, w.Status)
+			text = fmt.Sprintf("%s, verified, the receiver answers %d", w.Event.Type, w.Status)
 		case i > 0:
 			text += ": same id, same bytes"
 		case w.Event.Data.Adopted:
-			text += `; it says "adopted": true`
+			text += `, with "adopted": true`
 		}
 		moments = append(moments, moment{w.At.Sub(d.begun), "webhook", text})
 	}
@@ -206,26 +206,26 @@ func clipName(name string) string {
 	return name
 }
 
-func (d *demo) totals(fates map[tasks.Ref]jobTrace, there map[instanceName][]string) {
+func (d *demo) totals(traces map[tasks.Ref]jobTrace, there map[instanceName][]string) {
 	states := map[tasks.State]int{}
-	for _, f := range fates {
+	for _, f := range traces {
 		states[f.record.State]++
 	}
-	outcomes := d.journal.outcomes()
+	outcomes := d.recorder.outcomes()
 	instances, most := countInstances(there)
 	hooks := d.bed.Receiver.Counts()
 	d.say("")
 	d.say("Totals")
-	d.say("  jobs       %d queued: %d created, %d failed, %d without an end", len(d.jobs), states[tasks.StateCreated],
+	d.say("  jobs       %d queued: %d created, %d failed, %d unfinished", len(d.jobs), states[tasks.StateCreated],
 		states[tasks.StateFailed], len(d.jobs)-states[tasks.StateCreated]-states[tasks.StateFailed])
-	d.say("  calls      %d CreateInstance: %d succeeded, %d throttled, %d without an answer to rely on", d.bed.CAMS.Calls("CreateInstance"),
+	d.say("  calls      %d CreateInstance: %d succeeded, %d throttled, %d without a clear answer", d.bed.CAMS.Calls("CreateInstance"),
 		outcomes[tasks.OutcomeSucceeded], outcomes[tasks.OutcomeThrottled], outcomes[tasks.OutcomeAmbiguous])
-	d.say("  looks      %d ListInstance", d.bed.CAMS.Calls("ListInstance"))
-	d.say("  instances  %d, of %s, never more than %d of one (counted at the cloud, not by us)", instances, humanize.Plural(int64(len(there)), "name"), most)
+	d.say("  lookups    %d ListInstance", d.bed.CAMS.Calls("ListInstance"))
+	d.say("  instances  %d, of %s, never more than %d of one (counted by the API, not by the workers)", instances, humanize.Plural(int64(len(there)), "name"), most)
 	d.say("  webhooks   %d received, %d verified, %d distinct", hooks.Received, hooks.Verified, hooks.Distinct)
 }
 
-// countInstances counts all instances, and those of the name that has the most.
+// countInstances returns the number of all instances, and the most of one name.
 func countInstances(there map[instanceName][]string) (all, most int) {
 	for _, ids := range there {
 		all += len(ids)
@@ -234,11 +234,11 @@ func countInstances(there map[instanceName][]string) (all, most int) {
 	return all, most
 }
 
-// promises prints each promise and whether it was kept, and returns how many
-// were broken.
-func (d *demo) promises(fates map[tasks.Ref]jobTrace, there map[instanceName][]string) (broken int) {
+// promises prints each promise and whether it was kept, and returns the number of
+// broken ones.
+func (d *demo) promises(traces map[tasks.Ref]jobTrace, there map[instanceName][]string) (broken int) {
 	d.say("")
-	d.say("What was promised")
+	d.say("Promises")
 	check := func(promise string, faults []string) {
 		if len(faults) == 0 {
 			d.say("  ok    %s", promise)
@@ -250,24 +250,24 @@ func (d *demo) promises(fates map[tasks.Ref]jobTrace, there map[instanceName][]s
 			d.say("        %s", fault)
 		}
 	}
-	var open, wrong, untold, unmended []string
+	var open, wrong, undelivered, unrecovered []string
 	created := 0
 	for _, j := range d.jobs {
-		f := fates[j.Ref()]
+		f := traces[j.Ref()]
 		r := f.record
 		name := jobName(j)
 		if r.State == tasks.StateCreated {
 			created++
 			ids := there[instanceName{j.Account, j.Request.ChannelType, j.Request.InstanceName}]
 			if r.Instance == nil || !slices.Contains(ids, r.Instance.InstanceID) {
-				wrong = append(wrong, name+": the instance on record is not at the cloud")
+				wrong = append(wrong, name+": the recorded instance does not exist at the API")
 			}
 		}
 		if !r.State.Final() {
-			open = append(open, name+": it is still "+string(r.State))
+			open = append(open, name+": still "+string(r.State))
 		}
-		if told := distinctIDs(f.webhooks); told != 1 || r.Callback.State != tasks.CallbackDelivered {
-			untold = append(untold, fmt.Sprintf("%s: %d distinct webhooks, callback %q", name, told, r.Callback.State))
+		if distinct := distinctIDs(f.webhooks); distinct != 1 || r.Callback.State != tasks.CallbackDelivered {
+			undelivered = append(undelivered, fmt.Sprintf("%s: %d distinct webhooks, callback %q", name, distinct, r.Callback.State))
 		}
 	}
 	for key, ids := range there {
@@ -276,23 +276,23 @@ func (d *demo) promises(fates map[tasks.Ref]jobTrace, there map[instanceName][]s
 		}
 	}
 	if all, _ := countInstances(there); all != created || all != len(d.bed.CAMS.Instances()) {
-		wrong = append(wrong, fmt.Sprintf("%d jobs are created, and the cloud has %d instances", created, len(d.bed.CAMS.Instances())))
+		wrong = append(wrong, fmt.Sprintf("%d jobs are created, and the API has %d instances", created, len(d.bed.CAMS.Instances())))
 	}
-	for _, a := range d.script.accidents {
-		if !a.mended(fates[a.job.Ref()]) {
-			unmended = append(unmended, jobName(a.job)+": "+a.title+", and it did not end as it should")
+	for _, a := range d.scenarios.list {
+		if !a.recovered(traces[a.job.Ref()]) {
+			unrecovered = append(unrecovered, jobName(a.job)+": "+a.title+", and it did not recover")
 		}
 	}
 	var unsigned []string
 	if c := d.bed.Receiver.Counts(); c.Refused > 0 || c.Changed > 0 {
-		unsigned = append(unsigned, fmt.Sprintf("%d did not verify, %d changed between two tries", c.Refused, c.Changed))
+		unsigned = append(unsigned, fmt.Sprintf("%d did not verify, %d changed between two attempts", c.Refused, c.Changed))
 	}
-	check("every job came to an end", open)
-	check("at most one instance for each job, and the one on record", wrong)
-	check("every outcome reached the receiver", untold)
-	check("every webhook was signed, and the same on every try", unsigned)
-	check("what went wrong was mended", unmended)
-	check("no call that the API forbids (signature, nonce, method)", d.bed.CAMS.Violations())
+	check("every job has one recorded outcome", open)
+	check("at most one instance for each job, and it is the recorded one", wrong)
+	check("every outcome reached the webhook", undelivered)
+	check("every webhook was signed, and identical on every attempt", unsigned)
+	check("every fault was recovered from", unrecovered)
+	check("every call was valid (signature, nonce, method)", d.bed.CAMS.Violations())
 	return broken
 }
 
@@ -304,10 +304,10 @@ func distinctIDs(webhooks []callbacktest.Delivery) int {
 	return len(ids)
 }
 
-// shownMetrics are the counters that a newcomer understands.
+// shownMetrics are the counters that need no explanation.
 var shownMetrics = []string{"camsq_calls_total", "camsq_lookups_total", "camsq_jobs_finished_total", "camsq_callback_tries_total"}
 
-// showMetrics prints what counted, of both workers together.
+// showMetrics prints the sums of both workers' counters.
 func (d *demo) showMetrics() error {
 	sums, order := map[string]float64{}, []string{}
 	for _, registry := range d.metrics {
@@ -329,7 +329,7 @@ func (d *demo) showMetrics() error {
 		}
 	}
 	d.say("")
-	d.say("Metrics, as Prometheus would sum them over the workers")
+	d.say("Metrics, summed over both workers")
 	for _, line := range order {
 		if sums[line] > 0 {
 			d.say("  %s %g", line, sums[line])
