@@ -94,7 +94,7 @@ func (l *lab) enqueueFile(ctx context.Context, addr, path string, n int, fresh b
 			}
 		}
 	}
-	said := r.lastWords()
+	said := r.logTail()
 	if err := l.stop(); err != nil {
 		return got, err
 	}

@@ -33,9 +33,9 @@ type lab struct {
 
 	redis *process.Redis
 	rdb   *redis.Client
-	// watch looks on; how many commands it has sent is in looks.
-	watch *redis.Client
-	looks *looks
+	// watch is the client of the measurements; observed counts its commands.
+	watch    *redis.Client
+	observed *commandCount
 
 	dataKey string
 	client  *enqueue.Client
@@ -53,7 +53,7 @@ type running struct {
 }
 
 func newLab(ctx context.Context, env []string, errs io.Writer) (*lab, error) {
-	l := &lab{err: errs, begun: time.Now(), looks: &looks{}, env: testbed.WithoutSettings(env)}
+	l := &lab{err: errs, begun: time.Now(), observed: &commandCount{}, env: testbed.WithoutSettings(env)}
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
@@ -86,7 +86,7 @@ func (l *lab) open(ctx context.Context) (err error) {
 	}
 	l.rdb = redis.NewClient(&redis.Options{Addr: l.redis.Addr()})
 	l.watch = redis.NewClient(&redis.Options{Addr: l.redis.Addr()})
-	l.watch.AddHook(l.looks)
+	l.watch.AddHook(l.observed)
 	l.dataKey = enqueue.NewDataKey()
 	return l.clear(ctx)
 }
@@ -108,7 +108,7 @@ func (l *lab) close() error {
 	return err
 }
 
-// say tells of the course of things.
+// say prints a line of progress, with the time since the start.
 func (l *lab) say(format string, args ...any) {
 	d := int(time.Since(l.begun).Seconds())
 	fmt.Fprintf(l.err, "%02d:%02d  %s\n", d/60, d%60, fmt.Sprintf(format, args...))
@@ -179,13 +179,13 @@ func (l *lab) stop() error {
 
 func (r *running) stop() error {
 	if err := r.child.Stop(stopTime); err != nil {
-		return fmt.Errorf("%s: %w; its last words:\n%s", r.name, err, r.lastWords())
+		return fmt.Errorf("%s: %w; the end of its log:\n%s", r.name, err, r.logTail())
 	}
 	return os.Remove(r.log) // thousands of lines
 }
 
-// lastWords is the end of the log.
-func (r *running) lastWords() string {
+// logTail is the end of the log.
+func (r *running) logTail() string {
 	text, err := os.ReadFile(r.log)
 	if err != nil {
 		return err.Error()
@@ -194,12 +194,12 @@ func (r *running) lastWords() string {
 	return string(bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
 }
 
-// check says whether a process has ended by itself.
+// check returns an error if a process has ended unexpectedly.
 func (l *lab) check() error {
 	for _, r := range l.running {
 		select {
 		case <-r.child.Exited():
-			return fmt.Errorf("%s ended by itself; its last words:\n%s", r.name, r.lastWords())
+			return fmt.Errorf("%s ended unexpectedly; the end of its log:\n%s", r.name, r.logTail())
 		default:
 		}
 	}
@@ -266,27 +266,27 @@ func (l *lab) redisVersion(ctx context.Context) (string, error) {
 	return version, nil
 }
 
-// redisUsage is what Redis has done for others than the onlooker.
+// redisUsage is what Redis has done for other clients than watch.
 func (l *lab) redisUsage(ctx context.Context) (redisUsage, error) {
 	text, err := l.watch.Info(ctx, "cpu", "commandstats").Result()
 	if err != nil {
 		return redisUsage{}, err
 	}
 	u, err := parseInfo(text)
-	u.commands -= l.looks.sent()
+	u.commands -= l.observed.sent()
 	return u, err
 }
 
-// looks counts the commands that a client has had answered.
-type looks struct{ n atomic.Int64 }
+// commandCount counts the answered commands of a client.
+type commandCount struct{ n atomic.Int64 }
 
-func (k *looks) sent() int { return int(k.n.Load()) }
+func (k *commandCount) sent() int { return int(k.n.Load()) }
 
 // DialHook leaves dialling as it is.
-func (k *looks) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (k *commandCount) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 // ProcessHook counts a command.
-func (k *looks) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (k *commandCount) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		defer k.n.Add(1)
 		return next(ctx, cmd)
@@ -294,7 +294,7 @@ func (k *looks) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 }
 
 // ProcessPipelineHook counts each command of a pipeline.
-func (k *looks) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (k *commandCount) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		defer k.n.Add(int64(len(cmds)))
 		return next(ctx, cmds)

@@ -20,8 +20,8 @@ func TestALabEndsWhatItHasStartedAndNamesWhatEndedByItself(t *testing.T) {
 		all = append(all, r)
 	}
 	<-all[2].child.Exited()
-	if err := l.check(); err == nil || !strings.Contains(err.Error(), "shell ended by itself") || !strings.Contains(err.Error(), "why") {
-		t.Errorf("check: got %v, want its name and its last words", err)
+	if err := l.check(); err == nil || !strings.Contains(err.Error(), "shell ended unexpectedly") || !strings.Contains(err.Error(), "why") {
+		t.Errorf("check: got %v, want its name and the end of its log", err)
 	}
 	err := l.close()
 	if err == nil || !strings.Contains(err.Error(), "exit status 3") {
