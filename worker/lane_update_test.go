@@ -1,7 +1,10 @@
 package worker
 
 import (
+	"context"
+	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/camsq/camsq/internal/gate"
@@ -36,4 +39,51 @@ func TestAPollThatBeganBeforeAChangeDoesNotUndoIt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// closingBreaker lets every turn probe, and records nothing.
+type closingBreaker struct{}
+
+func (closingBreaker) Trip(context.Context, tasks.ProbeID, tasks.Trip, time.Duration) error {
+	return nil
+}
+func (closingBreaker) Probe(context.Context, tasks.ProbeID, time.Duration) (bool, time.Duration, error) {
+	return true, 0, nil
+}
+func (closingBreaker) Untrip(context.Context, tasks.ProbeID) error                 { return nil }
+func (closingBreaker) Unprobe(context.Context, tasks.ProbeID, time.Duration) error { return nil }
+
+// The breaker that this process's own probe closes does not show that the API accepts
+// another process: the next refusal concerns the account, and opens the breaker again.
+func TestAProbeOfItsOwnIsNotAnotherProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &Worker{cfg: Config{Breaker: closingBreaker{}, Log: slog.New(slog.DiscardHandler), RetryMin: time.Second, RetryMax: 5 * time.Minute}}
+		l := &lane{Lane: Lane{Account: "acme"}, gate: gate.New(5, 5, t.Context().Done()), streaks: map[string]*streak{}}
+		turn := func(job string) (context.Context, tasks.Ref) {
+			return withTurnID(t.Context()), tasks.Ref{Account: "acme", ID: job}
+		}
+		refuse := func(ctx context.Context, ref tasks.Ref, action string) {
+			time.Sleep(time.Second)
+			w.onRefusal(ctx, l, ref, tasks.Trip{Action: action, Code: "NoPermission"})
+		}
+
+		first, firstRef := turn("first")
+		inFlight, inFlightRef := turn("in flight")
+		prober, proberRef := turn("prober")
+		refuse(first, firstRef, ActionList)
+		refuse(inFlight, inFlightRef, ActionCreate) // it was under way when the lists opened the breaker
+		if err := w.allow(prober, l, tasks.Record{Job: tasks.Job{Account: "acme", ID: "prober"}}, false); err != nil {
+			t.Fatal(err)
+		}
+		w.onSuccess(prober, l, proberRef, ActionList)
+		if l.state.Trip != nil {
+			t.Fatal("the probe did not close the breaker")
+		}
+		time.Sleep(time.Second)
+		l.update(time.Now(), l.changeCount(), tasks.Lane{Now: time.Now()}, tasks.Depth{})
+		refuse(prober, proberRef, ActionCreate)
+		if l.state.Trip == nil {
+			t.Error("this process backs off alone, as if the API had accepted another one")
+		}
+	})
 }
