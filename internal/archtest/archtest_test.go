@@ -149,6 +149,7 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra":              {"internal/cli", "internal/cli/accounts", "internal/cli/check", "internal/cli/cmdutil", "internal/cli/enqueue", "internal/cli/fake", "internal/cli/jobs", "internal/cli/results", "internal/cli/status"},
 	"github.com/spf13/pflag":              {"internal/cli", "internal/cli/cmdutil", "internal/cli/jobs"},
 	"github.com/prometheus/client_model":  {"internal/lab/demo"},
+	"github.com/rivo/uniseg":              {"internal/humanize"},
 	"github.com/schollz/progressbar/v3":   {"internal/cli/watch"},
 	"golang.org/x/term":                   {"internal/cli/watch"},
 	"golang.org/x/text":                   {"cams/camstest", "internal/spreadsheet", "tasks"},

@@ -6,7 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
 )
 
 // Plural is "1 job" or "1,000 jobs".
@@ -84,12 +85,23 @@ func Tries(n int) string {
 	return fmt.Sprintf("%d tries", n)
 }
 
-// Clip cuts a text that is too long for a line.
+// Width is the number of terminal columns that s takes: a Chinese character takes two, a
+// combining accent none.
+func Width(s string) int { return uniseg.StringWidth(s) }
+
+// Clip shortens s to at most n columns, the last of which is then an ellipsis.
 func Clip(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
+	if Width(s) <= n {
 		return s
 	}
-	return string([]rune(s)[:n-1]) + "…"
+	end, width := 0, 0
+	for g := uniseg.NewGraphemes(s); g.Next(); {
+		if width += g.Width(); width > n-1 {
+			break
+		}
+		_, end = g.Positions()
+	}
+	return s[:end] + "…"
 }
 
 // Because is an operator's reason, to stand behind what it explains.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"math"
-	"runtime/debug"
 	"sort"
 
 	"github.com/camsq/camsq/tasks"
@@ -105,12 +104,4 @@ func RequestDigest(job tasks.Job) uint32 {
 	text, _ := json.Marshal(job) // cannot fail: it is made of texts
 	sum := sha256.Sum256(text)
 	return binary.BigEndian.Uint32(sum[:])
-}
-
-// LimitMemory has the garbage collector come round twice as often while files are
-// read: it finds little to do, and a million rows stay under 100 MB. It returns
-// what ends that.
-func LimitMemory() (end func()) {
-	before := debug.SetGCPercent(40)
-	return func() { debug.SetGCPercent(before) }
 }

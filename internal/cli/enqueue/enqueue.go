@@ -133,7 +133,7 @@ func run(f *cmdutil.Factory, cmd *cobra.Command, paths []string, o enqueueOption
 	if err != nil {
 		return err
 	}
-	defer importer.LimitMemory()()
+	defer cmdutil.LimitMemory()()
 	files, err := f.Inputs(paths, o.batch, o.reading, c)
 	if err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/camsq/camsq/internal/humanize"
 )
@@ -38,13 +37,13 @@ func PrintTable(w io.Writer, left int, rows [][]string) {
 	width := map[int]int{}
 	for _, row := range rows {
 		for i, cell := range row {
-			width[i] = max(width[i], utf8.RuneCountInString(cell))
+			width[i] = max(width[i], humanize.Width(cell))
 		}
 	}
 	for _, row := range rows {
 		var line strings.Builder
 		for i, cell := range row {
-			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
+			pad := strings.Repeat(" ", width[i]-humanize.Width(cell))
 			if i < left {
 				line.WriteString(cell + pad + "  ")
 			} else {

@@ -92,7 +92,7 @@ func run(f *cmdutil.Factory, cmd *cobra.Command, path string, o resultsOptions) 
 	if err != nil {
 		return err
 	}
-	defer importer.LimitMemory()()
+	defer cmdutil.LimitMemory()()
 	// The batch plays no part in what a row's job is.
 	files, err := f.Inputs([]string{path}, "results", o.reading, c)
 	if err != nil {

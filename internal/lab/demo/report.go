@@ -198,13 +198,7 @@ func jobName(j tasks.Job) string {
 	return j.Request.ChannelType + " " + clipName(j.Request.InstanceName)
 }
 
-func clipName(name string) string {
-	name = humanize.Sanitize(name)
-	if runes := []rune(name); len(runes) > 40 {
-		return string(runes[:40]) + "…"
-	}
-	return name
-}
+func clipName(name string) string { return humanize.Clip(humanize.Sanitize(name), 40) }
 
 func (d *demo) totals(traces map[tasks.Ref]jobTrace, there map[instanceName][]string) {
 	states := map[tasks.State]int{}
