@@ -21,7 +21,7 @@ func ended(t *testing.T, client client, l *ledger.Ledger, batch string, refs ...
 		create(t, client, j, enqueue.StatusQueued)
 		r, err := l.Get(t.Context(), ref)
 		if err == nil {
-			_, err = l.Step(t.Context(), r, tasks.StepCancel, 0)
+			_, err = l.Transition(t.Context(), r, tasks.StepCancel, 0)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -319,7 +319,7 @@ func TestAJobThatEndedGetsNoTask(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := l.Step(t.Context(), r, tasks.StepCancel, 0); err != nil {
+		if _, err := l.Transition(t.Context(), r, tasks.StepCancel, 0); err != nil {
 			t.Fatal(err)
 		}
 		if err := asynq.NewInspectorFromRedisClient(c).DeleteTask(queue, "a"); err != nil {

@@ -185,7 +185,7 @@ func TestOfKnownJobsTheSummarySaysHowManyHaveEnded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := l.Step(t.Context(), r, tasks.StepCancel, 0); err != nil {
+			if _, err := l.Transition(t.Context(), r, tasks.StepCancel, 0); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -42,7 +42,7 @@ func (c *Client) Lookup(ctx context.Context, jobs []tasks.Job) ([]Result, error)
 }
 
 // records reads the existing records of an account's jobs.
-func (c *Client) records(ctx context.Context, account string, rs []*Result) ([]ledger.Found, error) {
+func (c *Client) records(ctx context.Context, account string, rs []*Result) ([]ledger.Lookup, error) {
 	ids := make([]string, len(rs))
 	for i, r := range rs {
 		ids[i] = r.Job.ID
@@ -52,7 +52,7 @@ func (c *Client) records(ctx context.Context, account string, rs []*Result) ([]l
 
 // compare settles a job whose ID has a record. A record may be older than a rule of
 // [tasks.Job.Normalize]: requests that are equal after it are the same request.
-func (r *Result) compare(existing ledger.Found) {
+func (r *Result) compare(existing ledger.Lookup) {
 	kept := existing.Record
 	kept.Job = kept.Job.Normalize()
 	switch {

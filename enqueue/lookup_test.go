@@ -28,7 +28,7 @@ func TestLookupReturnsWhatCreateWouldAndWritesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := l.Step(t.Context(), ended, tasks.StepCancel, 0); err != nil {
+		if _, err := l.Transition(t.Context(), ended, tasks.StepCancel, 0); err != nil {
 			t.Fatal(err)
 		}
 		c.Append(t.Context(), ledger.JobKey(newJob("damaged").Ref()), "x")

@@ -112,9 +112,9 @@ type Completion struct {
 	BatchRef
 	// Facts do not change any more, whatever becomes of the batch.
 	Facts Batch
-	// Rev changes with every write of Callback, which names the Rev that it was made
-	// from and is refused if another came first.
-	Rev      string
+	// Version changes with every write of Callback. A write names the Version that it was
+	// made from and is refused if another came first.
+	Version  string
 	Callback CallbackProgress
 }
 

@@ -84,7 +84,7 @@ func TestACompletionIsToldByItsFactsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := completion()
-	again.Callback, again.Rev = tasks.CallbackProgress{State: tasks.CallbackOwed, Tries: 4}, "x"
+	again.Callback, again.Version = tasks.CallbackProgress{State: tasks.CallbackOwed, Tries: 4}, "x"
 	again.Facts.Codes, again.Facts.Now = maps.Clone(again.Facts.Codes), time.Now()
 	second, err := tasks.EncodeEvent(again.Event())
 	if err != nil || string(first) != string(second) {

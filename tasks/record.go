@@ -34,9 +34,10 @@ func ParseRef(s string) (Ref, error) {
 type Record struct {
 	Job
 	State State
-	// Rev changes with every write. A write names the Rev that it was made from
+	// Version changes with every write. A write names the Version that it was made
+	// from
 	// and is refused if another came first.
-	Rev string
+	Version string
 	// EnqueuedAt is when the job was accepted, Since when it entered its State.
 	EnqueuedAt, Since time.Time
 	// Due is the earliest time at which the job needs processing again: the

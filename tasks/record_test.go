@@ -21,7 +21,7 @@ func settled() tasks.Record {
 			},
 			CallbackURL: "https://example.com/hook?token=s3cret",
 		},
-		State: tasks.StateCreated, Rev: "7", Since: at, EnqueuedAt: at.Add(-time.Minute), Now: at,
+		State: tasks.StateCreated, Version: "7", Since: at, EnqueuedAt: at.Add(-time.Minute), Now: at,
 		Progress: tasks.Progress{
 			Code: "OK", RequestID: "R-1", Tries: 1,
 			Instance: &tasks.EventInstance{InstanceID: "i-1", InstanceName: "viber_ins", ChannelType: "VIBER"},
@@ -45,7 +45,7 @@ func body(t *testing.T, r tasks.Record) []byte {
 func TestEveryTryOfOneOutcomeCarriesTheSameBytes(t *testing.T) {
 	first := settled()
 	later := settled()
-	later.Rev, later.Now, later.Due = "9", later.Now.Add(time.Hour), later.Now.Add(2*time.Hour)
+	later.Version, later.Now, later.Due = "9", later.Now.Add(time.Hour), later.Now.Add(2*time.Hour)
 	later.Callback = tasks.CallbackProgress{State: tasks.CallbackOwed, Tries: 4, Reason: tasks.ReasonTimeout}
 	if a, b := body(t, first), body(t, later); string(a) != string(b) {
 		t.Errorf("a callback's own progress changes its body:\n%s\n%s", a, b)

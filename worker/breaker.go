@@ -193,7 +193,7 @@ func (w *Worker) onSuccess(ctx context.Context, l *lane, ref tasks.Ref, action s
 	l.endProbe(id)
 	l.change(func() { l.state.Trip, l.local = nil, localBackoff{}; l.changes++ })
 	w.logClosed(ctx, l, trip, action)
-	w.logBreaker(ctx, l, w.cfg.Breaker.Untrip(ctx, id))
+	w.logBreaker(ctx, l, w.cfg.Breaker.CloseBreaker(ctx, id))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.changes++
@@ -210,7 +210,7 @@ func (w *Worker) abortProbe(ctx context.Context, l *lane, ref tasks.Ref) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	w.logBreaker(ctx, l, w.cfg.Breaker.Unprobe(ctx, id, 5*w.cfg.RetryMin))
+	w.logBreaker(ctx, l, w.cfg.Breaker.AbortProbe(ctx, id, 5*w.cfg.RetryMin))
 }
 
 // logBreaker logs that the breaker's change could not be written: then other processes

@@ -27,9 +27,9 @@ func (w *Worker) Deliver(ctx context.Context, ref tasks.Ref) error {
 	}
 	return w.try(ctx, delivery{
 		about: slog.String("job", ref.String()), url: url, event: event, callback: r.Callback,
-		note: func(ctx context.Context, to tasks.CallbackProgress) error {
+		update: func(ctx context.Context, to tasks.CallbackProgress) error {
 			r.Callback = to
-			_, err := w.cfg.Store.Note(ctx, r, 0)
+			_, err := w.cfg.Store.UpdateProgress(ctx, r, 0)
 			return err
 		},
 	})
@@ -48,17 +48,17 @@ func (w *Worker) DeliverBatch(ctx context.Context, ref tasks.BatchRef) error {
 	case c.Callback.State != tasks.CallbackOwed:
 		return nil
 	}
-	note := func(ctx context.Context, to tasks.CallbackProgress) error {
-		return w.cfg.Store.NoteCompletion(ctx, c, to)
+	update := func(ctx context.Context, to tasks.CallbackProgress) error {
+		return w.cfg.Store.UpdateCompletion(ctx, c, to)
 	}
 	url := ""
 	if l := w.lanes[ref.Account]; l != nil {
 		if url = l.CallbackURL; url == "" {
-			return onConflict(note(ctx, tasks.CallbackProgress{}))
+			return onConflict(update(ctx, tasks.CallbackProgress{}))
 		}
 	}
 	return w.try(ctx, delivery{
-		about: slog.String("batch", ref.String()), url: url, event: c.Event(), callback: c.Callback, note: note,
+		about: slog.String("batch", ref.String()), url: url, event: c.Event(), callback: c.Callback, update: update,
 	})
 }
 
@@ -68,8 +68,8 @@ type delivery struct {
 	url      string
 	event    tasks.Event
 	callback tasks.CallbackProgress
-	// note writes the progress of the delivery, unless another process has written it.
-	note func(context.Context, tasks.CallbackProgress) error
+	// update writes the progress of the delivery, unless another process has written it.
+	update func(context.Context, tasks.CallbackProgress) error
 }
 
 // try sends a callback once, and writes the result.
@@ -110,7 +110,7 @@ func (w *Worker) try(ctx context.Context, owed delivery) error {
 			to.State = tasks.CallbackDead
 		}
 	}
-	if err := owed.note(context.WithoutCancel(ctx), to); err != nil {
+	if err := owed.update(context.WithoutCancel(ctx), to); err != nil {
 		return onConflict(err)
 	}
 	if to.State == tasks.CallbackOwed {

@@ -167,7 +167,7 @@ func TestAnOutcomeThatChangesMeanwhileIsToldToo(t *testing.T) {
 		box := &changing{change: func() {
 			r := d.job(t)
 			r.Callback = tasks.CallbackProgress{State: tasks.CallbackOwed}
-			if _, err := d.ledger.Step(t.Context(), r, tasks.StepResolveFailed, 0); err != nil {
+			if _, err := d.ledger.Transition(t.Context(), r, tasks.StepResolveFailed, 0); err != nil {
 				t.Error(err)
 			}
 		}}

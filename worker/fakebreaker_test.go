@@ -61,7 +61,7 @@ func (f *fakeBreaker) Probe(_ context.Context, id tasks.ProbeID, d time.Duration
 	return true, 0, nil
 }
 
-func (f *fakeBreaker) Untrip(_ context.Context, id tasks.ProbeID) error {
+func (f *fakeBreaker) CloseBreaker(_ context.Context, id tasks.ProbeID) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.prober[id.Account] == id {
@@ -71,7 +71,7 @@ func (f *fakeBreaker) Untrip(_ context.Context, id tasks.ProbeID) error {
 	return nil
 }
 
-func (f *fakeBreaker) Unprobe(_ context.Context, id tasks.ProbeID, next time.Duration) error {
+func (f *fakeBreaker) AbortProbe(_ context.Context, id tasks.ProbeID, next time.Duration) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.prober[id.Account] == id {

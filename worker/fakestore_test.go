@@ -20,7 +20,7 @@ type fakeStore struct {
 	jobs             map[tasks.Ref]tasks.Record
 	names, instances map[string]string
 	completions      map[tasks.BatchRef]tasks.Completion
-	revisions        int
+	versions         int
 }
 
 func newFakeStore() *fakeStore {
@@ -35,14 +35,14 @@ func (m *fakeStore) put(r tasks.Record) {
 }
 
 func (m *fakeStore) store(r tasks.Record) tasks.Record {
-	r.Rev = m.newRev()
+	r.Version = m.newVersion()
 	return m.keep(r)
 }
 
-// newRev returns a revision that no write has. The caller has the lock.
-func (m *fakeStore) newRev() string {
-	m.revisions++
-	return strconv.Itoa(m.revisions)
+// newVersion returns a revision that no write has. The caller has the lock.
+func (m *fakeStore) newVersion() string {
+	m.versions++
+	return strconv.Itoa(m.versions)
 }
 
 func (m *fakeStore) keep(r tasks.Record) tasks.Record {
@@ -65,7 +65,7 @@ func (m *fakeStore) Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error
 	return r, nil
 }
 
-func (m *fakeStore) Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
+func (m *fakeStore) Transition(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
 	made, err := m.intend(r, by)
 	if err != nil {
 		return tasks.Record{}, err
@@ -73,7 +73,7 @@ func (m *fakeStore) Step(ctx context.Context, r tasks.Record, by tasks.Step, due
 	return m.write(ctx, r, made, due)
 }
 
-func (m *fakeStore) Note(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error) {
+func (m *fakeStore) UpdateProgress(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error) {
 	made, _ := m.intend(r, "")
 	return m.write(ctx, r, made, due)
 }
@@ -88,7 +88,7 @@ func (m *fakeStore) intend(r tasks.Record, by tasks.Step) (made tasks.Record, er
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	made.Rev = m.newRev()
+	made.Version = m.newVersion()
 	return made, nil
 }
 
@@ -103,7 +103,7 @@ func (m *fakeStore) write(ctx context.Context, r, made tasks.Record, due time.Du
 	switch {
 	case !ok:
 		return tasks.Record{}, tasks.ErrNotFound
-	case old.Rev != r.Rev || old.State != r.State:
+	case old.Version != r.Version || old.State != r.State:
 		return tasks.Record{}, tasks.ErrConflict
 	}
 	if to == tasks.StateCreated && r.Instance != nil {
@@ -119,14 +119,14 @@ func (m *fakeStore) write(ctx context.Context, r, made tasks.Record, due time.Du
 	if to != old.State {
 		old.Since = now
 	}
-	old.State, old.Progress, old.Due, old.Rev = to, r.Progress, time.Time{}, made.Rev
+	old.State, old.Progress, old.Due, old.Version = to, r.Progress, time.Time{}, made.Version
 	if due > 0 {
 		old.Due = now.Add(due)
 	}
 	return m.keep(old), nil
 }
 
-func (m *fakeStore) Claim(_ context.Context, r tasks.Record) (string, error) {
+func (m *fakeStore) LockName(_ context.Context, r tasks.Record) (string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	name := r.Request.NameKey()
@@ -177,17 +177,17 @@ func (m *fakeStore) Completion(ctx context.Context, ref tasks.BatchRef) (tasks.C
 	return c, ctx.Err()
 }
 
-func (m *fakeStore) NoteCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error {
+func (m *fakeStore) UpdateCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if m.completions[c.BatchRef].Rev != c.Rev {
+	if m.completions[c.BatchRef].Version != c.Version {
 		return tasks.ErrConflict
 	}
-	m.revisions++
-	c.Rev, c.Callback = strconv.Itoa(m.revisions), to
+	m.versions++
+	c.Version, c.Callback = strconv.Itoa(m.versions), to
 	m.completions[c.BatchRef] = c
 	return nil
 }

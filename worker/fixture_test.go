@@ -40,8 +40,8 @@ type ledgerFuncs struct {
 
 type stepFunc func(context.Context, tasks.Record, tasks.Step, time.Duration) (tasks.Record, error)
 
-func (l ledgerFuncs) Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
-	return l.step(l.fakeStore.Step)(ctx, r, by, due)
+func (l ledgerFuncs) Transition(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
+	return l.step(l.fakeStore.Transition)(ctx, r, by, due)
 }
 
 type apiFuncs struct {

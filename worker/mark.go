@@ -23,8 +23,8 @@ func (w *Worker) begin(ctx context.Context, queued tasks.Record) (tasks.Record, 
 	}
 	short, cancel := context.WithTimeout(ctx, w.cfg.CallTimeout/2)
 	defer cancel()
-	marked, err := w.cfg.Store.Step(short, r, tasks.StepBegin, w.cfg.CallTimeout+markMargin)
-	if err != nil && marked.Rev != "" {
+	marked, err := w.cfg.Store.Transition(short, r, tasks.StepBegin, w.cfg.CallTimeout+markMargin)
+	if err != nil && marked.Version != "" {
 		return marked, w.unmark(ctx, queued, marked, err)
 	}
 	return marked, err
@@ -67,21 +67,21 @@ func (w *Worker) unmark(ctx context.Context, queued, marked tasks.Record, lost e
 
 // fence makes sure that the record is not marked, and that the mark cannot be written later.
 // If the record has the mark's revision, which no other write produces, a step back clears
-// it. If it still has the revision before the mark, a note changes that, and Redis will
-// refuse the mark. The mark may be written between the two, so the step back is tried once
+// it. If it still has the revision before the mark, UpdateProgress changes that, and Redis
+// will refuse the mark. The mark may be written between the two, so the step back is tried once
 // more. The error is tasks.ErrConflict if the record has neither revision: then another turn
 // has changed it.
 func (w *Worker) fence(ctx context.Context, queued, marked tasks.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
 	back := queued // costs no try: nothing was sent
-	back.State, back.Rev = marked.State, marked.Rev
-	_, err := w.cfg.Store.Step(ctx, back, tasks.StepUnsent, 0)
+	back.State, back.Version = marked.State, marked.Version
+	_, err := w.cfg.Store.Transition(ctx, back, tasks.StepUnsent, 0)
 	if errors.Is(err, tasks.ErrConflict) {
-		_, err = w.cfg.Store.Note(ctx, queued, 0)
+		_, err = w.cfg.Store.UpdateProgress(ctx, queued, 0)
 	}
 	if errors.Is(err, tasks.ErrConflict) {
-		_, err = w.cfg.Store.Step(ctx, back, tasks.StepUnsent, 0)
+		_, err = w.cfg.Store.Transition(ctx, back, tasks.StepUnsent, 0)
 	}
 	return err
 }

@@ -23,9 +23,9 @@ func losing(do, written func(d *fixture, r, made tasks.Record)) func(*fixture, *
 		var first, mark tasks.Record
 		stepping(func(next stepFunc) stepFunc {
 			return func(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
-				if by != tasks.StepBegin || mark.Rev != "" {
+				if by != tasks.StepBegin || mark.Version != "" {
 					made, err := next(ctx, r, by, due)
-					if mark.Rev != "" && written != nil {
+					if mark.Version != "" && written != nil {
 						written(d, first, mark)
 					}
 					return made, err
@@ -86,7 +86,7 @@ func TestAnothersMarkIsNotTakenBack(t *testing.T) {
 		r, err := d.ledger.Get(context.Background(), job1)
 		if err == nil && r.State == tasks.StateQueued {
 			r.Tries++
-			_, _ = d.ledger.Step(context.Background(), r, tasks.StepBegin, 30*time.Second)
+			_, _ = d.ledger.Transition(context.Background(), r, tasks.StepBegin, 30*time.Second)
 		}
 	}
 	for name, change := range map[string]func(*fixture, *worker.Config){
@@ -114,7 +114,7 @@ func TestAStoppingWorkerLeavesItsMark(t *testing.T) {
 		d := newFixture(t, stepping(func(stepFunc) stepFunc {
 			return func(_ context.Context, r tasks.Record, _ tasks.Step, _ time.Duration) (tasks.Record, error) {
 				tries++
-				r.Rev += "x"
+				r.Version += "x"
 				return r, lost
 			}
 		}))

@@ -140,7 +140,7 @@ func TestWhatOtherJobsExplainIsNoNearMatch(t *testing.T) {
 			r := called2(fmt.Sprint("SHOP later ", i))
 			r.ID, r.State = fmt.Sprint("later-", i), tasks.StateCalling
 			d.ledger.put(r)
-			if _, err := d.ledger.Claim(t.Context(), r); err != nil {
+			if _, err := d.ledger.LockName(t.Context(), r); err != nil {
 				t.Fatal(err)
 			}
 			d.cloud.add("VIBER", fmt.Sprint("shop later ", i))
@@ -266,7 +266,7 @@ func (d *fixture) decide(t *testing.T, decision operate.Decision) {
 
 type withOwner struct{ *fakeStore }
 
-func (m withOwner) Owner(_ context.Context, _, instanceID string) (string, error) {
+func (m withOwner) InstanceOwner(_ context.Context, _, instanceID string) (string, error) {
 	return m.instances[instanceID], nil
 }
 

@@ -154,7 +154,7 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 		return onConflict(w.end(ctx, l, r, tasks.StepUnfound))
 	}
 	r.Code = lastWord(r.Code, tasks.CodeAbsent) // the API's last code outlives the lookup
-	if r, err = w.cfg.Store.Step(ctx, r, tasks.StepAbsent, backoff.Delay(r.Tries, w.cfg.RetryMin, w.cfg.RetryMax)); err != nil {
+	if r, err = w.cfg.Store.Transition(ctx, r, tasks.StepAbsent, backoff.Delay(r.Tries, w.cfg.RetryMin, w.cfg.RetryMax)); err != nil {
 		return onConflict(err)
 	}
 	return &SnoozeError{r.Wait(), "the call created no instance and is repeated"}
@@ -341,7 +341,7 @@ func (w *Worker) holdRefusedLookup(ctx context.Context, l *lane, r tasks.Record,
 
 // reschedule writes when the job is due again, and returns that to the queue.
 func (w *Worker) reschedule(ctx context.Context, r tasks.Record, due time.Duration, why string) error {
-	r, err := w.cfg.Store.Note(ctx, r, due)
+	r, err := w.cfg.Store.UpdateProgress(ctx, r, due)
 	if err != nil {
 		return onConflict(err)
 	}

@@ -53,7 +53,7 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v classify
 	case tasks.OutcomeAmbiguous:
 		return w.markUncertain(ctx, r)
 	}
-	r, err := w.cfg.Store.Step(ctx, r, v.Outcome.Step(), due)
+	r, err := w.cfg.Store.Transition(ctx, r, v.Outcome.Step(), due)
 	if err != nil {
 		return onConflict(err)
 	}
@@ -126,7 +126,7 @@ func (w *Worker) disputed(ctx context.Context, l *lane, r tasks.Record) error {
 		// Dies after this step: recovery sees the candidate, and holds the job too.
 		r.Doubted = true
 		var err error
-		if r, err = w.cfg.Store.Step(ctx, r, tasks.StepAmbiguous, 0); err != nil {
+		if r, err = w.cfg.Store.Transition(ctx, r, tasks.StepAmbiguous, 0); err != nil {
 			return onConflict(err)
 		}
 	}

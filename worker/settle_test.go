@@ -42,7 +42,7 @@ func TestASuccessIsRecordedWhereverTheJobStands(t *testing.T) {
 							r.Instance, r.Adopted = &tasks.EventInstance{InstanceID: tt.instance}, true
 						}
 						var stepErr error
-						if r, stepErr = d.ledger.Step(ctx, r, by, 0); stepErr != nil {
+						if r, stepErr = d.ledger.Transition(ctx, r, by, 0); stepErr != nil {
 							t.Error(stepErr)
 						}
 					}
@@ -91,7 +91,7 @@ func TestAnInstanceThatAnotherJobHasParksTheJob(t *testing.T) {
 					d.ledger.instances[i.InstanceID] = "job-0"
 					r, _ := d.ledger.Get(ctx, job1)
 					for _, by := range tt.judged {
-						r, _ = d.ledger.Step(ctx, r, by, 0)
+						r, _ = d.ledger.Transition(ctx, r, by, 0)
 					}
 					return i, err
 				}}

@@ -151,15 +151,15 @@ func (f faulty) Completion(ctx context.Context, ref tasks.BatchRef) (tasks.Compl
 	return f.ledger.Completion(ctx, ref)
 }
 
-func (f faulty) NoteCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error {
-	return f.ledger.NoteCompletion(ctx, c, to)
+func (f faulty) UpdateCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error {
+	return f.ledger.UpdateCompletion(ctx, c, to)
 }
 
 func (f faulty) Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error) {
 	return meeting(f, "get", tasks.Record{}, func(bool) (tasks.Record, error) { return f.ledger.Get(ctx, ref) })
 }
 
-func (f faulty) Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
+func (f faulty) Transition(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
 	made, err := f.ledger.intend(r, by)
 	if err != nil {
 		return tasks.Record{}, err
@@ -167,13 +167,13 @@ func (f faulty) Step(ctx context.Context, r tasks.Record, by tasks.Step, due tim
 	return meeting(f, string(by), made, func(late bool) (tasks.Record, error) { return f.ledger.write(lasting(ctx, late), r, made, due) })
 }
 
-func (f faulty) Note(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error) {
+func (f faulty) UpdateProgress(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error) {
 	made, _ := f.ledger.intend(r, "")
 	return meeting(f, "note", made, func(late bool) (tasks.Record, error) { return f.ledger.write(lasting(ctx, late), r, made, due) })
 }
 
-func (f faulty) Claim(ctx context.Context, r tasks.Record) (string, error) {
-	return meeting(f, "claim", "", func(bool) (string, error) { return f.ledger.Claim(ctx, r) })
+func (f faulty) LockName(ctx context.Context, r tasks.Record) (string, error) {
+	return meeting(f, "claim", "", func(bool) (string, error) { return f.ledger.LockName(ctx, r) })
 }
 
 func (f faulty) Taken(ctx context.Context, r tasks.Record, keys []string) (map[string]bool, error) {
@@ -266,15 +266,15 @@ func (f faulty) Probe(ctx context.Context, id tasks.ProbeID, d time.Duration) (o
 	return a.ok, a.wait, err
 }
 
-func (f faulty) Untrip(ctx context.Context, id tasks.ProbeID) error {
-	if !f.meet("untrip", func(bool) { _ = f.breaker.Untrip(ctx, id) }) {
+func (f faulty) CloseBreaker(ctx context.Context, id tasks.ProbeID) error {
+	if !f.meet("untrip", func(bool) { _ = f.breaker.CloseBreaker(ctx, id) }) {
 		return errLost
 	}
 	return nil
 }
 
-func (f faulty) Unprobe(ctx context.Context, id tasks.ProbeID, next time.Duration) error {
-	if !f.meet("unprobe", func(bool) { _ = f.breaker.Unprobe(ctx, id, next) }) {
+func (f faulty) AbortProbe(ctx context.Context, id tasks.ProbeID, next time.Duration) error {
+	if !f.meet("unprobe", func(bool) { _ = f.breaker.AbortProbe(ctx, id, next) }) {
 		return errLost
 	}
 	return nil

@@ -93,7 +93,7 @@ func (w *Worker) early(ctx context.Context, l *lane, r tasks.Record) error {
 // Dies before the write: the job is calling, and a turn after the deadline comes here.
 func (w *Worker) markUncertain(ctx context.Context, r tasks.Record) error {
 	r.Looks, r.Delays, r.Doubted, r.Vouched = 0, 0, true, false
-	r, err := w.cfg.Store.Step(ctx, r, tasks.StepAmbiguous, w.cfg.ReconcileDelay)
+	r, err := w.cfg.Store.Transition(ctx, r, tasks.StepAmbiguous, w.cfg.ReconcileDelay)
 	if err != nil {
 		return onConflict(err)
 	}
@@ -118,7 +118,7 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *gate.
 	// Dies before the mark: the job is queued, and nothing was sent. The name is claimed
 	// before the breaker is asked: a job that waits for another job of its name must not take
 	// the probe from it.
-	holder, err := w.cfg.Store.Claim(ctx, r)
+	holder, err := w.cfg.Store.LockName(ctx, r)
 	if err != nil {
 		return err
 	}

@@ -191,7 +191,7 @@ func TestJobsOfOneNameDoNotOverlap(t *testing.T) {
 		d := newFixture(t, config(func(c *worker.Config) { c.OnExisting = worker.ExistingCreate }))
 		other := queued()
 		other.ID = "job-0"
-		if _, err := d.ledger.Claim(t.Context(), other); err != nil {
+		if _, err := d.ledger.LockName(t.Context(), other); err != nil {
 			t.Fatal(err)
 		}
 		d.ledger.put(queued())
@@ -230,7 +230,7 @@ func TestAMarkThatAnotherTurnSetFirstLeadsToNoCall(t *testing.T) {
 		d := newFixture(t, func(d *fixture, c *worker.Config) {
 			d.create.wait = func(ctx context.Context) error { // another turn comes first while this one waits
 				r, _ := d.ledger.Get(ctx, job1)
-				_, err := d.ledger.Step(ctx, r, tasks.StepBegin, 30*time.Second)
+				_, err := d.ledger.Transition(ctx, r, tasks.StepBegin, 30*time.Second)
 				return err
 			}
 		})

@@ -19,15 +19,15 @@ import (
 type Store interface {
 	// Get wraps tasks.ErrNotFound and tasks.ErrUnreadable.
 	Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error)
-	// Step and Note wrap tasks.ErrConflict, tasks.ErrNotFound and tasks.ErrClaimed if
-	// nothing was written. After any other error the write may have been made, or may be
-	// made later. The returned record then has the revision that the write gives it, and
+	// Transition and UpdateProgress wrap tasks.ErrConflict, tasks.ErrNotFound and
+	// tasks.ErrClaimed if nothing was written. After any other error the write may have been
+	// made, or may be made later. The returned record then has the revision that the write gives it, and
 	// none if nothing was sent. Both may retry for as long as ctx allows.
-	Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error)
-	Note(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error)
-	// Claim reserves the record's (ChannelType, InstanceName) until the job ends, and
+	Transition(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error)
+	UpdateProgress(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error)
+	// LockName reserves the record's (ChannelType, InstanceName) until the job ends, and
 	// returns the ID of the job that holds it.
-	Claim(ctx context.Context, r tasks.Record) (holder string, err error)
+	LockName(ctx context.Context, r tasks.Record) (holder string, err error)
 	// Claimed returns which of the instances belong to other jobs.
 	Claimed(ctx context.Context, r tasks.Record, instanceIDs []string) (map[string]bool, error)
 	// Taken returns which names, by their tasks.NameKey, are held by other jobs that have
@@ -36,9 +36,9 @@ type Store interface {
 	// Completion wraps tasks.ErrNotFound, also for a completion that was delivered and had
 	// another after it, and tasks.ErrUnreadable.
 	Completion(ctx context.Context, ref tasks.BatchRef) (tasks.Completion, error)
-	// NoteCompletion writes the progress of its delivery. It wraps tasks.ErrConflict if the
+	// UpdateCompletion writes the progress of its delivery. It wraps tasks.ErrConflict if the
 	// completion has been written since it was read: then nothing was written.
-	NoteCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error
+	UpdateCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error
 }
 
 // API is the vendor's API. Its errors are *cams.Error.
@@ -81,10 +81,10 @@ type Breaker interface {
 	// Probe lets the turn call although the breaker is open, for d at most. ok is also true
 	// if the breaker is closed. Otherwise the caller may ask again after wait.
 	Probe(ctx context.Context, id tasks.ProbeID, d time.Duration) (ok bool, wait time.Duration, err error)
-	// Untrip closes it if the turn is the one that probes: the API accepts the account.
-	Untrip(ctx context.Context, id tasks.ProbeID) error
-	// Unprobe ends the probe of a turn that proved nothing.
-	Unprobe(ctx context.Context, id tasks.ProbeID, next time.Duration) error
+	// CloseBreaker closes it if the turn is the one that probes: the API accepts the account.
+	CloseBreaker(ctx context.Context, id tasks.ProbeID) error
+	// AbortProbe ends the probe of a turn that proved nothing.
+	AbortProbe(ctx context.Context, id tasks.ProbeID, next time.Duration) error
 }
 
 // QueueWatcher reads the state of all accounts in one round trip.

@@ -65,13 +65,13 @@ func (b backlog) of(ctx context.Context, name string) (lane metrics.LaneBacklog,
 		Rate: f.Quota.Rate, Ceiling: worker.Pace(f.Rate()), Paused: f.Pause != nil,
 		Desired: f.DesiredWorkers(o.Jobs[tasks.StateQueued], b.turns.of(name), b.node.Config.Concurrency(name)),
 	}
-	if o.Jobs[tasks.StateCalling]+o.Jobs[tasks.StateUncertain]+o.Owed > 0 {
+	if o.Jobs[tasks.StateCalling]+o.Jobs[tasks.StateUncertain]+o.PendingCallbacks > 0 {
 		lane.Desired = max(lane.Desired, 1) // to look for what was made, and to tell of it
 	}
 	if f.Trip != nil {
 		lane.TrippedBy, lane.Away = humanize.Or(f.Trip.Code, "none"), f.Trip.Away
 	}
-	return lane, metrics.CallbackBacklog{Owed: o.Owed, Dead: o.Dead, OldestOwed: o.OldestOwed}, nil
+	return lane, metrics.CallbackBacklog{Owed: o.PendingCallbacks, Dead: o.DeadCallbacks, OldestOwed: o.OldestPending}, nil
 }
 
 // turnTimes estimates how long the turns of each account take in this process.

@@ -39,7 +39,7 @@ func (d *desk) toldBatch(ref tasks.BatchRef, to tasks.CallbackProgress) {
 	d.t.Helper()
 	c, err := d.ledger.Completion(d.t.Context(), ref)
 	if err == nil {
-		err = d.ledger.NoteCompletion(d.t.Context(), c, to)
+		err = d.ledger.UpdateCompletion(d.t.Context(), c, to)
 	}
 	if err != nil {
 		d.t.Fatal(err)

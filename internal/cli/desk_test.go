@@ -118,7 +118,7 @@ func (d *desk) step(account, id string, by tasks.Step, due time.Duration, change
 	if change != nil {
 		change(&r)
 	}
-	if _, err := d.ledger.Step(d.t.Context(), r, by, due); err != nil {
+	if _, err := d.ledger.Transition(d.t.Context(), r, by, due); err != nil {
 		d.t.Fatal(err)
 	}
 }
@@ -178,7 +178,7 @@ func (d *desk) told(account, id string, c tasks.CallbackProgress) {
 	d.t.Helper()
 	r := d.get(account, id)
 	r.Callback = c
-	if _, err := d.ledger.Note(d.t.Context(), r, 0); err != nil {
+	if _, err := d.ledger.UpdateProgress(d.t.Context(), r, 0); err != nil {
 		d.t.Fatal(err)
 	}
 }

@@ -203,7 +203,7 @@ func TestTwelveThousandFailuresAreAllThereAndAllComeBack(t *testing.T) {
 					r.Code = "InvalidParameter"
 				}
 				if err == nil {
-					_, err = d.ledger.Step(t.Context(), r, tasks.StepSpent, 0)
+					_, err = d.ledger.Transition(t.Context(), r, tasks.StepSpent, 0)
 				}
 			}
 			if err != nil {

@@ -19,9 +19,9 @@ import (
 
 // Store writes transitions.
 type Store interface {
-	// Step writes the record's transition, which is durable when it returns nil. It wraps
+	// Transition writes the record's transition, which is durable when it returns nil. It wraps
 	// tasks.ErrConflict, tasks.ErrNotFound and tasks.ErrClaimed if nothing was written.
-	Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error)
+	Transition(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error)
 }
 
 // Queue queues the delivery of a job's outcome, and of a batch's completion. Queueing
@@ -45,7 +45,7 @@ type Finalizer struct {
 // account's (receiver, which may be empty). A job whose previous outcome was reported has
 // a receiver too, even if this process was not given the account's.
 //
-// The error is that of [Store.Step], or says that the state has no such transition.
+// The error is that of [Store.Transition], or says that the state has no such transition.
 //
 // Dies after the write: the record says what is owed, and the sweeper queues it.
 func (f Finalizer) End(ctx context.Context, r tasks.Record, by tasks.Step, receiver string) (tasks.Record, error) {
@@ -60,7 +60,7 @@ func (f Finalizer) End(ctx context.Context, r tasks.Record, by tasks.Step, recei
 	if to == tasks.StateCreated || to.Final() && !r.Doubted {
 		r.Forget()
 	}
-	if r, err = f.Store.Step(ctx, r, by, 0); err != nil {
+	if r, err = f.Store.Transition(ctx, r, by, 0); err != nil {
 		return tasks.Record{}, err
 	}
 	f.enqueueBatchCallback(ctx, r)

@@ -39,7 +39,7 @@ func (m *Model) AccountStatus(ctx context.Context, name string) (AccountStatus, 
 	}
 	s := AccountStatus{
 		Account: name, Jobs: o.Jobs, OldestSeconds: map[tasks.State]int64{}, Batches: []BatchStatus{},
-		Callbacks: callbackCounts{Owed: o.Owed, Dead: o.Dead, OldestOwedSeconds: int64(o.OldestOwed.Seconds())},
+		Callbacks: callbackCounts{Owed: o.PendingCallbacks, Dead: o.DeadCallbacks, OldestOwedSeconds: int64(o.OldestPending.Seconds())},
 	}
 	for state, age := range o.Oldest {
 		if o.Jobs[state] > 0 {

@@ -86,7 +86,7 @@ func Terminal(s tasks.State) bool {
 
 // StateOf is where a job stands that was looked up. A record that was read but
 // not understood is told apart from one that is not there.
-func StateOf(f ledger.Found) tasks.State {
+func StateOf(f ledger.Lookup) tasks.State {
 	switch {
 	case f.Err == nil:
 		return f.Record.State

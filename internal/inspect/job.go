@@ -69,7 +69,7 @@ func (m *Model) FindJobs(ctx context.Context, name string) ([]JobStatus, error) 
 			}
 			return nil, err
 		}
-		s, err := m.JobStatus(ctx, ledger.Found{Record: r, Err: err})
+		s, err := m.JobStatus(ctx, ledger.Lookup{Record: r, Err: err})
 		if err != nil {
 			return nil, err
 		}
@@ -79,7 +79,7 @@ func (m *Model) FindJobs(ctx context.Context, name string) ([]JobStatus, error) 
 }
 
 // JobStatus is what is told of a job that was looked up.
-func (m *Model) JobStatus(ctx context.Context, f ledger.Found) (JobStatus, error) {
+func (m *Model) JobStatus(ctx context.Context, f ledger.Lookup) (JobStatus, error) {
 	if f.Err != nil {
 		ref := f.Record.Ref()
 		return JobStatus{

@@ -8,5 +8,5 @@ import (
 
 // RecordReader is what is read of jobs; the ledger has it.
 type RecordReader interface {
-	GetMany(ctx context.Context, account string, ids []string) ([]ledger.Found, error)
+	GetMany(ctx context.Context, account string, ids []string) ([]ledger.Lookup, error)
 }

@@ -25,9 +25,9 @@ var (
 	closeLua    string
 	closeScript = redis.NewScript(batchLua + closeLua)
 
-	//go:embed told.lua
-	toldLua    string
-	toldScript = redis.NewScript(toldLua)
+	//go:embed completion.lua
+	completionLua    string
+	completionScript = redis.NewScript(completionLua)
 )
 
 // codeField is in front of a code whose jobs a batch counts.
@@ -154,7 +154,7 @@ func (l *Ledger) Completion(ctx context.Context, ref tasks.BatchRef) (tasks.Comp
 	c := tasks.Completion{BatchRef: ref, Callback: tasks.CallbackProgress{State: tasks.CallbackOwed}}
 	err = json.Unmarshal([]byte(facts), &pairs)
 	if progress, noted := f[1].(string); noted {
-		c.Rev, c.Callback = progress, tasks.CallbackProgress{}
+		c.Version, c.Callback = progress, tasks.CallbackProgress{}
 		err = errors.Join(err, strict([]byte(progress), &c.Callback))
 		err = errors.Join(err, checkCallback(c.Callback))
 	}
@@ -169,10 +169,10 @@ func (l *Ledger) Completion(ctx context.Context, ref tasks.BatchRef) (tasks.Comp
 	return c, nil
 }
 
-// NoteCompletion writes how far telling a completion got, if no process has written that
-// since it was read. Its errors wrap [tasks.ErrNotFound] and [tasks.ErrConflict]. Like
-// [Ledger.Step] it tries for as long as ctx allows.
-func (l *Ledger) NoteCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error {
+// UpdateCompletion writes how far the delivery of a completion got, if no process has
+// written that since it was read. Its errors wrap [tasks.ErrNotFound] and [tasks.ErrConflict]. Like
+// [Ledger.Transition] it tries for as long as ctx allows.
+func (l *Ledger) UpdateCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error {
 	lane := laneOf(c.Account)
 	write, err := json.Marshal(to)
 	if err != nil {
@@ -180,8 +180,8 @@ func (l *Ledger) NoteCompletion(ctx context.Context, c tasks.Completion, to task
 	}
 	keys := []string{lane.batch(c.Batch), lane.completions(c.Batch), lane.owedBatches(), lane.deadBatches()}
 	reply, err := persist(ctx, func(ctx context.Context) ([]string, error) {
-		s, err := toldScript.Run(ctx, l.rdb, keys,
-			c.Batch, c.BatchRef.Completion, c.Rev, write, string(to.State), l.keep.Milliseconds()).Text()
+		s, err := completionScript.Run(ctx, l.rdb, keys,
+			c.Batch, c.BatchRef.Completion, c.Version, write, string(to.State), l.keep.Milliseconds()).Text()
 		return []string{s}, err
 	})
 	switch {

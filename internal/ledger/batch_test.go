@@ -119,7 +119,7 @@ func TestABatchIsCompletedByItsEndWhicheverComesLast(t *testing.T) {
 			if again := closeBatch(t, l, name); again != 1 || batch(t, l, name).Completions != 1 {
 				t.Errorf("%s: closing again, while it is owed, returns %d", name, again)
 			}
-			noError(t, l.NoteCompletion(t.Context(), cp, tasks.CallbackProgress{State: tasks.CallbackDead}))
+			noError(t, l.UpdateCompletion(t.Context(), cp, tasks.CallbackProgress{State: tasks.CallbackDead}))
 			if again := closeBatch(t, l, name); again != 0 || batch(t, l, name).Completions != 1 {
 				t.Errorf("%s: closing again returns %d", name, again)
 			}
@@ -216,17 +216,17 @@ func TestHowFarACompletionIsToldIsWrittenByCompareAndSwap(t *testing.T) {
 		end(t, l, "a", tasks.StateCreated, "OK")
 		closeBatch(t, l, "march")
 		note := func(cp tasks.Completion, to tasks.CallbackProgress) error {
-			return l.NoteCompletion(t.Context(), cp, to)
+			return l.UpdateCompletion(t.Context(), cp, to)
 		}
 		lists := func(what string, owed, dead []string) {
 			t.Helper()
 			o, err := l.Overview(t.Context(), account)
 			noError(t, err)
-			if got := members(t, c, "batches:owed"); !slices.Equal(got, owed) || o.Owed != int64(len(owed)) {
-				t.Errorf("%s: owed %q, counted %d", what, got, o.Owed)
+			if got := members(t, c, "batches:owed"); !slices.Equal(got, owed) || o.PendingCallbacks != int64(len(owed)) {
+				t.Errorf("%s: owed %q, counted %d", what, got, o.PendingCallbacks)
 			}
-			if got := members(t, c, "batches:dead"); !slices.Equal(got, dead) || o.Dead != int64(len(dead)) {
-				t.Errorf("%s: dead %q, counted %d", what, got, o.Dead)
+			if got := members(t, c, "batches:dead"); !slices.Equal(got, dead) || o.DeadCallbacks != int64(len(dead)) {
+				t.Errorf("%s: dead %q, counted %d", what, got, o.DeadCallbacks)
 			}
 		}
 		one, none := []string{"march#1"}, []string{}
@@ -280,7 +280,7 @@ func TestOnlyTheLastOfManyCompletionsThatWereToldIsKept(t *testing.T) {
 			file(t, c, "stream", id)
 			end(t, l, id, tasks.StateCreated, "OK")
 			n := closeBatch(t, l, "stream")
-			noError(t, l.NoteCompletion(t.Context(), completion(t, l, "stream", n), tasks.CallbackProgress{State: tasks.CallbackDelivered}))
+			noError(t, l.UpdateCompletion(t.Context(), completion(t, l, "stream", n), tasks.CallbackProgress{State: tasks.CallbackDelivered}))
 		}
 		if fields := c.HKeys(t.Context(), prefix+"completions:stream").Val(); len(fields) != 2 {
 			t.Errorf("kept: %q", fields)
@@ -309,7 +309,7 @@ func TestOneOfManyWhoEndABatchCompletesIt(t *testing.T) {
 		for _, id := range ids {
 			r := get(t, l, id)
 			ending.Go(func() {
-				r, err := l.Step(t.Context(), r, tasks.StepCancel, 0)
+				r, err := l.Transition(t.Context(), r, tasks.StepCancel, 0)
 				note(r.Completes, err)
 			})
 			ending.Go(func() {
@@ -395,14 +395,14 @@ func TestACompletionExpiresWithItsJobsAndLeavesNothing(t *testing.T) {
 			end(t, l, name, tasks.StateCreated, "OK")
 			closeBatch(t, l, name)
 		}
-		noError(t, l.NoteCompletion(t.Context(), completion(t, l, "dead", 1), tasks.CallbackProgress{State: tasks.CallbackDead}))
+		noError(t, l.UpdateCompletion(t.Context(), completion(t, l, "dead", 1), tasks.CallbackProgress{State: tasks.CallbackDead}))
 		time.Sleep(59 * time.Minute)
-		noError(t, l.Trim(t.Context(), account))
+		noError(t, l.Prune(t.Context(), account))
 		if got := append(members(t, c, "batches:owed"), members(t, c, "batches:dead")...); !slices.Equal(got, []string{"owed#1", "dead#1"}) {
 			t.Errorf("after 59 min: %q", got)
 		}
 		time.Sleep(2 * time.Minute)
-		noError(t, l.Trim(t.Context(), account))
+		noError(t, l.Prune(t.Context(), account))
 		for _, key := range c.Keys(t.Context(), "camsq:*").Val() {
 			if strings.Contains(key, "batch") || strings.Contains(key, "completion") {
 				t.Errorf("left: %s", key)
@@ -427,7 +427,7 @@ func TestABatchOfANameThatWasToldBeforeIsToldToo(t *testing.T) {
 		closeBatch(t, l, "daily")
 		end(t, l, "monday", tasks.StateCreated, "OK")
 		time.Sleep(30 * time.Minute)
-		noError(t, l.NoteCompletion(t.Context(), completion(t, l, "daily", 1), tasks.CallbackProgress{State: tasks.CallbackDelivered}))
+		noError(t, l.UpdateCompletion(t.Context(), completion(t, l, "daily", 1), tasks.CallbackProgress{State: tasks.CallbackDelivered}))
 		time.Sleep(45 * time.Minute)
 		file(t, c, "daily", "tuesday")
 		closeBatch(t, l, "daily")
@@ -527,7 +527,7 @@ func TestOwedBatchesComeWithTheirAge(t *testing.T) {
 			}
 		}
 		o, err := l.Overview(t.Context(), account)
-		if err != nil || o.Owed != 2 || o.OldestOwed != 2*time.Minute {
+		if err != nil || o.PendingCallbacks != 2 || o.OldestPending != 2*time.Minute {
 			t.Errorf("Overview: %+v, %v", o, err)
 		}
 	})

@@ -11,10 +11,10 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// Claim takes the (ChannelType, InstanceName) of the record for its job, until
+// LockName takes the (ChannelType, InstanceName) of the record for its job, until
 // the job ends. If another job that has not ended holds it, holder is that job's
 // ID; else holder is the job's own ID.
-func (l *Ledger) Claim(ctx context.Context, r tasks.Record) (holder string, err error) {
+func (l *Ledger) LockName(ctx context.Context, r tasks.Record) (holder string, err error) {
 	key := []string{laneOf(r.Account).name(r.Request.NameKey())}
 	gone := ""
 	for {
@@ -90,14 +90,14 @@ func (l *Ledger) Taken(ctx context.Context, r tasks.Record, nameKeys []string) (
 			return nil, fmt.Errorf("ledger: looking up who holds a name of account %s: %w", r.Account, err)
 		}
 	}
-	// A lock may be left of a job that has ended, or is gone: see [Ledger.Claim].
+	// A lock may be left of a job that has ended, or is gone: see [Ledger.LockName].
 	found, err := l.GetMany(ctx, r.Account, ids)
 	if err != nil {
 		return nil, err
 	}
 	alive := map[string]bool{}
 	for i, f := range found {
-		alive[ids[i]] = slices.Contains(doubtful, f.Record.State) && !errors.Is(f.Err, tasks.ErrNotFound)
+		alive[ids[i]] = slices.Contains(unresolvedStates, f.Record.State) && !errors.Is(f.Err, tasks.ErrNotFound)
 	}
 	taken := map[string]bool{}
 	for key, holder := range holders {
@@ -106,8 +106,8 @@ func (l *Ledger) Taken(ctx context.Context, r tasks.Record, nameKeys []string) (
 	return taken, nil
 }
 
-// Owner returns the ID of the account's job that has the instance, or "".
-func (l *Ledger) Owner(ctx context.Context, account, instanceID string) (string, error) {
+// InstanceOwner returns the ID of the account's job that has the instance, or "".
+func (l *Ledger) InstanceOwner(ctx context.Context, account, instanceID string) (string, error) {
 	id, err := l.rdb.Get(ctx, laneOf(account).instance(instanceID)).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return "", fmt.Errorf("ledger: looking up who has instance %s of account %s: %w", instanceID, account, err)

@@ -24,8 +24,8 @@ func twin(id string) tasks.Job {
 
 func mustClaim(t *testing.T, l *ledger.Ledger, r tasks.Record, want string) {
 	t.Helper()
-	if holder, err := l.Claim(t.Context(), r); err != nil || holder != want {
-		t.Errorf("Claim by %s: %q, %v; want %q", r.ID, holder, err, want)
+	if holder, err := l.LockName(t.Context(), r); err != nil || holder != want {
+		t.Errorf("LockName by %s: %q, %v; want %q", r.ID, holder, err, want)
 	}
 }
 
@@ -47,7 +47,7 @@ func TestANameIsHeldByOneJobUntilItEnds(t *testing.T) {
 			end := step(t, l, r, e.By)
 			if !end.State.Final() {
 				mustClaim(t, l, waits, r.ID)
-				if _, err := l.Note(t.Context(), end, 0); err != nil {
+				if _, err := l.UpdateProgress(t.Context(), end, 0); err != nil {
 					t.Fatal(err)
 				}
 				mustClaim(t, l, waits, r.ID)
@@ -103,7 +103,7 @@ func create(t *testing.T, l *ledger.Ledger, r tasks.Record, instance string) (ta
 	t.Helper()
 	r = step(t, l, r, tasks.StepBegin)
 	r.Instance = &tasks.EventInstance{InstanceID: instance}
-	return l.Step(t.Context(), r, tasks.StepSucceeded, 0)
+	return l.Transition(t.Context(), r, tasks.StepSucceeded, 0)
 }
 
 func TestAnInstanceBelongsToOneJob(t *testing.T) {
@@ -121,7 +121,7 @@ func TestAnInstanceBelongsToOneJob(t *testing.T) {
 			t.Errorf("b stands %s with %+v, want it untouched", b.State, b.Instance)
 		}
 		a.Callback.State = tasks.CallbackDelivered
-		if _, err = l.Note(t.Context(), a, 0); err != nil {
+		if _, err = l.UpdateProgress(t.Context(), a, 0); err != nil {
 			t.Errorf("noting the callback of the job that has it: %v", err)
 		}
 
@@ -207,7 +207,7 @@ func TestAnInstanceIsFreeAgainWhenItsRecordExpires(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(50 * time.Minute)
-		if _, err := l.Note(t.Context(), a, 0); err != nil { // renews both
+		if _, err := l.UpdateProgress(t.Context(), a, 0); err != nil { // renews both
 			t.Fatal(err)
 		}
 		time.Sleep(50 * time.Minute)
@@ -221,7 +221,7 @@ func TestAnInstanceIsFreeAgainWhenItsRecordExpires(t *testing.T) {
 		}
 		b := get(t, l, "b")
 		b.Instance = &tasks.EventInstance{InstanceID: "cams-1"}
-		if _, err := l.Step(t.Context(), b, tasks.StepSucceeded, 0); err != nil {
+		if _, err := l.Transition(t.Context(), b, tasks.StepSucceeded, 0); err != nil {
 			t.Errorf("after the record expired: %v, want it free", err)
 		}
 	})
@@ -237,7 +237,7 @@ func TestTheCallbackListsFollowTheRecord(t *testing.T) {
 				for _, s := range []tasks.CallbackState{from, to} {
 					var err error
 					r.Callback.State = s
-					if r, err = l.Note(t.Context(), r, 0); err != nil {
+					if r, err = l.UpdateProgress(t.Context(), r, 0); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -169,7 +169,7 @@ func decodeHead(head string, r *tasks.Record) error {
 	if f[2] == "" {
 		return errors.New("its head has no revision")
 	}
-	r.State, r.Rev, r.Batch = tasks.State(f[1]), f[2], f[6]
+	r.State, r.Version, r.Batch = tasks.State(f[1]), f[2], f[6]
 	for i, at := range map[int]*time.Time{3: &r.Since, 4: &r.Due, 5: &r.EnqueuedAt} {
 		ms, err := strconv.ParseInt(f[i], 10, 64)
 		if err != nil || ms < 0 || strconv.FormatInt(ms, 10) != f[i] {

@@ -72,7 +72,7 @@ func TestRedisNeverSeesARequestInClear(t *testing.T) {
 			if diff := cmp.Diff(j, r.Job); diff != "" {
 				t.Errorf("the request did not come back (-sent +read):\n%s", diff)
 			}
-			if _, err := l.Claim(t.Context(), r); err != nil {
+			if _, err := l.LockName(t.Context(), r); err != nil {
 				t.Fatal(err)
 			}
 			for _, by := range route(s) {
@@ -170,8 +170,8 @@ func TestARecordThatCannotBeReadIsNamedAndHarmsNoOther(t *testing.T) {
 		r := get(t, l, "a")
 		for _, other := range []string{"3" + whole.String()[1:], "1" + whole.String()[1:], "3 of one line", ""} {
 			c.Set(t.Context(), prefix+"job:a", other, 0)
-			if _, err := l.Step(t.Context(), r, tasks.StepAmbiguous, 0); !errors.Is(err, tasks.ErrConflict) {
-				t.Errorf("Step on another version's record %q: %v, want ErrConflict", other, err)
+			if _, err := l.Transition(t.Context(), r, tasks.StepAmbiguous, 0); !errors.Is(err, tasks.ErrConflict) {
+				t.Errorf("Transition on another version's record %q: %v, want ErrConflict", other, err)
 			}
 			if got := c.Get(t.Context(), prefix+"job:a").Val(); got != other {
 				t.Errorf("the other version's record has become %q", got)
@@ -193,8 +193,8 @@ func TestWhatIsNoRecordHarmsNoOther(t *testing.T) {
 		if err != nil || !errors.Is(found[0].Err, tasks.ErrUnreadable) || found[1].Err != nil {
 			t.Errorf("read: %+v, %v", found, err)
 		}
-		if _, err := l.Step(t.Context(), r, tasks.StepCancel, 0); !errors.Is(err, tasks.ErrConflict) {
-			t.Errorf("Step: %v, want ErrConflict", err)
+		if _, err := l.Transition(t.Context(), r, tasks.StepCancel, 0); !errors.Is(err, tasks.ErrConflict) {
+			t.Errorf("Transition: %v, want ErrConflict", err)
 		}
 		in, err := enqueue.New(enqueue.Config{Redis: c, DataKeys: dataKey})
 		if err != nil {
@@ -257,7 +257,7 @@ func TestAnEmptyBaselineStaysOne(t *testing.T) {
 		insert(t, c, job("a"))
 		r := get(t, l, "a")
 		r.Baseline = new([]string)
-		if _, err := l.Note(t.Context(), r, 0); err != nil {
+		if _, err := l.UpdateProgress(t.Context(), r, 0); err != nil {
 			t.Fatal(err)
 		}
 		if got := get(t, l, "a").Baseline; got == nil || len(*got) > 0 {

@@ -218,12 +218,12 @@ func (d durability) write(ctx context.Context, t *testing.T, rdb redis.Universal
 		if err != nil {
 			return acks
 		}
-		if r, err = books.Step(ctx, r, tasks.StepBegin, 20*time.Second); err != nil {
+		if r, err = books.Transition(ctx, r, tasks.StepBegin, 20*time.Second); err != nil {
 			return acks
 		}
 		did(markWrite)
 		r.Instance = &tasks.EventInstance{InstanceID: "instance of " + id}
-		if _, err = books.Step(ctx, r, tasks.StepSucceeded, 0); err != nil {
+		if _, err = books.Transition(ctx, r, tasks.StepSucceeded, 0); err != nil {
 			return acks
 		}
 		did(outcomeWrite)

@@ -53,9 +53,9 @@ func TestAWriteThatIsNotCertainCanBeUndoneOrForestalled(t *testing.T) {
 			read, held.script = get(t, others, id), nil
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 			defer cancel()
-			made, err := l.Step(ctx, read, tasks.StepBegin, time.Hour)
-			if !errors.Is(err, context.DeadlineExceeded) || made.Rev == "" || made.Rev == read.Rev || made.State != tasks.StateCalling {
-				t.Fatalf("Step: %v, and it would write %s at %q", err, made.State, made.Rev)
+			made, err := l.Transition(ctx, read, tasks.StepBegin, time.Hour)
+			if !errors.Is(err, context.DeadlineExceeded) || made.Version == "" || made.Version == read.Version || made.State != tasks.StateCalling {
+				t.Fatalf("Transition: %v, and it would write %s at %q", err, made.State, made.Version)
 			}
 			return read, made
 		}
@@ -72,16 +72,16 @@ func TestAWriteThatIsNotCertainCanBeUndoneOrForestalled(t *testing.T) {
 		if said := carryOut(); said != "ok" {
 			t.Errorf("the write in the socket: %s", said)
 		}
-		if r := get(t, others, "a"); r.Rev != made.Rev || r.State != tasks.StateCalling {
-			t.Errorf("the record is %s at %q, want calling at %q", r.State, r.Rev, made.Rev)
+		if r := get(t, others, "a"); r.Version != made.Version || r.State != tasks.StateCalling {
+			t.Errorf("the record is %s at %q, want calling at %q", r.State, r.Version, made.Version)
 		}
 		step(t, l, made, tasks.StepUnsent)
 
 		read, made := lose("b")
-		if _, err := l.Step(t.Context(), made, tasks.StepUnsent, 0); !errors.Is(err, tasks.ErrConflict) {
+		if _, err := l.Transition(t.Context(), made, tasks.StepUnsent, 0); !errors.Is(err, tasks.ErrConflict) {
 			t.Errorf("undoing what was not written: %v, want ErrConflict", err)
 		}
-		if _, err := l.Note(t.Context(), read, 0); err != nil {
+		if _, err := l.UpdateProgress(t.Context(), read, 0); err != nil {
 			t.Errorf("forestalling it: %v", err)
 		}
 		if said := carryOut(); said != "conflict" {
@@ -91,15 +91,15 @@ func TestAWriteThatIsNotCertainCanBeUndoneOrForestalled(t *testing.T) {
 		read, made = lose("c")
 		another := step(t, others, read, tasks.StepBegin)
 		for name, err := range map[string]error{
-			"undoing":      second(l.Step(t.Context(), made, tasks.StepUnsent, 0)),
-			"forestalling": second(l.Note(t.Context(), read, 0)),
+			"undoing":      second(l.Transition(t.Context(), made, tasks.StepUnsent, 0)),
+			"forestalling": second(l.UpdateProgress(t.Context(), read, 0)),
 		} {
 			if !errors.Is(err, tasks.ErrConflict) {
 				t.Errorf("%s a write that another came before: %v, want ErrConflict", name, err)
 			}
 		}
-		if r := get(t, others, "c"); r.Rev != another.Rev {
-			t.Errorf("another's mark is gone: the record is %s at %q, want %q", r.State, r.Rev, another.Rev)
+		if r := get(t, others, "c"); r.Version != another.Version {
+			t.Errorf("another's mark is gone: the record is %s at %q, want %q", r.State, r.Version, another.Version)
 		}
 	})
 }
@@ -111,8 +111,8 @@ func TestARefusedWriteHasNoRevision(t *testing.T) {
 		insert(t, c, job("a"))
 		r := get(t, l, "a")
 		step(t, l, r, tasks.StepBegin)
-		if made, err := l.Step(t.Context(), r, tasks.StepBegin, 0); !errors.Is(err, tasks.ErrConflict) || made.Rev != "" {
-			t.Errorf("Step: %v, with the revision %q; want ErrConflict and none", err, made.Rev)
+		if made, err := l.Transition(t.Context(), r, tasks.StepBegin, 0); !errors.Is(err, tasks.ErrConflict) || made.Version != "" {
+			t.Errorf("Transition: %v, with the revision %q; want ErrConflict and none", err, made.Version)
 		}
 	})
 }

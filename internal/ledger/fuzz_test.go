@@ -27,7 +27,7 @@ func head(r tasks.Record) string {
 		}
 		return t.UnixMilli()
 	}
-	return fmt.Sprintf("2 %s %s %d %d %d %s", r.State, r.Rev, at(r.Since), at(r.Due), at(r.EnqueuedAt), r.Batch)
+	return fmt.Sprintf("2 %s %s %d %d %d %s", r.State, r.Version, at(r.Since), at(r.Due), at(r.EnqueuedAt), r.Batch)
 }
 
 // record joins what stands in Redis.

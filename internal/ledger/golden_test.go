@@ -47,8 +47,8 @@ func (g goldenRecord) ref() tasks.Ref { return tasks.Ref{Account: account, ID: g
 const (
 	// goldenKey seals the golden records: equal requests have equal bytes.
 	goldenKey = "Z29sZGVuIHJlY29yZHMgYXJlIHNlYWxlZCB3aXRoIGU="
-	// goldenRev stands for revisions, which are random.
-	goldenRev = "Z29sZGVuIHJl"
+	// goldenVersion stands for revisions, which are random.
+	goldenVersion = "Z29sZGVuIHJl"
 )
 
 // goldenTime is when the golden records are written.
@@ -175,12 +175,12 @@ func live(t *testing.T) golden {
 			if s.note != nil {
 				s.note(&r.Progress)
 			}
-			if r, err = l.Step(t.Context(), r, s.by, s.due); err != nil {
+			if r, err = l.Transition(t.Context(), r, s.by, s.due); err != nil {
 				t.Fatal(err)
 			}
 		}
 		p := partsOf(c.Get(t.Context(), prefix+"job:"+life.job.ID).Val())
-		p[head] = strings.Replace(p[head], " "+r.Rev+" ", " "+goldenRev+" ", 1)
+		p[head] = strings.Replace(p[head], " "+r.Version+" ", " "+goldenVersion+" ", 1)
 		read := goldenRecord{Name: life.job.ID, Head: p[head], Priority: p[priority], Progress: p[progress], Sealed: []byte(p[request])}
 		if read.Means, err = plant(t, c, l, read); err != nil {
 			t.Fatal(err)

@@ -93,7 +93,7 @@ func get(t testing.TB, l *ledger.Ledger, id string) tasks.Record {
 
 func step(t testing.TB, l *ledger.Ledger, r tasks.Record, by tasks.Step) tasks.Record {
 	t.Helper()
-	r, err := l.Step(t.Context(), r, by, 0)
+	r, err := l.Transition(t.Context(), r, by, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

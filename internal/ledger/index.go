@@ -46,10 +46,10 @@ type Overview struct {
 	Jobs map[tasks.State]int64
 	// Oldest is how long the oldest job of a state has been in it.
 	Oldest map[tasks.State]time.Duration
-	// Owed and Dead count callbacks, of jobs and of batches; OldestOwed is the age of
-	// the oldest one owed.
-	Owed, Dead int64
-	OldestOwed time.Duration
+	// PendingCallbacks and DeadCallbacks count callbacks of jobs and of batches that are
+	// owed, or given up. OldestPending is the age of the oldest one owed.
+	PendingCallbacks, DeadCallbacks int64
+	OldestPending                   time.Duration
 }
 
 // Overview counts an account's jobs in one round trip.
@@ -88,8 +88,8 @@ func (l *Ledger) Overview(ctx context.Context, account string) (Overview, error)
 	}
 	o := Overview{
 		Account: account, Jobs: states(count.Val()), Oldest: map[tasks.State]time.Duration{},
-		Owed: owed[0].Val() + owed[1].Val(), Dead: dead[0].Val() + dead[1].Val(),
-		OldestOwed: max(age(oldestOwed[0]), age(oldestOwed[1])),
+		PendingCallbacks: owed[0].Val() + owed[1].Val(), DeadCallbacks: dead[0].Val() + dead[1].Val(),
+		OldestPending: max(age(oldestOwed[0]), age(oldestOwed[1])),
 	}
 	for s, z := range oldest {
 		o.Oldest[s] = age(z)
@@ -118,8 +118,8 @@ func states(count map[string]string) map[tasks.State]int64 {
 	return out
 }
 
-// Trim drops what points at records that have expired. It is safe at any time.
-func (l *Ledger) Trim(ctx context.Context, account string) error {
+// Prune drops what points at records that have expired. It is safe at any time.
+func (l *Ledger) Prune(ctx context.Context, account string) error {
 	now, err := l.now(ctx, account)
 	if err != nil {
 		return err
@@ -134,15 +134,15 @@ func (l *Ledger) Trim(ctx context.Context, account string) error {
 		lane.owed(): lane.job, lane.dead(): lane.job, lane.batches(): lane.batch,
 		lane.owedBatches(): completions, lane.deadBatches(): completions,
 	} {
-		if err := l.trimGone(ctx, list, before, key); err != nil {
+		if err := l.pruneGone(ctx, list, before, key); err != nil {
 			return fmt.Errorf("ledger: trimming account %s: %w", account, err)
 		}
 	}
 	return nil
 }
 
-// trimGone drops those of a list's old members whose key is gone.
-func (l *Ledger) trimGone(ctx context.Context, list string, before time.Time, key func(string) string) error {
+// pruneGone drops those of a list's old members whose key is gone.
+func (l *Ledger) pruneGone(ctx context.Context, list string, before time.Time, key func(string) string) error {
 	const page = 500
 	for offset := int64(0); ; {
 		members, err := l.rdb.ZRangeArgs(ctx, upTo(list, before, offset, page)).Result()
@@ -153,7 +153,7 @@ func (l *Ledger) trimGone(ctx context.Context, list string, before time.Time, ke
 		for i, m := range members {
 			keys, args[i] = append(keys, key(m)), m
 		}
-		dropped, err := trimScript.Run(ctx, l.rdb, keys, args...).Int64()
+		dropped, err := pruneScript.Run(ctx, l.rdb, keys, args...).Int64()
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ func TestABatchIsCountedForAsLongAsItHasJobs(t *testing.T) {
 		held := place(t, c, l, inBatch("held"), tasks.StateHeld)
 		place(t, c, l, inBatch("done"), tasks.StateCreated)
 		time.Sleep(500 * time.Hour)
-		if err := l.Trim(ctx, account); err != nil {
+		if err := l.Prune(ctx, account); err != nil {
 			t.Fatal(err)
 		}
 		want := zeros()
@@ -91,7 +91,7 @@ func TestABatchIsCountedForAsLongAsItHasJobs(t *testing.T) {
 		if got, err := l.Batch(ctx, account, "march"); err != nil || got != nil {
 			t.Errorf("an hour after its last job: %v, %v; want none", got, err)
 		}
-		if err := l.Trim(ctx, account); err != nil {
+		if err := l.Prune(ctx, account); err != nil {
 			t.Fatal(err)
 		}
 		if names, err := l.Batches(ctx, account, 10); err != nil || len(names) != 0 {
@@ -100,7 +100,7 @@ func TestABatchIsCountedForAsLongAsItHasJobs(t *testing.T) {
 	})
 }
 
-func TestTrimDropsWhatPointsNowhereAndNothingElse(t *testing.T) {
+func TestPruneDropsOnlyEntriesWithoutARecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := redistest.Mini(t)
 		l, ctx := open(t, c, time.Hour), t.Context()
@@ -108,14 +108,14 @@ func TestTrimDropsWhatPointsNowhereAndNothingElse(t *testing.T) {
 			for _, callback := range []tasks.CallbackState{tasks.CallbackOwed, tasks.CallbackDead} {
 				r := place(t, c, l, job(string(s)+"-"+string(callback)), s)
 				r.Callback.State = callback
-				if _, err := l.Note(ctx, r, 0); err != nil {
+				if _, err := l.UpdateProgress(ctx, r, 0); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
 		lists := func() map[string][]string {
 			t.Helper()
-			if err := l.Trim(ctx, account); err != nil {
+			if err := l.Prune(ctx, account); err != nil {
 				t.Fatal(err)
 			}
 			m := map[string][]string{}
@@ -160,7 +160,7 @@ func TestListsTellWhoIsThereAndForHowLong(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := ledger.Overview{
-			Account: account, Jobs: zeros(), Owed: 1, OldestOwed: time.Minute,
+			Account: account, Jobs: zeros(), PendingCallbacks: 1, OldestPending: time.Minute,
 			Oldest: map[tasks.State]time.Duration{
 				tasks.StateQueued: 7 * time.Minute, tasks.StateCalling: 0, tasks.StateUncertain: 0, tasks.StateHeld: 0,
 			},
@@ -183,11 +183,11 @@ func TestListsTellWhoIsThereAndForHowLong(t *testing.T) {
 		if got := collect(l.Unfinished(ctx, account, 5*time.Minute)); !cmp.Equal(got, []string{"j2", "j0"}) {
 			t.Errorf("Unfinished for 5m: %q, want j2, j0", got)
 		}
-		if got := collect(l.Owed(ctx, account, time.Minute)); !cmp.Equal(got, []string{"j1"}) {
-			t.Errorf("Owed for 1m: %q, want j1", got)
+		if got := collect(l.PendingCallbacks(ctx, account, time.Minute)); !cmp.Equal(got, []string{"j1"}) {
+			t.Errorf("PendingCallbacks for 1m: %q, want j1", got)
 		}
-		if got := collect(l.Owed(ctx, account, 2*time.Minute)); len(got) != 0 {
-			t.Errorf("Owed for 2m: %q, want none", got)
+		if got := collect(l.PendingCallbacks(ctx, account, 2*time.Minute)); len(got) != 0 {
+			t.Errorf("PendingCallbacks for 2m: %q, want none", got)
 		}
 	})
 }
@@ -229,7 +229,7 @@ func TestTimesAreOnRedissClock(t *testing.T) {
 		}
 	}
 	m.SetTime(clock.Add(time.Minute))
-	r, err := l.Step(t.Context(), r, tasks.StepBegin, 15*time.Second)
+	r, err := l.Transition(t.Context(), r, tasks.StepBegin, 15*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,8 +248,8 @@ func TestOneProcessSweepsUntilItStops(t *testing.T) {
 		a, b := open(t, c, 0), open(t, c, 0)
 		lead := func(l *ledger.Ledger, want bool) {
 			t.Helper()
-			if got, err := l.Lead(t.Context(), account, "sweep", time.Minute); err != nil || got != want {
-				t.Errorf("Lead: %v, %v; want %v", got, err, want)
+			if got, err := l.TryLock(t.Context(), account, "sweep", time.Minute); err != nil || got != want {
+				t.Errorf("TryLock: %v, %v; want %v", got, err, want)
 			}
 		}
 		lead(a, true)

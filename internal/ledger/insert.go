@@ -26,9 +26,9 @@ func (l *Ledger) Insertion(account string) func(tasks.Job) (key string, sealed [
 	}
 }
 
-// BookKeys are the keys of an account in which new jobs are entered: those that book
-// of [InsertLua] takes.
-func BookKeys(account string) []string {
+// IndexKeys are the keys of an account in which new jobs are entered: those that
+// [InsertLua] takes.
+func IndexKeys(account string) []string {
 	lane := laneOf(account)
 	return []string{lane.state(tasks.StateQueued), lane.count(), lane.batches()}
 }

@@ -29,7 +29,7 @@ func (l lane) deadBatches() string         { return string(l) + string(DeadBatch
 func (l lane) name(key string) string      { return string(l) + "name:" + key }
 func (l lane) owed() string                { return string(l) + "owed" }
 func (l lane) dead() string                { return string(l) + "dead" }
-func (l lane) lead(duty string) string     { return string(l) + "lead:" + duty }
+func (l lane) dutyLock(duty string) string { return string(l) + "lead:" + duty }
 func (l lane) control() string             { return string(l) + "lane" }
 func (l lane) limit(action string) string  { return string(l) + "limit:" + action }
 

@@ -24,9 +24,9 @@ var (
 	probeLua    string
 	probeScript = redis.NewScript(probeLua)
 
-	//go:embed untrip.lua
-	untripLua    string
-	untripScript = redis.NewScript(untripLua)
+	//go:embed closebreaker.lua
+	closeBreakerLua    string
+	closeBreakerScript = redis.NewScript(closeBreakerLua)
 
 	//go:embed resume.lua
 	resumeLua    string
@@ -122,20 +122,20 @@ func (l *Ledger) Probe(ctx context.Context, id tasks.ProbeID, d time.Duration) (
 	return ms == 0, time.Duration(ms) * time.Millisecond, nil
 }
 
-// Untrip ends the probe of a job: the API let the account in, and the lane is
+// CloseBreaker ends the probe of a job: the API let the account in, and the lane is
 // whole again. Of a job that is not the prober it changes nothing.
-func (l *Ledger) Untrip(ctx context.Context, id tasks.ProbeID) error {
+func (l *Ledger) CloseBreaker(ctx context.Context, id tasks.ProbeID) error {
 	return l.endProbe(ctx, id, -1)
 }
 
-// Unprobe ends the probe of a job that came to nothing; the next one may come
+// AbortProbe ends the probe of a job that came to nothing; the next one may come
 // after next. Of a job that is not the prober it changes nothing.
-func (l *Ledger) Unprobe(ctx context.Context, id tasks.ProbeID, next time.Duration) error {
+func (l *Ledger) AbortProbe(ctx context.Context, id tasks.ProbeID, next time.Duration) error {
 	return l.endProbe(ctx, id, next.Milliseconds())
 }
 
 func (l *Ledger) endProbe(ctx context.Context, id tasks.ProbeID, next int64) error {
-	err := untripScript.Run(ctx, l.rdb, []string{laneOf(id.Account).control()},
+	err := closeBreakerScript.Run(ctx, l.rdb, []string{laneOf(id.Account).control()},
 		prober(id), next, tasks.WakeChannel, tasks.LaneMessage(id.Account)).Err()
 	if err != nil {
 		return fmt.Errorf("ledger: ending the probe of account %s: %w", id.Account, err)
@@ -206,10 +206,10 @@ func (l *Ledger) control(ctx context.Context, account, doing string, change func
 	return nil
 }
 
-// InDoubt returns those of the accounts that have jobs that are calling or
+// AccountsWithUnresolved returns those of the accounts that have jobs that are calling or
 // uncertain, in one round trip. An error is of accounts that could not be asked; the
 // others are judged all the same.
-func (l *Ledger) InDoubt(ctx context.Context, accounts []string) ([]string, error) {
+func (l *Ledger) AccountsWithUnresolved(ctx context.Context, accounts []string) ([]string, error) {
 	keys := make([]string, len(accounts))
 	for i, account := range accounts {
 		keys[i] = laneOf(account).control()
@@ -217,7 +217,7 @@ func (l *Ledger) InDoubt(ctx context.Context, accounts []string) ([]string, erro
 	counts := make([][]*redis.IntCmd, len(accounts))
 	redisconn.Apart(ctx, l.rdb, keys, func(p redis.Pipeliner, some []int) {
 		for _, i := range some {
-			for _, s := range doubtful {
+			for _, s := range unresolvedStates {
 				counts[i] = append(counts[i], p.ZCard(ctx, laneOf(accounts[i]).state(s)))
 			}
 		}

@@ -147,8 +147,8 @@ func TestALaneThatHasTrippedIsProbedByOneJobAtATime(t *testing.T) {
 		}
 
 		noError(t, l.Trip(t.Context(), turnOf("c"), noPermission, time.Millisecond))
-		noError(t, l.Untrip(t.Context(), turnOf("c")))
-		noError(t, l.Unprobe(t.Context(), turnOf("c"), time.Millisecond))
+		noError(t, l.CloseBreaker(t.Context(), turnOf("c")))
+		noError(t, l.AbortProbe(t.Context(), turnOf("c"), time.Millisecond))
 		if got := lane(t, l).Trip; got == nil || got.Probes != 2 || got.Prober != "b" {
 			t.Errorf("after the words of one that does not probe: %+v", got)
 		}
@@ -160,14 +160,14 @@ func TestALaneThatHasTrippedIsProbedByOneJobAtATime(t *testing.T) {
 		if ok, _ := probe(t, l, "c"); !ok {
 			t.Error("the next probe was refused")
 		}
-		noError(t, l.Unprobe(t.Context(), turnOf("c"), 0))
+		noError(t, l.AbortProbe(t.Context(), turnOf("c"), 0))
 		if got := lane(t, l).Trip; got.Probes != 3 || got.Prober != "" {
 			t.Errorf("after a probe that proved nothing: %+v", got)
 		}
 		if ok, _ := probe(t, l, "d"); !ok {
 			t.Error("the probe after that was refused")
 		}
-		noError(t, l.Untrip(t.Context(), turnOf("d")))
+		noError(t, l.CloseBreaker(t.Context(), turnOf("d")))
 		if got := lane(t, l); got.Trip != nil {
 			t.Errorf("after a probe that was let in: %+v", got.Trip)
 		}
@@ -215,7 +215,7 @@ func TestAChangeOfALaneIsSaid(t *testing.T) {
 			{"trip", func() error { return l.Trip(t.Context(), turnOf("a"), noPermission, 0) }},
 			{"untrip", func() error {
 				probe(t, l, "a")
-				return l.Untrip(t.Context(), turnOf("a"))
+				return l.CloseBreaker(t.Context(), turnOf("a"))
 			}},
 		} {
 			noError(t, tt.change())
@@ -227,7 +227,7 @@ func TestAChangeOfALaneIsSaid(t *testing.T) {
 	})
 }
 
-func TestInDoubtNamesTheAccountsWithJobsInDoubt(t *testing.T) {
+func TestAccountsWithUnresolvedNamesThem(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 		l := open(t, c, 0)
 		insert(t, c, job("a"))
@@ -243,7 +243,7 @@ func TestInDoubtNamesTheAccountsWithJobsInDoubt(t *testing.T) {
 			if tt.by != "" {
 				step(t, l, get(t, l, "a"), tt.by)
 			}
-			got, err := l.InDoubt(t.Context(), []string{"other", account})
+			got, err := l.AccountsWithUnresolved(t.Context(), []string{"other", account})
 			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
 				t.Errorf("after %q: %v\n%s", tt.by, err, diff)
 			}
@@ -266,9 +266,9 @@ func TestEachLaneIsJudgedByItsOwnAnswers(t *testing.T) {
 		if len(errs) != 2 || errs[0] == nil || errs[1] != nil || lanes[1].Account != account || lanes[1].Now.IsZero() {
 			t.Errorf("Lanes: %+v, %v", lanes, errs)
 		}
-		doubt, err := l.InDoubt(ctx, []string{"broken", account})
+		doubt, err := l.AccountsWithUnresolved(ctx, []string{"broken", account})
 		if err == nil || !strings.Contains(err.Error(), "account broken") || !slices.Equal(doubt, []string{account}) {
-			t.Errorf("InDoubt: %q, %v; want %s, and an error that names broken", doubt, err, account)
+			t.Errorf("AccountsWithUnresolved: %q, %v; want %s, and an error that names broken", doubt, err, account)
 		}
 	})
 }

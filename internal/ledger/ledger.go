@@ -31,9 +31,9 @@ var (
 	getLua    string
 	getScript = redis.NewScript(recordLua + getLua)
 
-	//go:embed step.lua
-	stepLua    string
-	stepScript = redis.NewScript(recordLua + batchLua + stepLua)
+	//go:embed transition.lua
+	transitionLua    string
+	transitionScript = redis.NewScript(recordLua + batchLua + transitionLua)
 
 	//go:embed claim.lua
 	claimLua    string
@@ -43,9 +43,9 @@ var (
 	keysLua    string
 	keysScript = redis.NewScript(keysLua)
 
-	//go:embed trim.lua
-	trimLua    string
-	trimScript = redis.NewScript(trimLua)
+	//go:embed prune.lua
+	pruneLua    string
+	pruneScript = redis.NewScript(pruneLua)
 )
 
 // Config is what a [Ledger] needs.
@@ -81,7 +81,7 @@ func New(c Config) (*Ledger, error) {
 	if c.Keep < time.Second {
 		return nil, fmt.Errorf("ledger: Config.Keep is %v; it must be a second or more", c.Keep)
 	}
-	return &Ledger{rdb: c.Redis, keys: c.Keys, keep: c.Keep, self: newRev()}, nil
+	return &Ledger{rdb: c.Redis, keys: c.Keys, keep: c.Keep, self: newVersion()}, nil
 }
 
 // WrongKeyError means that the requests in Redis are sealed with other data keys
@@ -140,8 +140,8 @@ func (l *Ledger) Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error) {
 	return found[0].Record, found[0].Err
 }
 
-// Found is one answer of [Ledger.GetMany].
-type Found struct {
+// Lookup is one answer of [Ledger.GetMany].
+type Lookup struct {
 	Record tasks.Record
 	// Err wraps [tasks.ErrNotFound] or [tasks.ErrUnreadable]. Record then holds
 	// the name alone, and the state if that can be read.
@@ -150,7 +150,7 @@ type Found struct {
 
 // GetMany reads the records of one account's jobs in one round trip, in the
 // order of the IDs. Some hundreds at a time are a good number.
-func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]Found, error) {
+func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]Lookup, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -167,7 +167,7 @@ func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]F
 		return nil, fmt.Errorf("ledger: reading %d jobs of account %s: Redis returned %d values", len(ids), account, len(reply))
 	}
 	now := millis(reply[0])
-	out := make([]Found, len(ids))
+	out := make([]Lookup, len(ids))
 	for i, id := range ids {
 		ref, record := tasks.Ref{Account: account, ID: id}, reply[1+i]
 		if record == "" {
@@ -182,13 +182,13 @@ func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]F
 	return out, nil
 }
 
-// Step moves the record by a step, with the progress that it carries, and
+// Transition moves the record by a step, with the progress that it carries, and
 // returns it as it then stands. due is how long it needs no processing. If it
 // ends the last job of a batch that is closed, it notes in the same step that the
 // batch is completed and that this is to be told: see [tasks.Record.Completes].
 //
-// The write is durable as far as Redis is when Step returns nil. Step tries for
-// as long as ctx allows (and at most [writeTime]) while Redis cannot be reached;
+// The write is durable as far as Redis is when Transition returns nil. It
+// tries for as long as ctx allows (and at most [writeTime]) while Redis cannot be reached;
 // however often it tries, the write is applied at most once. Its errors wrap
 // [*tasks.StepError] (not an edge), [tasks.ErrNotFound], and [tasks.ErrClaimed] if
 // another job has the instance: then nothing was written. After
@@ -197,7 +197,7 @@ func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]F
 // other error it may or may not have been written, or may be written later, as long as
 // the record has the revision that was read: then the record that comes with the error
 // is what the write makes of it, with the revision that it writes.
-func (l *Ledger) Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
+func (l *Ledger) Transition(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
 	to, err := tasks.Next(r.State, by)
 	if err != nil {
 		return tasks.Record{}, fmt.Errorf("ledger: job %s: %w", r.Ref(), err)
@@ -205,9 +205,9 @@ func (l *Ledger) Step(ctx context.Context, r tasks.Record, by tasks.Step, due ti
 	return l.write(ctx, r, to, due)
 }
 
-// Note writes the record's progress without leaving its state. Its errors are
-// those of [Ledger.Step].
-func (l *Ledger) Note(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error) {
+// UpdateProgress writes the record's progress without leaving its state. Its errors are
+// those of [Ledger.Transition].
+func (l *Ledger) UpdateProgress(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error) {
 	return l.write(ctx, r, r.State, due)
 }
 
@@ -241,15 +241,15 @@ func (l *Ledger) write(ctx context.Context, r tasks.Record, to tasks.State, due 
 	// The revision is new for each intended write and the same for each try of it:
 	// so a try whose reply was lost is recognised, and another worker's is not.
 	made := r
-	made.State, made.Rev = to, newRev()
+	made.State, made.Version = to, newVersion()
 	args := []any{
-		r.ID, r.Rev, made.Rev, string(r.State), string(to), progress,
+		r.ID, r.Version, made.Version, string(r.State), string(to), progress,
 		due.Milliseconds(), keep.Milliseconds(), flag(indexed(to)), flag(r.Batch != ""),
 		string(r.Callback.State), flag(instance != ""),
 	}
 	args = append(args, stateArgs()...)
 	reply, err := persist(ctx, func(ctx context.Context) ([]string, error) {
-		return stepScript.Run(ctx, l.rdb, keys, args...).StringSlice()
+		return transitionScript.Run(ctx, l.rdb, keys, args...).StringSlice()
 	})
 	if err != nil {
 		return made, fmt.Errorf("ledger: writing job %s as %s: %w", r.Ref(), to, err)
@@ -289,7 +289,7 @@ func persist(ctx context.Context, ask func(context.Context) ([]string, error)) (
 	}
 }
 
-func newRev() string {
+func newVersion() string {
 	b := make([]byte, 9)
 	rand.Read(b) // never fails: crypto/rand ends the program instead
 	return base64.RawURLEncoding.EncodeToString(b)

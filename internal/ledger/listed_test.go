@@ -65,7 +65,7 @@ func TestARetriedJobAndItsBatchExpireNoMore(t *testing.T) {
 		time.Sleep(59 * time.Minute)
 		step(t, l, r, tasks.StepRetried)
 		time.Sleep(500 * time.Hour)
-		if err := l.Trim(t.Context(), account); err != nil {
+		if err := l.Prune(t.Context(), account); err != nil {
 			t.Fatal(err)
 		}
 		if got := get(t, l, "a"); got.State != tasks.StateQueued {
@@ -91,8 +91,8 @@ func TestOwnerNamesTheJobThatHasAnInstance(t *testing.T) {
 			t.Fatal(err)
 		}
 		for instance, want := range map[string]string{"cams-1": "a", "cams-2": ""} {
-			if got, err := l.Owner(t.Context(), account, instance); err != nil || got != want {
-				t.Errorf("Owner(%s) = %q, %v; want %q", instance, got, err, want)
+			if got, err := l.InstanceOwner(t.Context(), account, instance); err != nil || got != want {
+				t.Errorf("InstanceOwner(%s) = %q, %v; want %q", instance, got, err, want)
 			}
 		}
 	})

@@ -36,7 +36,7 @@ func TestAFinishedJobTakesLittleMemory(t *testing.T) {
 		}
 		r = step(t, l, r, tasks.StepSucceeded)
 		r.Callback = tasks.CallbackProgress{State: tasks.CallbackDelivered, Tries: 1}
-		if _, err := l.Note(t.Context(), r, time.Second); err != nil {
+		if _, err := l.UpdateProgress(t.Context(), r, time.Second); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -147,8 +147,8 @@ func read(t *testing.T, c redis.UniversalClient, l *ledger.Ledger, model map[str
 		t.Fatal(err)
 	}
 	b.Jobs = o.Jobs
-	if o.Owed != int64(len(b.Lists["owed"])+len(b.Lists["batches:owed"])) || o.Dead != int64(len(b.Lists["dead"])) {
-		t.Errorf("Overview counts %d owed and %d dead", o.Owed, o.Dead)
+	if o.PendingCallbacks != int64(len(b.Lists["owed"])+len(b.Lists["batches:owed"])) || o.DeadCallbacks != int64(len(b.Lists["dead"])) {
+		t.Errorf("Overview counts %d owed and %d dead", o.PendingCallbacks, o.DeadCallbacks)
 	}
 	batches, err := l.Batches(ctx, account, 100)
 	if err != nil {
@@ -227,7 +227,7 @@ func TestIndexesAndCountsAreAlwaysTheTruth(t *testing.T) {
 			switch what := random.IntN(10); {
 			case what == 0: // a write from a revision that is past
 				if old, ok := stale[id]; ok {
-					if _, err := l.Note(t.Context(), old, 0); err == nil {
+					if _, err := l.UpdateProgress(t.Context(), old, 0); err == nil {
 						t.Fatalf("step %d: a write from an old revision of %s was taken", i, id)
 					}
 				}
@@ -235,25 +235,25 @@ func TestIndexesAndCountsAreAlwaysTheTruth(t *testing.T) {
 			case what == 1 && r.State.Final():
 				continue
 			case what == 1:
-				holder, err := l.Claim(t.Context(), r)
+				holder, err := l.LockName(t.Context(), r)
 				want := id
 				if other, held := holders[r.Request.InstanceName]; held {
 					want = other
 				}
 				if err != nil || holder != want {
-					t.Fatalf("step %d: Claim by %s: %q, %v; want %q", i, id, holder, err, want)
+					t.Fatalf("step %d: LockName by %s: %q, %v; want %q", i, id, holder, err, want)
 				}
 				holders[r.Request.InstanceName] = holder
 				continue
 			case what < 4 || len(steps) == 0:
-				got, err = l.Note(t.Context(), r, time.Duration(random.IntN(3))*time.Second)
+				got, err = l.UpdateProgress(t.Context(), r, time.Duration(random.IntN(3))*time.Second)
 			default:
 				e := steps[random.IntN(len(steps))]
 				if e.To == tasks.StateCreated {
 					r.Instance = &tasks.EventInstance{InstanceID: "cams-" + id}
 				}
 				r.Code = []string{"", "Quota", "InvalidParameter.Name", "NoPermission"}[random.IntN(4)]
-				got, err = l.Step(t.Context(), r, e.By, 0)
+				got, err = l.Transition(t.Context(), r, e.By, 0)
 			}
 			if err != nil {
 				t.Fatalf("step %d: %v", i, err)

@@ -25,14 +25,15 @@ import (
 type Store interface {
 	// Get wraps tasks.ErrNotFound and tasks.ErrUnreadable.
 	Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error)
-	// Step and Note wrap tasks.ErrConflict if the record has changed since it was read.
-	Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error)
-	Note(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error)
+	// Transition and UpdateProgress wrap tasks.ErrConflict if the record has changed since
+	// it was read.
+	Transition(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error)
+	UpdateProgress(ctx context.Context, r tasks.Record, due time.Duration) (tasks.Record, error)
 	// Completion wraps tasks.ErrNotFound and tasks.ErrUnreadable.
 	Completion(ctx context.Context, ref tasks.BatchRef) (tasks.Completion, error)
-	NoteCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error
-	// Owner returns the ID of the account's job that has the instance, or "".
-	Owner(ctx context.Context, account, instanceID string) (string, error)
+	UpdateCompletion(ctx context.Context, c tasks.Completion, to tasks.CallbackProgress) error
+	// InstanceOwner returns the ID of the account's job that has the instance, or "".
+	InstanceOwner(ctx context.Context, account, instanceID string) (string, error)
 }
 
 // Queue puts tasks on their way to a worker. Doing it twice is harmless.
@@ -119,7 +120,7 @@ func (o Operator) Retry(ctx context.Context, targets ...Target) []error {
 				return r, &RefusedError{t, fmt.Sprintf("is %s; only a failed job can be retried", r.State)}
 			}
 			r.Renew(tasks.CodeResolved, "an operator gave it another budget after "+cmp.Or(r.Code, "it had failed"))
-			return o.Store.Step(ctx, r, tasks.StepRetried, 0)
+			return o.Store.Transition(ctx, r, tasks.StepRetried, 0)
 		})
 		return err
 	})
@@ -200,7 +201,7 @@ func (o Operator) Resolve(ctx context.Context, ref tasks.Ref, d Decision) (tasks
 			return r, err
 		}
 		if d.By == tasks.StepResolveAbsent {
-			return o.Store.Step(ctx, r, d.By, 0)
+			return o.Store.Transition(ctx, r, d.By, 0)
 		}
 		return o.finalizer().End(ctx, r, d.By, o.receiver(ref.Account))
 	})
@@ -248,7 +249,7 @@ func (d Decision) apply(r *tasks.Record) error {
 
 // claimed returns an error that names the job that has the instance.
 func (o Operator) claimed(ctx context.Context, account, instanceID string) error {
-	owner, err := o.Store.Owner(ctx, account, instanceID)
+	owner, err := o.Store.InstanceOwner(ctx, account, instanceID)
 	if err != nil || owner == "" {
 		return fmt.Errorf("instance %s: %w", instanceID, tasks.ErrClaimed)
 	}
@@ -267,7 +268,7 @@ func (o Operator) Replay(ctx context.Context, targets ...Target) []error {
 				return r, &RefusedError{t, notDead(r.Callback)}
 			}
 			r.Callback = tasks.CallbackProgress{State: tasks.CallbackOwed}
-			return o.Store.Note(ctx, r, 0)
+			return o.Store.UpdateProgress(ctx, r, 0)
 		})
 		if err == nil {
 			_ = o.finalizer().EnqueueCallback(ctx, r) // is logged; the sweeper queues what is owed
@@ -284,7 +285,7 @@ func (o Operator) replayBatch(ctx context.Context, t Target) error {
 	case c.Callback.State != tasks.CallbackDead:
 		return &RefusedError{t, notDead(c.Callback)}
 	}
-	err = o.Store.NoteCompletion(ctx, c, tasks.CallbackProgress{State: tasks.CallbackOwed})
+	err = o.Store.UpdateCompletion(ctx, c, tasks.CallbackProgress{State: tasks.CallbackOwed})
 	if err != nil && !errors.Is(err, tasks.ErrConflict) { // on a conflict another operator replays it
 		return err
 	}

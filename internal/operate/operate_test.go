@@ -80,7 +80,7 @@ func (o *fixture) place(id string, to tasks.State, change ...func(*tasks.Record)
 				c(&r)
 			}
 		}
-		if _, err := o.ledger.Step(o.t.Context(), r, by, 0); err != nil {
+		if _, err := o.ledger.Transition(o.t.Context(), r, by, 0); err != nil {
 			o.t.Fatal(err)
 		}
 	}
@@ -154,7 +154,7 @@ func TestADecisionAppliesOnlyWhereTheJobWaitsForOne(t *testing.T) {
 				if refused, ok := errors.AsType[*operate.RefusedError](err); !ok || refused.Target.Ref != ref || !strings.Contains(err.Error(), string(from)) {
 					t.Errorf("%s of a job that is %s: %v, want a refusal that says where it stands", name, from, err)
 				}
-				if after.Rev != before.Rev {
+				if after.Version != before.Version {
 					t.Errorf("%s of a job that is %s was refused, and wrote", name, from)
 				}
 			}
@@ -272,7 +272,7 @@ func TestWhatIsTakenBackIsNoLongerOwed(t *testing.T) {
 	}
 	overview, err := o.ledger.Overview(t.Context(), account)
 	noError(t, err)
-	want(t, "dead callbacks", overview.Dead, 0)
+	want(t, "dead callbacks", overview.DeadCallbacks, 0)
 }
 
 func TestOnlyACallbackThatWasGivenUpIsReplayed(t *testing.T) {
@@ -301,14 +301,14 @@ type meddling struct {
 	times int
 }
 
-func (m *meddling) Step(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
+func (m *meddling) Transition(ctx context.Context, r tasks.Record, by tasks.Step, due time.Duration) (tasks.Record, error) {
 	if m.times > 0 {
 		m.times--
-		if _, err := m.Note(ctx, r, 0); err != nil {
+		if _, err := m.UpdateProgress(ctx, r, 0); err != nil {
 			return r, err
 		}
 	}
-	return m.Store.Step(ctx, r, by, due)
+	return m.Store.Transition(ctx, r, by, due)
 }
 
 func TestADecisionOutlastsOtherWritersButNotForever(t *testing.T) {

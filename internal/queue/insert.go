@@ -155,7 +155,7 @@ type scriptCall struct {
 func (c *Client) compose(b *AccountBatch) (*scriptCall, error) {
 	normal, high := tasks.ProvisionQueue(b.Account), tasks.HighQueue(b.Account)
 	call := &scriptCall{keys: make([]string, 0, 20+2*len(b.Jobs)), args: make([]any, 0, 20+3*len(b.Jobs))}
-	call.keys = append(append(append(call.keys, asynqx.Lists(normal)...), asynqx.Lists(high)...), ledger.BookKeys(b.Account)...)
+	call.keys = append(append(append(call.keys, asynqx.Lists(normal)...), asynqx.Lists(high)...), ledger.IndexKeys(b.Account)...)
 	at := strconv.FormatInt(time.Now().UnixNano(), 10)
 	counts, runs := b.runs()
 	call.keys = append(call.keys, counts...)

@@ -39,7 +39,7 @@ func orOutOfMemory(account string, err error) error {
 // Memory returns used_memory and maxmemory, in bytes, of the Redis that holds the
 // account; 0 and 0 if it has no limit, or does not let this user ask (INFO).
 func (c *Client) Memory(ctx context.Context, account string) (used, most int64, err error) {
-	at := ledger.BookKeys(account)[:1] // is not read; in a cluster it names the node
+	at := ledger.IndexKeys(account)[:1] // is not read; in a cluster it names the node
 	got, err := c.memory.Run(ctx, c.rdb, at).Int64Slice()
 	if err != nil || len(got) != 2 {
 		return 0, 0, err

@@ -12,14 +12,14 @@ import (
 
 // UnresolvedStore is what the reconciler reads of the ledger.
 type UnresolvedStore interface {
-	// InDoubt returns the accounts that have calling or uncertain jobs, at little cost for
-	// each. An error is that of accounts that could not be read; the others are returned.
-	InDoubt(ctx context.Context, accounts []string) ([]string, error)
-	// Doubtful returns up to n of the account's jobs that are calling or uncertain
+	// AccountsWithUnresolved returns the accounts that have calling or uncertain jobs, at
+	// little cost for each. An error is that of accounts that could not be read; the others are returned.
+	AccountsWithUnresolved(ctx context.Context, accounts []string) ([]string, error)
+	// UnresolvedDue returns up to n of the account's jobs that are calling or uncertain
 	// and due, those first that have been so the longest.
-	Doubtful(ctx context.Context, account string, n int) ([]string, error)
-	// Lead is that of [SweepStore].
-	Lead(ctx context.Context, account, duty string, d time.Duration) (bool, error)
+	UnresolvedDue(ctx context.Context, account string, n int) ([]string, error)
+	// TryLock is that of [SweepStore].
+	TryLock(ctx context.Context, account, duty string, d time.Duration) (bool, error)
 }
 
 // Reconciler processes calling and uncertain jobs as soon as they are due. Their tasks
@@ -60,7 +60,7 @@ func (r Reconciler) Run(ctx context.Context) {
 	tick := time.NewTicker(r.Every)
 	defer tick.Stop()
 	for failing := false; ; {
-		accounts, err := r.Store.InDoubt(ctx, r.Accounts)
+		accounts, err := r.Store.AccountsWithUnresolved(ctx, r.Accounts)
 		if err != nil && !failing && ctx.Err() == nil {
 			r.Log.Warn("cannot read which accounts have uncertain jobs; waiting for Redis", "error", err)
 		}
@@ -86,11 +86,11 @@ func (r Reconciler) Run(ctx context.Context) {
 
 // round processes the due jobs of an account once. An account without any takes no lock.
 func (r Reconciler) round(ctx context.Context, account string) error {
-	ids, err := r.Store.Doubtful(ctx, account, atOnce)
+	ids, err := r.Store.UnresolvedDue(ctx, account, atOnce)
 	if err != nil || len(ids) == 0 {
 		return err
 	}
-	if lead, err := r.Store.Lead(ctx, account, "reconcile", lockTime); err != nil || !lead {
+	if lead, err := r.Store.TryLock(ctx, account, "reconcile", lockTime); err != nil || !lead {
 		return err
 	}
 	var turns sync.WaitGroup

@@ -24,13 +24,13 @@ type unresolved struct {
 	lead bool
 }
 
-func (d unresolved) InDoubt(_ context.Context, accounts []string) ([]string, error) {
+func (d unresolved) AccountsWithUnresolved(_ context.Context, accounts []string) ([]string, error) {
 	return accounts, nil
 }
 
-func (d unresolved) Doubtful(context.Context, string, int) ([]string, error) { return d.due, nil }
+func (d unresolved) UnresolvedDue(context.Context, string, int) ([]string, error) { return d.due, nil }
 
-func (d unresolved) Lead(context.Context, string, string, time.Duration) (bool, error) {
+func (d unresolved) TryLock(context.Context, string, string, time.Duration) (bool, error) {
 	return d.lead, nil
 }
 

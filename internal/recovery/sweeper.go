@@ -14,19 +14,19 @@ import (
 // SweepStore is what the sweeper reads of the ledger. The pages hold job IDs.
 type SweepStore interface {
 	Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error)
-	// Lead takes or renews the lock of a duty for an account for d, and reports whether
+	// TryLock takes or renews the lock of a duty for an account for d, and reports whether
 	// this process holds it.
-	Lead(ctx context.Context, account, duty string, d time.Duration) (bool, error)
+	TryLock(ctx context.Context, account, duty string, d time.Duration) (bool, error)
 	// CountUnfinished counts the account's jobs that need a task, and Unfinished
 	// pages through those that have been in their state for at least age.
 	CountUnfinished(ctx context.Context, account string) (int64, error)
 	Unfinished(ctx context.Context, account string, age time.Duration) iter.Seq2[[]string, error]
-	// Owed pages through the jobs whose callback has been owed for at least age.
+	// PendingCallbacks pages through the jobs whose callback has been owed for at least age.
 	// OwedBatches does the same for the completions of batches, by [tasks.BatchRef.Key].
-	Owed(ctx context.Context, account string, age time.Duration) iter.Seq2[[]string, error]
+	PendingCallbacks(ctx context.Context, account string, age time.Duration) iter.Seq2[[]string, error]
 	OwedBatches(ctx context.Context, account string, age time.Duration) iter.Seq2[[]string, error]
-	// Trim drops index entries of records that have expired.
-	Trim(ctx context.Context, account string) error
+	// Prune drops index entries of records that have expired.
+	Prune(ctx context.Context, account string) error
 }
 
 // SweepQueue is what the sweeper does to asynq's queues.
@@ -84,7 +84,7 @@ func (s Sweeper) Run(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		for _, account := range s.Accounts {
-			lead, err := s.Store.Lead(ctx, account, "sweep", 3*s.Every)
+			lead, err := s.Store.TryLock(ctx, account, "sweep", 3*s.Every)
 			if lead {
 				begin := time.Now()
 				whole := begin.Sub(full[account]) >= s.Full
@@ -132,12 +132,12 @@ func (s Sweeper) Sweep(ctx context.Context, account string, whole bool) error {
 	if whole || jobs > live {
 		errs = append(errs, requeue("task_lost", s.Store.Unfinished(ctx, account, grace)))
 	}
-	n, err := s.Queue.RequeueCallbacks(ctx, account, s.Store.Owed(ctx, account, grace))
+	n, err := s.Queue.RequeueCallbacks(ctx, account, s.Store.PendingCallbacks(ctx, account, grace))
 	s.report(account, "callback_owed", n)
 	errs = append(errs, err)
 	n, err = s.Queue.RequeueBatches(ctx, account, s.Store.OwedBatches(ctx, account, grace))
 	s.report(account, "callback_owed", n)
-	errs = append(errs, err, s.Store.Trim(ctx, account))
+	errs = append(errs, err, s.Store.Prune(ctx, account))
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("recovery: sweeping account %s: %w", account, err)
 	}

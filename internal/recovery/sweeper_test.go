@@ -44,7 +44,7 @@ func (s *sweptAccount) Get(_ context.Context, ref tasks.Ref) (tasks.Record, erro
 	return tasks.Record{}, tasks.ErrNotFound
 }
 
-func (s *sweptAccount) Lead(context.Context, string, string, time.Duration) (bool, error) {
+func (s *sweptAccount) TryLock(context.Context, string, string, time.Duration) (bool, error) {
 	if s.lead == nil {
 		return true, nil
 	}
@@ -60,7 +60,7 @@ func (s *sweptAccount) Unfinished(_ context.Context, _ string, age time.Duration
 	return pages(s.unfinished)
 }
 
-func (s *sweptAccount) Owed(_ context.Context, _ string, age time.Duration) iter.Seq2[[]string, error] {
+func (s *sweptAccount) PendingCallbacks(_ context.Context, _ string, age time.Duration) iter.Seq2[[]string, error] {
 	if age < time.Minute {
 		return pages(nil)
 	}
@@ -74,7 +74,7 @@ func (s *sweptAccount) OwedBatches(_ context.Context, _ string, age time.Duratio
 	return pages(s.batches)
 }
 
-func (s *sweptAccount) Trim(context.Context, string) error {
+func (s *sweptAccount) Prune(context.Context, string) error {
 	s.trims++
 	return nil
 }

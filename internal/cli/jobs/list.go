@@ -155,7 +155,7 @@ func printJobsAsJSON(ctx context.Context, p *cmdutil.Factory, a *app.App, list i
 // rather than kept.
 func printJobs(ctx context.Context, f *cmdutil.Factory, a *app.App, list inspect.ListSpec, o listOptions, all bool) error {
 	var counts inspect.CodeCounts
-	var first []ledger.Found
+	var first []ledger.Lookup
 	for page, err := range a.Pages(ctx, list, o.Filter) {
 		if err != nil {
 			return err
@@ -221,7 +221,7 @@ func printCauses(c *inspect.CodeCounts, w io.Writer, list inspect.ListSpec, s in
 }
 
 // cells are the rows of a table.
-func cells(list inspect.ListSpec, found []ledger.Found) [][]string {
+func cells(list inspect.ListSpec, found []ledger.Lookup) [][]string {
 	var rows [][]string
 	for _, f := range found {
 		r := f.Record

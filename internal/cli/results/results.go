@@ -322,7 +322,7 @@ func (o outcome) cells() []string {
 	return []string{o.job, string(o.state), o.instance, o.code, o.message, o.requestID, o.tries, o.finishedAt, string(o.callback)}
 }
 
-func outcomeOf(job tasks.Job, f ledger.Found) outcome {
+func outcomeOf(job tasks.Job, f ledger.Lookup) outcome {
 	o := outcome{job: job.Ref().String(), state: inspect.StateOf(f)}
 	r := f.Record
 	switch {

@@ -49,7 +49,7 @@ func (c *JobSource) Terminal() bool { return len(c.open) == 0 }
 func (c *JobSource) Poll(ctx context.Context, ask retryFunc) error {
 	window := c.open[:min(len(c.open), inspect.WindowSize)]
 	c.open = c.open[len(window):]
-	return c.read(ctx, ask, window, func(j *importer.Accepted, found ledger.Found) {
+	return c.read(ctx, ask, window, func(j *importer.Accepted, found ledger.Lookup) {
 		if s := inspect.StateOf(found); s != j.State {
 			c.lanes[j.Ref.Account][j.State]--
 			c.lanes[j.Ref.Account][s]++
@@ -62,7 +62,7 @@ func (c *JobSource) Poll(ctx context.Context, ask retryFunc) error {
 }
 
 // read reads the records of jobs, in pages of one account each.
-func (c *JobSource) read(ctx context.Context, ask retryFunc, jobs []*importer.Accepted, each func(*importer.Accepted, ledger.Found)) error {
+func (c *JobSource) read(ctx context.Context, ask retryFunc, jobs []*importer.Accepted, each func(*importer.Accepted, ledger.Lookup)) error {
 	var accounts []string
 	lanes := map[string][]*importer.Accepted{}
 	for _, j := range jobs {
@@ -79,7 +79,7 @@ func (c *JobSource) read(ctx context.Context, ask retryFunc, jobs []*importer.Ac
 			for i, j := range page {
 				ids[i] = j.Ref.ID
 			}
-			var found []ledger.Found
+			var found []ledger.Lookup
 			err := ask(ctx, func(ctx context.Context) (err error) {
 				found, err = c.ledger.GetMany(ctx, account, ids)
 				return err
@@ -118,7 +118,7 @@ func (c *JobSource) Ending(ctx context.Context, ask retryFunc) (Ending, error) {
 		for i := begin; i < min(begin+inspect.WindowSize, len(c.jobs)); i++ {
 			window = append(window, &c.jobs[i])
 		}
-		err := c.read(ctx, ask, window, func(j *importer.Accepted, found ledger.Found) {
+		err := c.read(ctx, ask, window, func(j *importer.Accepted, found ledger.Lookup) {
 			j.State = inspect.StateOf(found)
 			end.Count[j.State]++
 			end.callbacks[found.Record.Callback.State]++

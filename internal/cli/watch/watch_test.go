@@ -24,9 +24,9 @@ type book struct {
 	pages []int
 }
 
-func (b *book) GetMany(_ context.Context, account string, ids []string) ([]ledger.Found, error) {
+func (b *book) GetMany(_ context.Context, account string, ids []string) ([]ledger.Lookup, error) {
 	b.pages = append(b.pages, len(ids))
-	out := make([]ledger.Found, len(ids))
+	out := make([]ledger.Lookup, len(ids))
 	for i, id := range ids {
 		state, err := b.state(account + "/" + id)
 		switch {

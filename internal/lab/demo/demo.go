@@ -346,7 +346,7 @@ func (d *demo) overview(ctx context.Context) (map[tasks.State]int64, int64, erro
 		for s, n := range o.Jobs {
 			jobs[s] += n
 		}
-		owed += o.Owed
+		owed += o.PendingCallbacks
 	}
 	return jobs, owed, nil
 }

@@ -223,11 +223,11 @@ func (t *trialRun) watch(ctx context.Context, quiet <-chan struct{}) {
 		open := o.Jobs[tasks.StateQueued] + o.Jobs[tasks.StateCalling] + o.Jobs[tasks.StateUncertain]
 		if time.Since(said) >= every {
 			said = time.Now()
-			t.say("%s; %s owed", inspect.StateCounts(o.Jobs), humanize.Plural(o.Owed, "callback"))
+			t.say("%s; %s owed", inspect.StateCounts(o.Jobs), humanize.Plural(o.PendingCallbacks, "callback"))
 		}
 		select {
 		case <-quiet:
-			if open == 0 && o.Owed == 0 {
+			if open == 0 && o.PendingCallbacks == 0 {
 				return
 			}
 		default:

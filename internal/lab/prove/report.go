@@ -163,7 +163,7 @@ func (t *trialRun) explain(list []finding, s snapshot) {
 	}
 }
 
-func recordLines(found ledger.Found) []string {
+func recordLines(found ledger.Lookup) []string {
 	if found.Err != nil {
 		return nil
 	}
@@ -173,7 +173,7 @@ func recordLines(found ledger.Found) []string {
 		return []string{err.Error()}
 	}
 	return []string{
-		fmt.Sprintf("the ledger: %s since %s, enqueued %s, version %s", r.State, r.Since.Format(clockTime), r.EnqueuedAt.Format(clockTime), r.Rev),
+		fmt.Sprintf("the ledger: %s since %s, enqueued %s, version %s", r.State, r.Since.Format(clockTime), r.EnqueuedAt.Format(clockTime), r.Version),
 		string(progress),
 	}
 }

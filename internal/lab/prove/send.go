@@ -70,7 +70,7 @@ func (t *trialRun) cancelSome(ctx context.Context, jobs []tasks.Job) {
 		}
 		if r, err := t.app.Ledger.Get(ctx, job.Ref()); err == nil && r.State == tasks.StateQueued {
 			r.Code = tasks.CodeCancelled
-			_, _ = t.app.Ledger.Step(ctx, r, tasks.StepCancel, 0)
+			_, _ = t.app.Ledger.Transition(ctx, r, tasks.StepCancel, 0)
 		}
 	}
 }

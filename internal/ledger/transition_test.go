@@ -27,17 +27,17 @@ func TestEveryEdgeCanBeWrittenAndNothingElse(t *testing.T) {
 		for _, from := range tasks.States() {
 			for by := range steps {
 				r := place(t, c, l, job(fmt.Sprintf("%s-%s", from, by)), from)
-				got, err := l.Step(t.Context(), r, by, 0)
+				got, err := l.Transition(t.Context(), r, by, 0)
 				to, allowed := edges[string(from)+" "+string(by)]
 				stands := get(t, l, r.ID)
 				if !allowed {
 					var refused *tasks.StepError
-					if !errors.As(err, &refused) || stands.Rev != r.Rev {
-						t.Errorf("%s by %s: %v, record moved: %v; want a StepError and nothing written", from, by, err, stands.Rev != r.Rev)
+					if !errors.As(err, &refused) || stands.Version != r.Version {
+						t.Errorf("%s by %s: %v, record moved: %v; want a StepError and nothing written", from, by, err, stands.Version != r.Version)
 					}
 					continue
 				}
-				if err != nil || got.State != to || stands.State != to || got.Rev != stands.Rev || got.Rev == r.Rev {
+				if err != nil || got.State != to || stands.State != to || got.Version != stands.Version || got.Version == r.Version {
 					t.Errorf("%s by %s: %v; returned %s, stands %s, want %s", from, by, err, got.State, stands.State, to)
 				}
 			}
@@ -58,9 +58,9 @@ func TestStepReturnsTheRecordAsItStands(t *testing.T) {
 			var err error
 			r.Code, r.Message, r.Tries, r.FirstTry = "Busy", "später \"wieder\"", 1, r.Now.UTC()
 			if r.State == tasks.StateQueued {
-				r, err = l.Step(t.Context(), r, tasks.StepBegin, due)
+				r, err = l.Transition(t.Context(), r, tasks.StepBegin, due)
 			} else {
-				r, err = l.Step(t.Context(), r, tasks.StepUnsent, due)
+				r, err = l.Transition(t.Context(), r, tasks.StepUnsent, due)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -91,11 +91,11 @@ func TestNoteKeepsTheStateAndItsTime(t *testing.T) {
 		r := step(t, l, get(t, l, "a"), tasks.StepBegin)
 		time.Sleep(time.Minute)
 		r.Code = "seen"
-		noted, err := l.Note(t.Context(), r, 5*time.Second)
+		noted, err := l.UpdateProgress(t.Context(), r, 5*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if noted.State != r.State || !noted.Since.Equal(r.Since) || noted.Rev == r.Rev || noted.Wait() != 5*time.Second {
+		if noted.State != r.State || !noted.Since.Equal(r.Since) || noted.Version == r.Version || noted.Wait() != 5*time.Second {
 			t.Errorf("noted %+v, from %+v", noted, r)
 		}
 		if got := get(t, l, "a"); got.Code != "seen" || !got.Since.Equal(r.Since) {
@@ -121,7 +121,7 @@ func TestOneOfManyWritersFromOneRevisionWins(t *testing.T) {
 				if i%2 == 1 {
 					by = tasks.StepCancel
 				}
-				_, err := l.Step(t.Context(), r, by, 0)
+				_, err := l.Transition(t.Context(), r, by, 0)
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
@@ -149,9 +149,9 @@ func TestOneOfManyWritersFromOneRevisionWins(t *testing.T) {
 func TestWritingAJobThatIsNotThere(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 		l := open(t, c, 0)
-		r := tasks.Record{Job: job("nobody"), State: tasks.StateQueued, Rev: "x"}
-		if _, err := l.Step(t.Context(), r, tasks.StepBegin, 0); !errors.Is(err, tasks.ErrNotFound) {
-			t.Errorf("Step: %v, want ErrNotFound", err)
+		r := tasks.Record{Job: job("nobody"), State: tasks.StateQueued, Version: "x"}
+		if _, err := l.Transition(t.Context(), r, tasks.StepBegin, 0); !errors.Is(err, tasks.ErrNotFound) {
+			t.Errorf("Transition: %v, want ErrNotFound", err)
 		}
 		if _, err := l.Get(t.Context(), r.Ref()); !errors.Is(err, tasks.ErrNotFound) {
 			t.Errorf("Get: %v, want ErrNotFound", err)
@@ -182,15 +182,15 @@ func TestAWriteWhoseConnectionBreaksIsAppliedOnce(t *testing.T) {
 					r := get(t, l, "a")
 
 					wire.fail(how, v.times)
-					r, err := l.Step(t.Context(), r, tasks.StepBegin, time.Hour)
+					r, err := l.Transition(t.Context(), r, tasks.StepBegin, time.Hour)
 					if err != nil {
-						t.Fatalf("Step: %v, want it applied and reported", err)
+						t.Fatalf("Transition: %v, want it applied and reported", err)
 					}
 					if wire.left() != 0 {
 						t.Fatalf("%d faults were not met", wire.left())
 					}
-					if got := get(t, l, "a"); got.Rev != r.Rev || got.State != tasks.StateCalling {
-						t.Errorf("stands %s at %s, returned %s at %s", got.State, got.Rev, r.State, r.Rev)
+					if got := get(t, l, "a"); got.Version != r.Version || got.State != tasks.StateCalling {
+						t.Errorf("stands %s at %s, returned %s at %s", got.State, got.Version, r.State, r.Version)
 					}
 					o, err := l.Overview(t.Context(), account)
 					if err != nil || o.Jobs[tasks.StateCalling] != 1 || o.Jobs[tasks.StateQueued] != 0 {
@@ -214,8 +214,8 @@ func TestAWriteWhoseReplyWasLostAndThatWasOvertakenIsAConflict(t *testing.T) {
 		wire.fail(afterScript, 1)
 		overtake := &once{do: func() { step(t, other, get(t, other, "a"), tasks.StepAmbiguous) }}
 		mine.AddHook(overtake)
-		if _, err := l.Step(t.Context(), r, tasks.StepBegin, 0); !errors.Is(err, tasks.ErrConflict) {
-			t.Errorf("Step: %v, want ErrConflict", err)
+		if _, err := l.Transition(t.Context(), r, tasks.StepBegin, 0); !errors.Is(err, tasks.ErrConflict) {
+			t.Errorf("Transition: %v, want ErrConflict", err)
 		}
 		if got := get(t, other, "a"); got.State != tasks.StateUncertain {
 			t.Errorf("stands %s, want uncertain: the later write", got.State)
@@ -259,11 +259,11 @@ func TestAWriteOutlastsARedisThatIsAway(t *testing.T) {
 			time.Sleep(20 * time.Second)
 			wire.setDown(false)
 		}()
-		if _, err := l.Step(t.Context(), r, tasks.StepBegin, 0); err != nil {
-			t.Fatalf("Step: %v, want it to wait for Redis", err)
+		if _, err := l.Transition(t.Context(), r, tasks.StepBegin, 0); err != nil {
+			t.Fatalf("Transition: %v, want it to wait for Redis", err)
 		}
 		if took := time.Since(began); took < 20*time.Second || took > 25*time.Second {
-			t.Errorf("Step took %v, Redis was away for 20s", took)
+			t.Errorf("Transition took %v, Redis was away for 20s", took)
 		}
 	})
 }
@@ -280,17 +280,17 @@ func TestAWriteGivesUpWithItsContextAndSaysWhy(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		began := time.Now()
-		_, err := l.Step(ctx, r, tasks.StepBegin, 0)
+		_, err := l.Transition(ctx, r, tasks.StepBegin, 0)
 		if !errors.Is(err, errCut) && !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Step: %v, want the reason", err)
+			t.Errorf("Transition: %v, want the reason", err)
 		}
 		for _, not := range []error{tasks.ErrConflict, tasks.ErrNotFound, tasks.ErrClaimed} {
 			if errors.Is(err, not) {
-				t.Errorf("Step: %v, which is said of a write that was refused", err)
+				t.Errorf("Transition: %v, which is said of a write that was refused", err)
 			}
 		}
 		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("Step took %v with a context of 5s", took)
+			t.Errorf("Transition took %v with a context of 5s", took)
 		}
 		wire.setDown(false)
 		time.Sleep(2 * time.Second) // go-redis looks once a second whether it may dial again
@@ -310,13 +310,13 @@ func TestAWriteOutlastsARedisThatIsKilled(t *testing.T) {
 	wire.failed = make(chan struct{}, 1)
 	done := make(chan error)
 	go func() {
-		_, err := l.Step(t.Context(), r, tasks.StepBegin, 0)
+		_, err := l.Transition(t.Context(), r, tasks.StepBegin, 0)
 		done <- err
 	}()
 	<-wire.failed
 	s.Restart()
 	if err := <-done; err != nil {
-		t.Fatalf("Step: %v, want it to wait for Redis", err)
+		t.Fatalf("Transition: %v, want it to wait for Redis", err)
 	}
 	s.Restart()
 	fresh := redis.NewClient(&redis.Options{Addr: s.Addr(), Dialer: func(context.Context, string, string) (net.Conn, error) { return net.Dial("tcp", s.Addr()) }})

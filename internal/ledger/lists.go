@@ -15,30 +15,30 @@ import (
 const pageSize = 1000
 
 var (
-	//go:embed lead.lua
-	leadLua    string
-	leadScript = redis.NewScript(leadLua)
+	//go:embed trylock.lua
+	tryLockLua    string
+	tryLockScript = redis.NewScript(tryLockLua)
 )
 
-// Lead takes, or keeps, for d the lock of the one process that does a duty for
+// TryLock takes, or keeps, for d the lock of the one process that does a duty for
 // the account.
-func (l *Ledger) Lead(ctx context.Context, account, duty string, d time.Duration) (bool, error) {
-	held, err := leadScript.Run(ctx, l.rdb, []string{laneOf(account).lead(duty)}, l.self, d.Milliseconds()).Bool()
+func (l *Ledger) TryLock(ctx context.Context, account, duty string, d time.Duration) (bool, error) {
+	held, err := tryLockScript.Run(ctx, l.rdb, []string{laneOf(account).dutyLock(duty)}, l.self, d.Milliseconds()).Bool()
 	if err != nil {
 		return false, fmt.Errorf("ledger: taking the lead to %s account %s: %w", duty, account, err)
 	}
 	return held, nil
 }
 
-// Doubtful returns up to n of the account's jobs that are calling or uncertain
-// and due, the longest in doubt first. Of very many it looks at the first pages
+// UnresolvedDue returns up to n of the account's jobs that are calling or uncertain
+// and due, those first that have been so the longest. Of very many it looks at the first pages
 // only: those further back have their tasks too.
-func (l *Ledger) Doubtful(ctx context.Context, account string, n int) ([]string, error) {
-	const look = 500
+func (l *Ledger) UnresolvedDue(ctx context.Context, account string, n int) ([]string, error) {
+	const window = 500
 	var lists []*redis.StringSliceCmd
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, s := range doubtful {
-			lists = append(lists, p.ZRange(ctx, laneOf(account).state(s), 0, look-1))
+		for _, s := range unresolvedStates {
+			lists = append(lists, p.ZRange(ctx, laneOf(account).state(s), 0, window-1))
 		}
 		return nil
 	})
@@ -60,9 +60,9 @@ func (l *Ledger) Doubtful(ctx context.Context, account string, n int) ([]string,
 	return due, nil
 }
 
-// doubtful are the states in which a call may have made an instance that is not
+// unresolvedStates are the states in which a call may have made an instance that is not
 // recorded.
-var doubtful = []tasks.State{tasks.StateCalling, tasks.StateUncertain}
+var unresolvedStates = []tasks.State{tasks.StateCalling, tasks.StateUncertain}
 
 // unfinished are the states in which a job needs a task to go on.
 var unfinished = []tasks.State{tasks.StateQueued, tasks.StateCalling, tasks.StateUncertain}
@@ -100,8 +100,8 @@ func (l *Ledger) Unfinished(ctx context.Context, account string, age time.Durati
 	}
 }
 
-// Owed pages through the account's jobs whose callback has been owed for at least age.
-func (l *Ledger) Owed(ctx context.Context, account string, age time.Duration) iter.Seq2[[]string, error] {
+// PendingCallbacks pages through the account's jobs whose callback has been owed for at least age.
+func (l *Ledger) PendingCallbacks(ctx context.Context, account string, age time.Duration) iter.Seq2[[]string, error] {
 	return l.pages(ctx, account, OwedCallbacks, age)
 }
 
