@@ -50,8 +50,8 @@ func (closingBreaker) Trip(context.Context, tasks.ProbeID, tasks.Trip, time.Dura
 func (closingBreaker) Probe(context.Context, tasks.ProbeID, time.Duration) (bool, time.Duration, error) {
 	return true, 0, nil
 }
-func (closingBreaker) Untrip(context.Context, tasks.ProbeID) error                 { return nil }
-func (closingBreaker) Unprobe(context.Context, tasks.ProbeID, time.Duration) error { return nil }
+func (closingBreaker) CloseBreaker(context.Context, tasks.ProbeID) error              { return nil }
+func (closingBreaker) AbortProbe(context.Context, tasks.ProbeID, time.Duration) error { return nil }
 
 // The breaker that this process's own probe closes does not show that the API accepts
 // another process: the next refusal concerns the account, and opens the breaker again.
