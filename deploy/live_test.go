@@ -56,8 +56,8 @@ func work(m *metrics.Metrics) {
 		m.Attempt(tasks.Attempt{Account: account, Outcome: tasks.OutcomeAmbiguous, Took: 15 * time.Second})
 		m.APICall(tasks.APICall{Account: account, Action: "ListInstance", Outcome: tasks.OutcomeSucceeded, Code: "OK", Took: 90 * time.Millisecond})
 		m.APICall(tasks.APICall{Account: account, Action: "ListInstance", Outcome: tasks.OutcomeUnsent, Code: tasks.CodeUnsent, Took: time.Millisecond})
-		m.Look(account, "absent")
-		m.Look(account, "several")
+		m.Lookup(account, "absent")
+		m.Lookup(account, "several")
 		m.Finish(tasks.Finish{Account: account, State: tasks.StateHeld, Age: 200 * time.Second})
 	}
 	m.Delivery(tasks.Delivery{Result: tasks.DeliveryRetry, Reason: tasks.ReasonTimeout, Took: 10 * time.Second})

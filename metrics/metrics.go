@@ -111,7 +111,7 @@ func (m *Metrics) zero() {
 		for _, action := range Actions() {
 			m.limiterWait.WithLabelValues(account, action)
 		}
-		for _, result := range LookResults() {
+		for _, result := range LookupResults() {
 			m.lookups.WithLabelValues(account, result)
 		}
 	}
@@ -179,10 +179,10 @@ func (m *Metrics) LimiterWait(account, action string, d time.Duration) {
 	m.limiterWait.WithLabelValues(m.accounts.label(account), oneOf(Actions(), action)).Observe(d.Seconds())
 }
 
-// Look counts a look for an instance. The result is one of [LookResults], or
+// Lookup counts a lookup of an instance. The result is one of [LookupResults], or
 // counted as "other".
-func (m *Metrics) Look(account, result string) {
-	m.lookups.WithLabelValues(m.accounts.label(account), oneOf(LookResults(), result)).Inc()
+func (m *Metrics) Lookup(account, result string) {
+	m.lookups.WithLabelValues(m.accounts.label(account), oneOf(LookupResults(), result)).Inc()
 }
 
 // Swept counts n jobs that the sweeper cared for. The kind is one of
@@ -198,9 +198,9 @@ func Actions() []string {
 	return []string{"CreateInstance", "ListInstance"}
 }
 
-// LookResults lists what a look for an instance may come to: one new instance of
+// LookupResults lists what a lookup of an instance may come to: one new instance of
 // that name, none, several, new ones under other names, or no answer.
-func LookResults() []string {
+func LookupResults() []string {
 	return []string{"found", "absent", "several", "near", "failed"}
 }
 

@@ -204,11 +204,11 @@ func TestAnEventChangesOnlyItsOwnSeries(t *testing.T) {
 			},
 		},
 		"look that found": {
-			func(m *metrics.Metrics) { m.Look("eu", "found") },
+			func(m *metrics.Metrics) { m.Lookup("eu", "found") },
 			map[string]string{`camsq_lookups_total{account="eu",result="found"}`: "1"},
 		},
 		"look with an unknown result": {
-			func(m *metrics.Metrics) { m.Look("eu", "perhaps") },
+			func(m *metrics.Metrics) { m.Lookup("eu", "perhaps") },
 			map[string]string{`camsq_lookups_total{account="eu",result="other"}`: "1"},
 		},
 		"sweep": {
@@ -267,8 +267,8 @@ func TestEveryListedEventHasItsSeriesAlready(t *testing.T) {
 	for _, code := range tasks.Codes() {
 		m.Finish(tasks.Finish{Account: "eu", State: tasks.StateFailed, Code: code})
 	}
-	for _, result := range metrics.LookResults() {
-		m.Look("eu", result)
+	for _, result := range metrics.LookupResults() {
+		m.Lookup("eu", result)
 	}
 	for _, action := range metrics.Actions() {
 		m.LimiterWait("eu", action, 0)

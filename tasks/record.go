@@ -41,7 +41,7 @@ type Record struct {
 	// EnqueuedAt is when the job was accepted, Since when it entered its State.
 	EnqueuedAt, Since time.Time
 	// Due is the earliest time at which the job needs processing again: the
-	// end of the call that may be running (calling), the next look (uncertain),
+	// end of the call that may be running (calling), the next lookup (uncertain),
 	// or the end of a backoff (queued). Zero means now.
 	Due time.Time
 	// Now is when the record was read.
@@ -82,8 +82,8 @@ type Progress struct {
 	// Doubted says that a call of the job once ended without an answer: whatever
 	// was concluded since, its instance may still turn up.
 	Doubted bool `json:"doubted,omitempty"`
-	// Looks counts how often recovery listed the instances since the job became uncertain.
-	Looks int `json:"looks,omitempty"`
+	// Lookups counts how often recovery listed the instances since the job became uncertain.
+	Lookups int `json:"looks,omitempty"`
 	// Refusals counts the answers that refused the account for this job while the API let
 	// others of the same process in, the first refusal included; RefusedAt is when the last
 	// of them came, or of the answers that turned the job away by flow control.
@@ -131,7 +131,7 @@ func (p *Progress) Absolve() {
 	p.Baseline, p.Candidates, p.Vouched = &others, nil, true
 }
 
-// Forget drops what only a further look for the instance of a call in doubt would need.
+// Forget drops what only a further lookup of the instance of a call in doubt would need.
 func (p *Progress) Forget() { p.Nearby, p.NearbyMany = nil, false }
 
 // Renew gives the job another budget, on a person's word. The callback of the
@@ -139,7 +139,7 @@ func (p *Progress) Forget() { p.Nearby, p.NearbyMany = nil, false }
 //
 // A job that was never in doubt forgets its baseline: whatever stands there now
 // stood there before its next call. One that was keeps it, since an instance that
-// is not in it may be the job's own, come late: see [Progress.LookFirst]. So does one
+// is not in it may be the job's own, come late: see [Progress.LookupFirst]. So does one
 // whose instances a person has judged: see [Progress.Absolve].
 func (p *Progress) Renew(code, message string) {
 	*p = Progress{
@@ -154,9 +154,9 @@ func (p *Progress) Renew(code, message string) {
 	}
 }
 
-// LookFirst says that the API must be asked for the instance of an earlier call
+// LookupFirst says that the API must be asked for the instance of an earlier call
 // before the job may call again: a person has put it back, and that call had no answer.
-func (p Progress) LookFirst() bool { return p.Doubted && p.Tries == 0 }
+func (p Progress) LookupFirst() bool { return p.Doubted && p.Tries == 0 }
 
 // CallbackState is how far telling an outcome got.
 type CallbackState string

@@ -125,7 +125,7 @@ func TestAnotherBudgetForgetsEverythingButADoubt(t *testing.T) {
 	baseline, nearby := []string{"i-1"}, []string{"i-7"}
 	for _, doubted := range []bool{false, true} {
 		p := tasks.Progress{
-			Tries: 10, FirstTry: at, Delays: 3, Baseline: &baseline, Doubted: doubted, Looks: 4, Candidates: []string{"i-2"},
+			Tries: 10, FirstTry: at, Delays: 3, Baseline: &baseline, Doubted: doubted, Lookups: 4, Candidates: []string{"i-2"},
 			Nearby: nearby, NearbyMany: true,
 			Code: tasks.CodeTriesSpent, Message: "gave up", RequestID: "R-1",
 			Callback: tasks.CallbackProgress{State: tasks.CallbackDead, Tries: 8, Reason: tasks.ReasonTimeout},
@@ -138,11 +138,11 @@ func TestAnotherBudgetForgetsEverythingButADoubt(t *testing.T) {
 		if diff := cmp.Diff(want, p); diff != "" {
 			t.Errorf("doubted is %t (-want +got):\n%s", doubted, diff)
 		}
-		if p.LookFirst() != doubted {
-			t.Errorf("doubted is %t: LookFirst = %t", doubted, p.LookFirst())
+		if p.LookupFirst() != doubted {
+			t.Errorf("doubted is %t: LookupFirst = %t", doubted, p.LookupFirst())
 		}
 	}
-	if (tasks.Progress{Doubted: true, Tries: 1}).LookFirst() {
+	if (tasks.Progress{Doubted: true, Tries: 1}).LookupFirst() {
 		t.Error("a job that recovery has put back is looked up once more")
 	}
 }
@@ -160,7 +160,7 @@ func TestAPersonsWordOutlivesABudget(t *testing.T) {
 				t.Errorf("doubted is %t: %s is judged: %t, want %t", doubted, id, !want, want)
 			}
 		}
-		if len(p.Candidates) > 0 || !p.Vouched || p.LookFirst() != doubted {
+		if len(p.Candidates) > 0 || !p.Vouched || p.LookupFirst() != doubted {
 			t.Errorf("doubted is %t: %+v", doubted, p)
 		}
 	}

@@ -192,7 +192,7 @@ func TestComingBackLaterIsNoFailure(t *testing.T) {
 		}
 		w.cloud.FailName("shop", camstest.Fault{Reply: camstest.ReplyReset})
 		w.enqueue("shop")
-		w.await("the look for an instance", time.Minute, func() bool { return w.record("shop").Looks > 2 })
+		w.await("the look for an instance", time.Minute, func() bool { return w.record("shop").Lookups > 2 })
 		task := w.task(t, "shop")
 		want(t, "retries that asynq has counted", task.Retried, 0)
 		if task.State == asynq.TaskStateRetry && task.NextProcessAt.Before(w.record("shop").Due) {

@@ -139,8 +139,8 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 	if left := w.cfg.SettleWindow - r.Now.Sub(r.Since); left > 0 {
 		return w.lookUpAgain(ctx, r, left)
 	}
-	looks, took := r.Looks+1, r.Now.Sub(r.Since).Round(time.Second)
-	r.Looks = 0
+	looks, took := r.Lookups+1, r.Now.Sub(r.Since).Round(time.Second)
+	r.Lookups = 0
 	if near := s.near(); len(near) > 0 || r.NearbyMany {
 		return w.holdNear(ctx, l, r, s)
 	}
@@ -163,8 +163,8 @@ func (w *Worker) recover(ctx context.Context, l *lane, r tasks.Record) error {
 // lookUpAgain schedules another lookup, later each time. Until the window is over, an instance
 // that is not listed yet may appear, and another job may record one that is.
 func (w *Worker) lookUpAgain(ctx context.Context, r tasks.Record, left time.Duration) error {
-	due := min(w.cfg.ReconcileDelay<<min(r.Looks+1, 10), max(left, time.Second))
-	r.Looks, r.Delays = r.Looks+1, 0
+	due := min(w.cfg.ReconcileDelay<<min(r.Lookups+1, 10), max(left, time.Second))
+	r.Lookups, r.Delays = r.Lookups+1, 0
 	return w.reschedule(ctx, r, due, "whether the call made an instance is not known yet")
 }
 
@@ -257,7 +257,7 @@ func (w *Worker) lookUpFirst(ctx context.Context, l *lane, r tasks.Record) (task
 	if left := w.cfg.SettleWindow - r.Now.Sub(r.Since); left > 0 {
 		return ended(r, w.lookUpAgain(ctx, r, left))
 	}
-	r.Looks = 0
+	r.Lookups = 0
 	return ended(r, w.holdNear(ctx, l, r, s))
 }
 

@@ -92,7 +92,7 @@ func (w *Worker) early(ctx context.Context, l *lane, r tasks.Record) error {
 //
 // Dies before the write: the job is calling, and a turn after the deadline comes here.
 func (w *Worker) markUncertain(ctx context.Context, r tasks.Record) error {
-	r.Looks, r.Delays, r.Doubted, r.Vouched = 0, 0, true, false
+	r.Lookups, r.Delays, r.Doubted, r.Vouched = 0, 0, true, false
 	r, err := w.cfg.Store.Transition(ctx, r, tasks.StepAmbiguous, w.cfg.ReconcileDelay)
 	if err != nil {
 		return onConflict(err)
@@ -131,7 +131,7 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *gate.
 	wait, stop := w.untilDraining(ctx)
 	defer stop()
 	switch {
-	case r.LookFirst():
+	case r.LookupFirst():
 		r, err = w.lookUpFirst(wait, l, r)
 	case r.Baseline == nil, r.Vouched && !r.Doubted:
 		r, err = w.baseline(wait, l, r)

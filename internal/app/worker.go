@@ -174,7 +174,7 @@ func (a *App) workerConfig(m *metrics.Metrics, log *slog.Logger) worker.Config {
 		Watcher: queueWatcher{a}, Leases: a.Queue, Log: log,
 		Schedule: callback.Schedule{}.NextDelay,
 		Hooks: worker.Hooks{
-			Call: m.APICall, Finish: m.Finish, Delivery: m.Delivery, Waited: m.LimiterWait, Lookup: m.Look, Swept: m.Swept,
+			Call: m.APICall, Finish: m.Finish, Delivery: m.Delivery, Waited: m.LimiterWait, Lookup: m.Lookup, Swept: m.Swept,
 		},
 		CallTimeout: c.CallTimeout, RetryMin: c.RetryMin, RetryMax: c.RetryMax,
 		MaxTries: c.MaxTries, MaxAge: c.MaxAge,

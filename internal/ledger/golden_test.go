@@ -129,7 +129,7 @@ func lives() []life {
 				p.Baseline, p.Nearby, p.NearbyMany, p.Vouched = &[]string{"i-0", "i-1"}, []string{"i-7"}, true, true
 			}),
 			{tasks.StepAmbiguous, func(p *tasks.Progress) {
-				p.Doubted, p.Looks, p.Code, p.Message = true, 2, "camsq.NoAnswer", "connection reset"
+				p.Doubted, p.Lookups, p.Code, p.Message = true, 2, "camsq.NoAnswer", "connection reset"
 				p.Named = "i-8"
 			}, 10 * time.Second},
 		}},

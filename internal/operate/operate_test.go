@@ -186,7 +186,7 @@ func TestADecisionThatIsNoneChangesNothing(t *testing.T) {
 func TestWhatAPersonKnowsIsRecorded(t *testing.T) {
 	held := func(r *tasks.Record) {
 		r.Code, r.Candidates, r.Baseline, r.Doubted = tasks.CodeSeveral, []string{"i-1", "i-2"}, &[]string{"i-0"}, true
-		r.Tries, r.FirstTry, r.Looks = 7, time.Now().Add(-72*time.Hour), 9
+		r.Tries, r.FirstTry, r.Lookups = 7, time.Now().Add(-72*time.Hour), 9
 	}
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 		o := newFixture(t, c)
@@ -213,7 +213,7 @@ func TestWhatAPersonKnowsIsRecorded(t *testing.T) {
 			Baseline: &[]string{"i-1", "i-2", "i-0"}, Doubted: true, Vouched: true,
 			Code: tasks.CodeResolved, Message: "an operator found no instance of it",
 		})
-		want(t, "it is looked up before it calls", r.LookFirst(), true)
+		want(t, "it is looked up before it calls", r.LookupFirst(), true)
 		want(t, "finishes", len(finishes), 2)
 	})
 }

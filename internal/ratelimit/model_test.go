@@ -80,8 +80,8 @@ func (m *model) rate(f fields, at int64, ceiling float64) float64 {
 	return f.level + float64((ceiling-f.level)*x*x*x) // no fused multiply and add
 }
 
-// tally notes n slots as given out, or as given back if by is -1.
-func (f *fields) tally(now, first, interval int64, n int, by int64) {
+// count notes n slots as given out, or as given back if by is -1.
+func (f *fields) count(now, first, interval int64, n int, by int64) {
 	f.granted = max(f.granted+float64(by*int64(n)), 0)
 	for i := range int64(n) {
 		cell := (first + i*interval) / cellSpan
@@ -116,7 +116,7 @@ func (m *model) reserve(now int64, limit Limit, want int, horizon time.Duration)
 		}
 		r.again = micros(max(again, int64(math.Ceil(float64(start-ahead-now)/4))))
 	}
-	f.tally(now, start, interval, r.booked, 1)
+	f.count(now, start, interval, r.booked, 1)
 	if r.booked > 0 || !f.known && want > 0 {
 		f.known, f.last, f.ceiling = true, last, limit.Rate
 		m.save(f, now)
@@ -180,7 +180,7 @@ func (m *model) release(now int64, last int64, n int, interval time.Duration) (d
 		return false
 	}
 	f.last -= int64(n) * interval.Microseconds()
-	f.tally(now, f.last+interval.Microseconds(), interval.Microseconds(), n, -1)
+	f.count(now, f.last+interval.Microseconds(), interval.Microseconds(), n, -1)
 	m.save(f, now)
 	return true
 }

@@ -42,8 +42,8 @@ var scenarios = []scenario{
 	{"three quarters of the believed", 4. / 3, cut(1, 1), 1e9, time.Minute, 0.95, 0.02},
 }
 
-// place is where the scenarios are played.
-type place struct {
+// setting is where the scenarios are played.
+type setting struct {
 	quota     float64 // a second
 	jitter    time.Duration
 	latency   time.Duration
@@ -56,9 +56,9 @@ func countsClockSeconds(q func(at int64) float64) api { return &clockSecond{quot
 func countsAnySecond(q func(at int64) float64) api    { return &anySecond{quota: q} }
 func holdsTokens(q func(at int64) float64) api        { return &tokens{quota: q} }
 
-// worst plays the scenario in each place with each API, with and without an exact
+// worst plays the scenario in each setting with each API, with and without an exact
 // retry-after, and returns the least use and the most that was turned away.
-func (s scenario) worst(p place, rule func() bucket) (use, bad float64) {
+func (s scenario) worst(p setting, rule func() bucket) (use, bad float64) {
 	use = math.Inf(1)
 	for _, a := range p.apis {
 		for _, hint := range []bool{true, false} {
@@ -83,30 +83,30 @@ func TestTheChosenRule(t *testing.T) {
 	const ms = time.Millisecond
 	type apis = []func(quota func(at int64) float64) api
 	tests := []struct {
-		name  string
-		place place
-		// A place that allows less has bounds of its own: of use and turned away, by
+		name    string
+		setting setting
+		// A setting that allows less has bounds of its own: of use and turned away, by
 		// scenario.
 		bounds [][2]float64
 	}{
-		{"100/s", place{100, 20 * ms, 50 * ms, 2, 4, apis{countsClockSeconds, holdsTokens}}, nil},
-		{"100/s, any second, 10 ms", place{100, 10 * ms, 50 * ms, 2, 4, apis{countsAnySecond}}, nil},
+		{"100/s", setting{100, 20 * ms, 50 * ms, 2, 4, apis{countsClockSeconds, holdsTokens}}, nil},
+		{"100/s, any second, 10 ms", setting{100, 10 * ms, 50 * ms, 2, 4, apis{countsAnySecond}}, nil},
 		// Calls that arrive up to 20 ms late fit into any second at 100/1.02 a second.
-		{"100/s, any second", place{100, 20 * ms, 50 * ms, 2, 4, apis{countsAnySecond}},
+		{"100/s, any second", setting{100, 20 * ms, 50 * ms, 2, 4, apis{countsAnySecond}},
 			[][2]float64{{0.97, 0.002}, {0.94, 0.02}, {0.95, 0.02}, {0.95, 0.02}, {0.95, 0.02}}},
-		{"1000/s", place{1000, 20 * ms, 50 * ms, 2, 1, apis{countsClockSeconds, holdsTokens, countsAnySecond}}, nil},
+		{"1000/s", setting{1000, 20 * ms, 50 * ms, 2, 1, apis{countsClockSeconds, holdsTokens, countsAnySecond}}, nil},
 		// A third of this is three calls a second: one of them in ten seconds is 3 %.
-		{"10/s", place{10, 20 * ms, 50 * ms, 2, 4, apis{countsClockSeconds, holdsTokens}},
+		{"10/s", setting{10, 20 * ms, 50 * ms, 2, 4, apis{countsClockSeconds, holdsTokens}},
 			[][2]float64{{0.965, 0.002}, {0.94, 0.035}, {0.93, 0.08}, {0.92, 0.09}, {0.95, 0.03}}},
-		{"100/s, eight processes", place{100, 20 * ms, 50 * ms, 8, 1, apis{countsClockSeconds, holdsTokens}},
+		{"100/s, eight processes", setting{100, 20 * ms, 50 * ms, 8, 1, apis{countsClockSeconds, holdsTokens}},
 			[][2]float64{{1 / 1.02, 0.001}, {0.95, 0.02}, {0.95, 0.025}, {0.95, 0.025}, {0.95, 0.02}}},
-		{"100/s, answers after 200 ms", place{100, 20 * ms, 200 * ms, 2, 2, apis{countsClockSeconds, holdsTokens}},
+		{"100/s, answers after 200 ms", setting{100, 20 * ms, 200 * ms, 2, 2, apis{countsClockSeconds, holdsTokens}},
 			[][2]float64{{0.975, 0.001}, {0.95, 0.02}, {0.95, 0.025}, {0.95, 0.025}, {0.95, 0.02}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for i, s := range scenarios {
-				use, bad := s.worst(tt.place, func() bucket { return &model{tuning: chosen} })
+				use, bad := s.worst(tt.setting, func() bucket { return &model{tuning: chosen} })
 				if tt.bounds != nil {
 					s.use, s.bad = tt.bounds[i][0], tt.bounds[i][1]
 				}
@@ -152,7 +152,7 @@ func TestOtherRulesMissWhatTheChosenOneKeeps(t *testing.T) {
 		{"chosen, twice the climb", with(func(u *tuning) { u.climb *= 2 })},
 		{"chosen, margin of 5 %", with(func(u *tuning) { u.margin = 0.95 })},
 	}
-	where := place{100, 20 * time.Millisecond, 50 * time.Millisecond, 2, 4,
+	where := setting{100, 20 * time.Millisecond, 50 * time.Millisecond, 2, 4,
 		[]func(quota func(at int64) float64) api{countsClockSeconds, holdsTokens}}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestOtherRulesMissWhatTheChosenOneKeeps(t *testing.T) {
 
 func TestAnAPIThatTakesNothingIsLeftAloneAndThenUsedAgain(t *testing.T) {
 	s := scenario{ceiling: 0.99, quota: cut(0, 1), calls: 50}
-	where := place{100, 20 * time.Millisecond, 50 * time.Millisecond, 2, 2,
+	where := setting{100, 20 * time.Millisecond, 50 * time.Millisecond, 2, 2,
 		[]func(quota func(at int64) float64) api{countsClockSeconds, holdsTokens, countsAnySecond}}
 	use, bad := s.worst(where, func() bucket { return &model{tuning: chosen} })
 	t.Logf("used %.1f %% of what there was before and after, turned away %.2f %%", 100*use, 100*bad)

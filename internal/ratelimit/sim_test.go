@@ -148,10 +148,10 @@ type process struct {
 
 func (p *process) wait(granted func()) {
 	p.queue = append(p.queue, granted)
-	p.look()
+	p.next()
 }
 
-func (p *process) look() {
+func (p *process) next() {
 	for len(p.queue) > 0 && !p.asking {
 		for len(p.slots) > 0 && p.now-p.slots[0] > simHorizon {
 			p.slots = p.slots[1:]
@@ -166,7 +166,7 @@ func (p *process) look() {
 			mine := p.alarm
 			p.after(until-p.now, func() {
 				if mine == p.alarm {
-					p.look()
+					p.next()
 				}
 			})
 			return
@@ -197,7 +197,7 @@ func (p *process) ask() {
 					p.slots = append(p.slots, at)
 				}
 			}
-			p.look()
+			p.next()
 		})
 	})
 }
@@ -219,7 +219,7 @@ func (p *process) shut(t int64) {
 	}
 	p.gate = t
 	p.slots = slices.DeleteFunc(p.slots, func(at int64) bool { return at < t })
-	p.look()
+	p.next()
 }
 
 // api takes a call, or turns it away and says after how many µs it would take one.

@@ -46,17 +46,17 @@ func (b *Bucket) wait(ctx context.Context, urgent bool) (waited time.Duration, e
 		if err := ctx.Err(); err != nil {
 			return b.leave(ctx, w, err)
 		}
-		switch step, until := b.look(w); step {
+		switch step, until := b.next(w); step {
 		case granted:
-			return time.Since(w.begin), nil
+			return time.Since(w.since), nil
 		case failed:
-			return time.Since(w.begin), w.err
+			return time.Since(w.since), w.err
 		case refused:
 			return b.leave(ctx, w, &WaitTooLongError{After: time.Until(until)})
 		case ask:
 			b.ask(ctx)
-		case hold:
-			w.hold(ctx, until)
+		case sleep:
+			w.sleep(ctx, until)
 		}
 	}
 }
@@ -66,10 +66,10 @@ func (b *Bucket) wait(ctx context.Context, urgent bool) (waited time.Duration, e
 const overtakes = 4
 
 type waiter struct {
-	begin     time.Time
+	since     time.Time
 	urgent    bool
 	overtaken int
-	wake      chan struct{} // holds one: look at the bucket again
+	wake      chan struct{} // holds one: check the bucket again
 	err       error         // set, and out of the queue, when asking failed
 }
 
@@ -78,12 +78,12 @@ func (w *waiter) givesWay() bool { return !w.urgent && w.overtaken < overtakes }
 func (w *waiter) nudge() {
 	select {
 	case w.wake <- struct{}{}:
-	default: // it will look anyway
+	default: // it will check anyway
 	}
 }
 
-// hold sleeps until w is woken, ctx ends or the time has come.
-func (w *waiter) hold(ctx context.Context, until time.Time) {
+// sleep sleeps until w is woken, ctx ends or the time has come.
+func (w *waiter) sleep(ctx context.Context, until time.Time) {
 	t := time.NewTimer(time.Until(until))
 	defer t.Stop()
 	select {
@@ -103,18 +103,18 @@ const spare = 10 * time.Millisecond
 func (b *Bucket) join(urgent bool) *waiter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	w := &waiter{begin: time.Now(), urgent: urgent, wake: make(chan struct{}, 1)}
+	w := &waiter{since: time.Now(), urgent: urgent, wake: make(chan struct{}, 1)}
 	if len(b.queue) == 0 { // or spare slots without a caller would be used at once
-		for len(b.slots) > 0 && b.slots[0].Before(w.begin) {
+		for len(b.slots) > 0 && b.slots[0].Before(w.since) {
 			b.slots = b.slots[1:]
 		}
 	}
-	place := len(b.queue)
-	for urgent && place > 0 && b.queue[place-1].givesWay() {
-		place--
-		b.queue[place].overtaken++
+	position := len(b.queue)
+	for urgent && position > 0 && b.queue[position-1].givesWay() {
+		position--
+		b.queue[position].overtaken++
 	}
-	b.queue = slices.Insert(b.queue, place, w)
+	b.queue = slices.Insert(b.queue, position, w)
 	return w
 }
 
@@ -126,19 +126,19 @@ func (b *Bucket) leave(ctx context.Context, w *waiter, why error) (time.Duration
 		b.queue = slices.Delete(b.queue, i, i+1)
 		b.nudgeHead()
 	}
-	var left []time.Time
+	var unused []time.Time
 	if len(b.queue) == 0 {
-		left, b.slots = b.slots, nil
+		unused, b.slots = b.slots, nil
 	}
 	limit, last, interval := b.limit, b.last, b.interval
 	b.mu.Unlock()
 
-	waited := time.Since(w.begin)
-	if len(left) > 0 {
+	waited := time.Since(w.since)
+	if len(unused) > 0 {
 		// The waiter's context may have ended; this must not take long nor succeed.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_, _, _ = b.limiter.release(ctx, b.key, limit, last, len(left), interval)
+		_, _, _ = b.limiter.release(ctx, b.key, limit, last, len(unused), interval)
 	}
 	return waited, fmt.Errorf("ratelimit: wait for %s: %w", b.key, why)
 }
@@ -150,35 +150,36 @@ const (
 	failed              // w.err says why
 	refused             // w is to come again at until
 	ask                 // w is to ask Redis
-	hold                // w is to sleep until it is woken, or at least looks again at until
+	sleep               // w is to sleep until it is woken, or at least checks again at until
 )
 
-func (b *Bucket) look(w *waiter) (s step, until time.Time) {
+// next returns what w does next.
+func (b *Bucket) next(w *waiter) (s step, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if w.err != nil {
 		return failed, time.Time{}
 	}
-	now, place := time.Now(), slices.Index(b.queue, w)
-	if place == 0 && b.take(now) {
+	now, position := time.Now(), slices.Index(b.queue, w)
+	if position == 0 && b.acquire(now) {
 		b.queue = b.queue[1:]
 		b.nudgeHead()
 		return granted, time.Time{}
 	}
 
-	until = w.begin.Add(max(b.limiter.maxWait, b.time(2)))
-	asking := later(b.notBefore, b.gate.Add(-b.limiter.horizon))
+	until = w.since.Add(max(b.limiter.maxWait, b.time(2)))
+	askAt := later(b.notBefore, b.gate.Add(-b.limiter.horizon))
 	switch {
 	case b.gate.After(until):
 		return refused, b.gate
 	case !until.After(now):
-		return refused, now.Add(b.time(place + 1))
-	case place > 0 || b.asking:
-		return hold, until
+		return refused, now.Add(b.time(position + 1))
+	case position > 0 || b.asking:
+		return sleep, until
 	case len(b.slots) > 0:
-		return hold, earlier(until, b.slots[0])
-	case asking.After(now):
-		return hold, earlier(until, asking)
+		return sleep, earlier(until, b.slots[0])
+	case askAt.After(now):
+		return sleep, earlier(until, askAt)
 	}
 	b.asking = true
 	return ask, time.Time{}
@@ -190,8 +191,8 @@ func (b *Bucket) time(n int) time.Duration {
 	return time.Duration(min(float64(n)/b.seenRate(), century) * float64(time.Second))
 }
 
-// take uses the next slot, if its time has come.
-func (b *Bucket) take(now time.Time) bool {
+// acquire takes the next slot, if its time has come.
+func (b *Bucket) acquire(now time.Time) bool {
 	// Slots that a stopped process comes back to would all be used at once.
 	for len(b.slots) > 0 && now.Sub(b.slots[0]) > b.limiter.horizon {
 		b.slots = b.slots[1:]

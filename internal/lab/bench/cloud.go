@@ -41,8 +41,8 @@ func (c cloud) client() (*cams.Client, error) {
 	return cams.New(cams.Config{Endpoint: c.url, Credentials: cams.StaticCredentials(c.key)})
 }
 
-// tally is what /_fake/stats says.
-type tally struct {
+// callStats is what /_fake/stats says.
+type callStats struct {
 	Calls          map[string]int `json:"calls"`
 	ThrottledCalls map[string]int `json:"throttled_calls"`
 	Instances      int            `json:"instances"`
@@ -51,11 +51,11 @@ type tally struct {
 }
 
 // creates and throttled are of CreateInstance.
-func (t tally) creates() int   { return t.Calls["CreateInstance"] }
-func (t tally) throttled() int { return t.ThrottledCalls["CreateInstance"] }
+func (t callStats) creates() int   { return t.Calls["CreateInstance"] }
+func (t callStats) throttled() int { return t.ThrottledCalls["CreateInstance"] }
 
-func (c cloud) tally(ctx context.Context) (tally, error) {
-	var t tally
+func (c cloud) stats(ctx context.Context) (callStats, error) {
+	var t callStats
 	err := c.ask(ctx, http.MethodGet, "/_fake/stats", &t)
 	if err == nil && len(t.Duplicates)+len(t.Violations) > 0 {
 		err = fmt.Errorf("the cloud was asked for %d instances twice, and complains of %q", len(t.Duplicates), t.Violations)

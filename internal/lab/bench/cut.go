@@ -87,14 +87,14 @@ func (l *lab) phase(ctx context.Context, c cloud, quota int, d time.Duration) (u
 	if err := c.setQuota(ctx, quota); err != nil {
 		return usedQuota{}, err
 	}
-	before, err := c.tally(ctx)
+	before, err := c.stats(ctx)
 	if err != nil {
 		return usedQuota{}, err
 	}
 	if err := pause(ctx, d); err != nil {
 		return usedQuota{}, err
 	}
-	after, err := c.tally(ctx)
+	after, err := c.stats(ctx)
 	if err != nil {
 		return usedQuota{}, err
 	}

@@ -160,7 +160,7 @@ func (l *lab) drain(ctx context.Context, c cloud, jobs int) (round, error) {
 
 // round checks that the cloud has seen what was sent.
 func (c cloud) round(ctx context.Context, jobs int, wall time.Duration) (round, error) {
-	t, err := c.tally(ctx)
+	t, err := c.stats(ctx)
 	if err == nil && t.Instances != jobs {
 		err = fmt.Errorf("%d jobs have ended, and there are %d instances", jobs, t.Instances)
 	}

@@ -67,7 +67,7 @@ func (l *lab) latencies(ctx context.Context, jobs, lanes int) (times []time.Dura
 			}
 			times = append(times, arrived.Sub(sent[i]))
 		}
-		_, err = c.tally(ctx)
+		_, err = c.stats(ctx)
 		return err
 	})
 	return times, err

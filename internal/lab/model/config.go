@@ -50,9 +50,9 @@ type Config struct {
 	Hold bool
 	// Callbacks models the telling of outcomes. Without it no outcome is reported.
 	Callbacks bool
-	// Person lets an operator who knows the truth resolve what is held and cancel what is queued.
-	Person bool
-	Flaw   Flaw
+	// Operator lets an operator who knows the truth resolve what is held and cancel what is queued.
+	Operator bool
+	Flaw     Flaw
 }
 
 // start is the state in which both jobs have just been enqueued.
@@ -63,7 +63,7 @@ func (c *Config) start() state {
 		if j < c.Jobs {
 			s.jobs[j].task = true
 		} else {
-			s.jobs[j].place = cancelled
+			s.jobs[j].state = cancelled
 		}
 	}
 	if c.Old {

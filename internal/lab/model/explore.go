@@ -44,9 +44,9 @@ type search struct {
 	states  []state
 	parents []int32
 	depths  []uint16
-	// smooth are the transitions that are no mishap.
+	// smooth are the transitions that are no fault.
 	smooth []edge
-	took   tally
+	took   stepSet
 	result Result
 }
 
@@ -70,7 +70,7 @@ func Explore(c Config, rules []Rule) Result {
 				x.result.Broken = &Broken{rule, x.trace(append(x.way(at), t.to.ordered()))}
 				return x.end()
 			}
-			if lasting && !t.mishap && to != at {
+			if lasting && !t.fault && to != at {
 				x.smooth = append(x.smooth, edge{at, to})
 			}
 		}
@@ -116,7 +116,7 @@ func (s state) ordered() state {
 
 // key tells any two workers apart that do.
 func (w worker) key() (k uint64) {
-	for _, part := range []uint8{uint8(w.pc), w.job, uint8(w.by), w.instance, uint8(w.baseline), uint8(w.place)} {
+	for _, part := range []uint8{uint8(w.pc), w.job, uint8(w.by), w.instance, uint8(w.baseline), uint8(w.state)} {
 		k = k<<8 | uint64(part)
 	}
 	for _, flag := range []bool{w.current, w.applied, w.won, w.late, w.over, w.pledged} {

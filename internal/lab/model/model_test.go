@@ -26,17 +26,17 @@ var bounds = []bound{
 	{name: "one job, its name stands there, adopt", c: model.Config{Jobs: 1, Tries: 2, Callbacks: true, Old: true, Existing: model.ExistingAdopt}},
 	{name: "one job, its name stands there, create", c: model.Config{Jobs: 1, Tries: 2, Old: true, Existing: model.ExistingCreate}},
 	{name: "one job, hold", c: model.Config{Jobs: 1, Tries: 2, Callbacks: true, Hold: true}},
-	{name: "one job, a person", c: model.Config{Jobs: 1, Tries: 2, Person: true}},
-	{name: "one job, hold, a person", c: model.Config{Jobs: 1, Tries: 2, Hold: true, Person: true}},
+	{name: "one job, an operator", c: model.Config{Jobs: 1, Tries: 2, Operator: true}},
+	{name: "one job, hold, an operator", c: model.Config{Jobs: 1, Tries: 2, Hold: true, Operator: true}},
 	{name: "two jobs of one name, create", c: model.Config{Jobs: 2, Tries: 1, SameName: true, Existing: model.ExistingCreate}},
 
-	{name: "one job, five tries, a person", large: true, c: model.Config{Jobs: 1, Tries: 5, Callbacks: true, Person: true}},
-	{name: "one job, hold, a person, callbacks", large: true, c: model.Config{Jobs: 1, Tries: 3, Callbacks: true, Hold: true, Person: true}},
+	{name: "one job, five tries, an operator", large: true, c: model.Config{Jobs: 1, Tries: 5, Callbacks: true, Operator: true}},
+	{name: "one job, hold, an operator, callbacks", large: true, c: model.Config{Jobs: 1, Tries: 3, Callbacks: true, Hold: true, Operator: true}},
 	{name: "two jobs of one name, fail", large: true, c: model.Config{Jobs: 2, Tries: 2, SameName: true}},
 	{name: "two jobs of one name, adopt", large: true, c: model.Config{Jobs: 2, Tries: 2, SameName: true, Existing: model.ExistingAdopt}},
 	{name: "two jobs of one name, create, two tries", large: true, c: model.Config{Jobs: 2, Tries: 2, SameName: true, Existing: model.ExistingCreate}},
 	{name: "two jobs of one name, create, callbacks", large: true, c: model.Config{Jobs: 2, Tries: 1, SameName: true, Existing: model.ExistingCreate, Callbacks: true}},
-	{name: "two jobs of one name, hold, a person", large: true, c: model.Config{Jobs: 2, Tries: 2, SameName: true, Existing: model.ExistingCreate, Hold: true, Person: true}},
+	{name: "two jobs of one name, hold, an operator", large: true, c: model.Config{Jobs: 2, Tries: 2, SameName: true, Existing: model.ExistingCreate, Hold: true, Operator: true}},
 	{name: "two jobs of two names", large: true, c: model.Config{Jobs: 2, Tries: 2}},
 }
 
@@ -146,17 +146,17 @@ func rule(t *testing.T, name string) model.Rule {
 	return rules[at]
 }
 
-// With CAMSQ_ABSENT=hold a person waits, and not a timer: then a list that is
+// With CAMSQ_ABSENT=hold an operator decides, and not a timer: then a list that is
 // later than the window costs patience and no instance.
 func TestHoldNeedsNoSettleWindow(t *testing.T) {
 	t.Parallel()
-	c := model.Config{Jobs: 1, Tries: 2, Hold: true, Person: true, Flaw: model.LateList}
+	c := model.Config{Jobs: 1, Tries: 2, Hold: true, Operator: true, Flaw: model.LateList}
 	r := model.Explore(c, []model.Rule{rule(t, model.OneInstance), rule(t, model.Own), rule(t, model.NoneMade), rule(t, model.Ends)})
 	if r.Broken != nil {
 		t.Error(r.Broken)
 	}
 	if !r.Taken[tasks.StepResolveCreated] {
-		t.Error("the person never named a late instance")
+		t.Error("the operator never named a late instance")
 	}
 }
 

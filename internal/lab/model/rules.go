@@ -5,7 +5,7 @@ type Rule struct {
 	Name string
 	// Words say it in full.
 	Words string
-	// always looks at one state, and change at one step. A rule has one of them, but
+	// always checks one state, and change one step. A rule has one of them, but
 	// for [Ends], which is about all states together.
 	always func(c *Config, s *state) bool
 	change func(c *Config, from, to *state) bool
@@ -27,10 +27,10 @@ const (
 )
 
 // each is a rule about each job by itself.
-func each(holds func(c *Config, s *state, j uint8) bool) func(c *Config, s *state) bool {
+func each(ok func(c *Config, s *state, j uint8) bool) func(c *Config, s *state) bool {
 	return func(c *Config, s *state) bool {
 		for j := range uint8(c.Jobs) {
-			if !holds(c, s, j) {
+			if !ok(c, s, j) {
 				return false
 			}
 		}
@@ -47,39 +47,39 @@ func Rules() []Rule {
 		{Name: Own, Words: "a job that is recorded created has exactly one instance: the one it made, or an older one if it may adopt", always: each(func(c *Config, s *state, j uint8) bool {
 			i := s.jobs[j].instance
 			adopted := i == foreign && c.Old && c.Existing == ExistingAdopt && s.made(j) == 0
-			return s.jobs[j].place != created || adopted || i == firstOf(j) && s.made(j) == 1
+			return s.jobs[j].state != created || adopted || i == firstOf(j) && s.made(j) == 1
 		})},
 		{Name: Apart, Words: "no two jobs have the same instance", always: func(_ *Config, s *state) bool {
 			return s.jobs[0].instance == none || s.jobs[0].instance != s.jobs[1].instance
 		}},
 		{Name: NoneMade, Words: "a job that is recorded failed or cancelled has made no instance", always: each(func(_ *Config, s *state, j uint8) bool {
-			return s.jobs[j].place != failed && s.jobs[j].place != cancelled || s.made(j) == 0
+			return s.jobs[j].state != failed && s.jobs[j].state != cancelled || s.made(j) == 0
 		})},
 		{Name: Marked, Words: "a request is on the wire only while its job is calling or uncertain", always: each(func(_ *Config, s *state, j uint8) bool {
 			requests, _ := s.onWire(j)
-			return requests == 0 || s.jobs[j].place == calling || s.jobs[j].place == uncertain
+			return requests == 0 || s.jobs[j].state == calling || s.jobs[j].state == uncertain
 		})},
 		{Name: OnlyEdges, Words: "every step that is taken is one of tasks.Edges", always: func(_ *Config, s *state) bool {
 			return !s.strange
 		}},
-		{Name: Final, Words: "what is recorded of a job that has ended never changes, unless a person gives a failed one another budget", change: func(c *Config, from, to *state) bool {
+		{Name: Final, Words: "what is recorded of a job that has ended never changes, unless an operator gives a failed one another budget", change: func(c *Config, from, to *state) bool {
 			for j := range from.jobs {
 				a, b := &from.jobs[j], &to.jobs[j]
-				retried := c.Person && a.place == failed && b.place == queued
-				if a.final() && !retried && (a.place != b.place || a.instance != b.instance) {
+				retried := c.Operator && a.state == failed && b.state == queued
+				if a.final() && !retried && (a.state != b.state || a.instance != b.instance) {
 					return false
 				}
 			}
 			return true
 		}},
-		{Name: Truth, Words: "the receiver is told of an end only if it is the one that is recorded, unless a person reopens jobs", always: each(func(c *Config, s *state, j uint8) bool {
-			ends := s.jobs[j].told &^ (1 << held)
-			return c.Person || ends == 0 || ends == 1<<s.jobs[j].place
+		{Name: Truth, Words: "the receiver is told of an end only if it is the one that is recorded, unless an operator reopens jobs", always: each(func(c *Config, s *state, j uint8) bool {
+			ends := s.jobs[j].reported &^ (1 << held)
+			return c.Operator || ends == 0 || ends == 1<<s.jobs[j].state
 		})},
 		{Name: Undisputed, Words: "the API never returns an instance that another job has", always: func(_ *Config, s *state) bool {
 			return !s.disputed
 		}},
-		{Name: Ends, Words: "from everywhere there is a way, without a further mishap, to where each job has ended or waits for a person, and its receiver was told"},
+		{Name: Ends, Words: "from everywhere there is a way, without a further fault, to where each job has ended or waits for an operator, and its receiver was told"},
 	}
 }
 
@@ -96,11 +96,11 @@ func (c *Config) ended(s *state) bool {
 	for j := range uint8(c.Jobs) {
 		r := &s.jobs[j]
 		holder := s.holder[c.name(j)]
-		blocked := !c.Person && holder != 0 && holder != j+1 && s.jobs[holder-1].place == held && r.place == queued
-		if !r.final() && (r.place != held || c.Person) && !blocked {
+		blocked := !c.Operator && holder != 0 && holder != j+1 && s.jobs[holder-1].state == held && r.state == queued
+		if !r.final() && (r.state != held || c.Operator) && !blocked {
 			return false
 		}
-		if c.Callbacks && places[r.place].EventType() != "" && (r.owed || r.told&(1<<r.place) == 0) {
+		if c.Callbacks && jobStates[r.state].EventType() != "" && (r.owed || r.reported&(1<<r.state) == 0) {
 			return false
 		}
 	}

@@ -2,11 +2,11 @@ package model
 
 import "github.com/camsq/camsq/tasks"
 
-// place is a [tasks.State] in one byte.
-type place uint8
+// jobState is a [tasks.State] in one byte.
+type jobState uint8
 
 const (
-	queued place = iota
+	queued jobState = iota
 	calling
 	uncertain
 	held
@@ -15,7 +15,7 @@ const (
 	cancelled
 )
 
-var places = [...]tasks.State{
+var jobStates = [...]tasks.State{
 	queued: tasks.StateQueued, calling: tasks.StateCalling, uncertain: tasks.StateUncertain, held: tasks.StateHeld,
 	created: tasks.StateCreated, failed: tasks.StateFailed, cancelled: tasks.StateCancelled,
 }
@@ -49,7 +49,7 @@ const (
 // compared with [tasks.Next].
 var moves = [...]struct {
 	by tasks.Step
-	to place
+	to jobState
 }{
 	begin:          {tasks.StepBegin, calling},
 	succeeded:      {tasks.StepSucceeded, created},
@@ -72,13 +72,13 @@ var moves = [...]struct {
 	retried:        {tasks.StepRetried, queued},
 }
 
-// settles says whether the step tells how a call ended.
-func (s step) settles() bool { return succeeded <= s && s <= ambiguous }
+// endsCall says whether the step tells how a call ended.
+func (s step) endsCall() bool { return succeeded <= s && s <= ambiguous }
 
-// isEdge says whether the step may lead from one place to the other.
-func isEdge(from place, by step, to place) bool {
-	next, err := tasks.Next(places[from], moves[by].by)
-	return err == nil && next == places[to]
+// isEdge says whether the step may lead from one state to the other.
+func isEdge(from jobState, by step, to jobState) bool {
+	next, err := tasks.Next(jobStates[from], moves[by].by)
+	return err == nil && next == jobStates[to]
 }
 
 const (
@@ -114,17 +114,18 @@ func (s set) only() (i uint8, one bool) {
 
 // job is a record, its two tasks, and its requests that no process waits for any more.
 type job struct {
-	place place
+	state jobState
 	tries uint8
 	// over says that the call's deadline (calling) or the settle window (uncertain) has passed.
 	over bool
-	// looked says that baseline is known, doubted that a call once had no answer.
-	looked, doubted bool
-	baseline        set
-	instance        uint8
-	// owed: the receiver has not acknowledged the outcome. told: the places it was told of.
-	owed bool
-	told uint8
+	// hasBaseline says that baseline is known, doubted that a call once had no answer.
+	hasBaseline, doubted bool
+	baseline             set
+	instance             uint8
+	// owed: the receiver has not acknowledged the outcome. reported: the
+	// states whose callback it got.
+	owed     bool
+	reported uint8
 	// task and callback say that the queue has a task for a turn, and for a delivery.
 	task, callback bool
 	// adrift and adriftPledged count requests that may still be carried out, and those
@@ -136,40 +137,40 @@ type job struct {
 	markBaseline set
 }
 
-// lookFirst says that the instance of an earlier call must be looked for before
+// lookupFirst says that the instance of an earlier call must be looked up before
 // the next call.
-func (j *job) lookFirst() bool { return j.doubted && j.tries == 0 }
+func (j *job) lookupFirst() bool { return j.doubted && j.tries == 0 }
 
-// renew is what a person's putting back does to a record.
+// renew is what an operator's retry does to a record.
 func (j *job) renew() {
-	j.tries, j.owed, j.looked = 0, false, j.doubted
+	j.tries, j.owed, j.hasBaseline = 0, false, j.doubted
 	if !j.doubted {
 		j.baseline = 0
 	}
 }
 
-func (j *job) final() bool { return places[j.place].Final() }
+func (j *job) final() bool { return jobStates[j.state].Final() }
 
 // pc is the next thing that a worker does.
 type pc uint8
 
 const (
-	idle      pc = iota
-	claim        // take the name
-	list         // take the baseline
-	lookFirst    // list the instances, since a person has put the job back
-	lookEarly    // list the instances while a call may be on the wire
-	write        // write the step that it has in hand
-	send         // send the request
-	wait         // wait for the answer
-	unmark       // take back the mark whose reply did not come
-	reread       // after a conflict, with an instance in hand
-	look         // list the instances for recovery
-	tell         // queue the callback
-	ack          // tell the queue that the turn is done
-	post         // send the webhook
-	note         // note that it was delivered
-	ackPost      // tell the queue that the delivery is done
+	idle         pc = iota
+	claim           // take the name
+	list            // take the baseline
+	lookupFirst     // list the instances, since an operator has put the job back
+	lookupEarly     // list the instances while a call may be on the wire
+	write           // write the step that it has in hand
+	send            // send the request
+	wait            // wait for the answer
+	unmark          // take back the mark whose reply did not come
+	reread          // after a conflict, with an instance in hand
+	lookup          // list the instances for recovery
+	report          // queue the callback
+	ack             // tell the queue that the turn is done
+	post            // send the webhook
+	noteDelivery    // note that it was delivered
+	ackDelivery     // tell the queue that the delivery is done
 )
 
 // worker is what a process knows in the middle of a turn. All of it is gone when
@@ -192,8 +193,8 @@ type worker struct {
 	late, over bool
 	// pledged says that its request was on the wire when the job became uncertain.
 	pledged bool
-	// place is what it tells the receiver.
-	place place
+	// state is what it reports to the receiver.
+	state jobState
 }
 
 // state is everything: two workers, the records, the queue, the cloud.
@@ -246,8 +247,8 @@ func (s *state) claimed(instance, by uint8) bool {
 	return false
 }
 
-// settled makes every other worker's reading of the job an old one.
-func (s *state) settled(j uint8, by int) {
+// invalidate makes the job's record outdated in every worker but by.
+func (s *state) invalidate(j uint8, by int) {
 	s.jobs[j].mark, s.jobs[j].markBaseline = false, 0 // it was made from an older revision
 	for i := range s.workers {
 		if s.workers[i].pc != idle && s.workers[i].job == j {

@@ -7,24 +7,24 @@ type transition struct {
 	worker int
 	job    uint8
 	by     step
-	// mishap says that the world could be kinder.
-	mishap bool
-	to     state
+	// fault says that this is a failure, and not progress.
+	fault bool
+	to    state
 }
 
 // next collects what may happen in a state.
 type next struct {
 	c    *Config
 	s    *state
-	took *tally
+	took *stepSet
 	out  []transition
 }
 
-// tally says which steps were taken.
-type tally [len(moves)]bool
+// stepSet says which steps were taken.
+type stepSet [len(moves)]bool
 
 // all lists everything that may happen in a state. It appends to out.
-func (c *Config) all(s *state, took *tally, out []transition) []transition {
+func (c *Config) all(s *state, took *stepSet, out []transition) []transition {
 	n := next{c, s, took, out}
 	for i := range s.workers {
 		n.turn(i)
@@ -34,7 +34,7 @@ func (c *Config) all(s *state, took *tally, out []transition) []transition {
 		n.clock(j)
 		n.cloud(j)
 		n.socket(j)
-		n.person(j)
+		n.operator(j)
 	}
 	n.lister()
 	return n.out
@@ -56,12 +56,12 @@ func (n *next) does(i int, words string, change func(s *state, w *worker)) *tran
 func (n *next) turn(i int) {
 	w := n.s.workers[i]
 	if w.pc != idle {
-		n.does(i, "worker W dies", func(s *state, w *worker) { s.release(w) }).mishap = true
+		n.does(i, "worker W dies", func(s *state, w *worker) { s.release(w) }).fault = true
 	}
 	switch w.pc {
 	case idle:
 		for j := range uint8(n.c.Jobs) {
-			n.take(i, j)
+			n.startTurn(i, j)
 			n.deliver(i, j)
 		}
 	case claim:
@@ -78,9 +78,9 @@ func (n *next) turn(i int) {
 		n.answer(i)
 	case reread:
 		n.reread(i)
-	case look, lookFirst, lookEarly:
-		n.look(i)
-	case tell:
+	case lookup, lookupFirst, lookupEarly:
+		n.lookup(i)
+	case report:
 		n.does(i, "worker W queues the callback of job J", func(s *state, w *worker) {
 			s.jobs[w.job].callback = true
 			w.pc = ack
@@ -90,7 +90,7 @@ func (n *next) turn(i int) {
 			s.jobs[w.job].task = false
 			w.pc = idle
 		})
-	case post, note, ackPost:
+	case post, noteDelivery, ackDelivery:
 		n.delivery(i)
 	}
 }
@@ -110,24 +110,24 @@ func (s *state) release(w *worker) {
 	w.pc = idle
 }
 
-// take begins a turn: the worker reads the record.
-func (n *next) take(i int, j uint8) {
+// startTurn begins a turn: the worker reads the record.
+func (n *next) startTurn(i int, j uint8) {
 	r := &n.s.jobs[j]
 	if !r.task {
 		return
 	}
-	begins := func(words string, pc pc, by step) {
+	start := func(words string, pc pc, by step) {
 		n.does(i, words, func(s *state, w *worker) {
-			*w = worker{pc: pc, job: j, by: by, instance: none, current: true, over: pc == look && r.over}
+			*w = worker{pc: pc, job: j, by: by, instance: none, current: true, over: pc == lookup && r.over}
 		}).job = j
 	}
-	switch r.place {
+	switch r.state {
 	case queued:
 		if r.tries > 0 {
-			begins("worker W takes job J: it is queued, and its budget is spent", write, spent)
+			start("worker W takes job J: it is queued, and its budget is spent", write, spent)
 		}
 		if int(r.tries) < n.c.Tries {
-			begins("worker W takes job J: it is queued", claim, begin)
+			start("worker W takes job J: it is queued", claim, begin)
 		}
 	case calling:
 		by := ambiguous
@@ -135,19 +135,19 @@ func (n *next) take(i int, j uint8) {
 			by = unsent
 		}
 		if r.over || n.c.Flaw == JudgeAtOnce {
-			begins("worker W takes job J: it is calling, and its caller counts as dead", write, by)
+			start("worker W takes job J: it is calling, and its caller counts as dead", write, by)
 		}
 		if !r.over {
-			begins("worker W takes job J: a call may be on the wire", lookEarly, ambiguous)
+			start("worker W takes job J: a call may be on the wire", lookupEarly, ambiguous)
 		}
 	case uncertain:
-		begins("worker W takes job J: it is uncertain", look, ambiguous)
+		start("worker W takes job J: it is uncertain", lookup, ambiguous)
 	case held, created, failed, cancelled:
 		pc := ack
 		if r.owed {
-			pc = tell
+			pc = report
 		}
-		begins("worker W takes job J: it has its outcome", pc, begin)
+		start("worker W takes job J: it has its outcome", pc, begin)
 	}
 }
 
@@ -162,11 +162,11 @@ func (n *next) claim(i int) {
 	n.does(i, "worker W claims the name of job J", func(s *state, w *worker) {
 		s.holder[name] = j + 1
 		w.pc = list
-		if r := &s.jobs[j]; r.looked || n.c.Flaw == NoBaseline {
+		if r := &s.jobs[j]; r.hasBaseline || n.c.Flaw == NoBaseline {
 			w.baseline = r.baseline
 			w.call(n.c)
-			if r.lookFirst() {
-				w.pc = lookFirst
+			if r.lookupFirst() {
+				w.pc = lookupFirst
 			}
 		}
 	})
@@ -206,10 +206,10 @@ func (n *next) write(i int) {
 	if w.by == begin {
 		n.does(i, "worker W hears nothing of its mark for job J and gives it up", func(_ *state, w *worker) {
 			w.pc, w.adrift = unmark, !w.applied && w.current
-		}).mishap = true
+		}).fault = true
 	}
 	to := moves[w.by].to
-	current := w.current || n.c.Flaw == BlindSettle && w.by.settles()
+	current := w.current || n.c.Flaw == BlindSettle && w.by.endsCall()
 	switch {
 	case w.applied && w.current:
 		n.does(i, "worker W asks again: S was written before", func(s *state, w *worker) { s.written(w) })
@@ -233,7 +233,7 @@ func (n *next) write(i int) {
 		n.does(i, "worker W writes S for job J, and the reply is lost", func(s *state, w *worker) {
 			n.apply(s, i)
 			w.applied = true
-		}).mishap = true
+		}).fault = true
 	}
 }
 
@@ -244,24 +244,24 @@ func (n *next) unmark(i int) {
 	if w.adrift && w.current {
 		n.does(i, "Redis carries out the mark of job J that worker W has given up", func(s *state, w *worker) {
 			n.move(s, *w, begin)
-			s.settled(w.job, i)
+			s.invalidate(w.job, i)
 			w.adrift, w.applied = false, true
-		}).mishap = true
+		}).fault = true
 	}
-	place := n.s.jobs[w.job].place
+	now := n.s.jobs[w.job].state
 	switch {
-	case w.applied && w.current, n.c.Flaw == UnmarkAny && place == calling:
+	case w.applied && w.current, n.c.Flaw == UnmarkAny && now == calling:
 		n.does(i, "worker W takes its mark of job J back: it made no call", func(s *state, w *worker) {
 			n.move(s, *w, unsent)
 			s.jobs[w.job].tries--
-			s.settled(w.job, i)
+			s.invalidate(w.job, i)
 			w.pc = idle
 		})
 	case w.current:
 		n.does(i, "worker W notes that job J is queued, so that its mark will be refused", func(s *state, w *worker) {
 			r := &s.jobs[w.job]
-			r.looked, r.baseline = true, w.baseline
-			s.settled(w.job, i)
+			r.hasBaseline, r.baseline = true, w.baseline
+			s.invalidate(w.job, i)
 			w.pc = idle
 		})
 	default:
@@ -272,29 +272,29 @@ func (n *next) unmark(i int) {
 // apply is what the ledger's script does with worker i's write.
 func (n *next) apply(s *state, i int) {
 	w := s.workers[i]
-	if n.c.Flaw == MarkAfterCall && s.jobs[w.job].place == queued && w.by.settles() {
+	if n.c.Flaw == MarkAfterCall && s.jobs[w.job].state == queued && w.by.endsCall() {
 		n.move(s, w, begin)
 	}
 	n.move(s, w, w.by)
-	s.settled(w.job, i)
+	s.invalidate(w.job, i)
 }
 
 // move takes a step of a record, with all that hangs on it.
 func (n *next) move(s *state, w worker, by step) {
 	r, to := &s.jobs[w.job], moves[by].to
-	s.strange = s.strange || !isEdge(r.place, by, to)
+	s.strange = s.strange || !isEdge(r.state, by, to)
 	n.took[by] = true
-	r.place, r.over = to, false
+	r.state, r.over = to, false
 	switch {
 	case by == begin:
 		r.tries++
-		r.looked, r.baseline = true, w.baseline
+		r.hasBaseline, r.baseline = true, w.baseline
 	case by == choose:
-		r.looked, r.baseline = true, w.baseline
+		r.hasBaseline, r.baseline = true, w.baseline
 	case by == resolveAbsent:
-		looked, baseline := r.looked, r.baseline // the person has judged all that stand there
+		hasBaseline, baseline := r.hasBaseline, r.baseline // the operator has judged all that exist
 		r.renew()
-		r.looked, r.baseline = looked, baseline
+		r.hasBaseline, r.baseline = hasBaseline, baseline
 	case by == retried:
 		r.renew()
 	case by == throttled && r.tries > 0:
@@ -309,7 +309,7 @@ func (n *next) move(s *state, w worker, by step) {
 	if r.final() && s.holder[n.c.name(w.job)] == w.job+1 {
 		s.holder[n.c.name(w.job)] = 0
 	}
-	if n.c.Callbacks && places[to].EventType() != "" {
+	if n.c.Callbacks && jobStates[to].EventType() != "" {
 		r.owed = true
 	}
 }
@@ -342,7 +342,7 @@ func (s *state) written(w *worker) {
 	case held, created, failed, cancelled:
 		*w = worker{pc: ack, job: w.job, instance: none}
 		if s.jobs[w.job].owed {
-			w.pc = tell
+			w.pc = report
 		}
 	}
 }
@@ -372,8 +372,8 @@ func (n *next) answer(i int) {
 	n.does(i, "worker W gets no answer for job J; the request may still be on the wire", func(s *state, w *worker) {
 		s.release(w)
 		w.pc, w.by = write, by
-	}).mishap = true
-	if instance, ok := n.s.room(j); ok {
+	}).fault = true
+	if instance, ok := n.s.nextInstance(j); ok {
 		n.does(i, "the API makes an instance for job J; worker W gets the answer", func(s *state, w *worker) {
 			s.instances[instance] = hidden
 			if w.pledged {
@@ -384,8 +384,8 @@ func (n *next) answer(i int) {
 	}
 }
 
-// room is the next instance that a job would make.
-func (s *state) room(j uint8) (instance uint8, ok bool) {
+// nextInstance is the next instance that a job would make.
+func (s *state) nextInstance(j uint8) (instance uint8, ok bool) {
 	n := s.made(j)
 	return firstOf(j) + uint8(n), n < perJob
 }
@@ -397,14 +397,14 @@ func (n *next) reread(i int) {
 		w.current, w.pc = true, write
 		switch {
 		case r.instance == w.instance && r.owed:
-			w.pc = tell
+			w.pc = report
 		case r.instance == w.instance:
 			w.pc = ack
-		case r.place == uncertain:
+		case r.state == uncertain:
 			w.by = found
-		case r.place == queued:
+		case r.state == queued:
 			w.by = adopt
-		case r.place == held:
+		case r.state == held:
 			w.by = resolveCreated
 		default:
 			w.pc = idle
@@ -412,8 +412,8 @@ func (n *next) reread(i int) {
 	})
 }
 
-// look looks for the instance of a call whose answer is not known.
-func (n *next) look(i int) {
+// lookup lists the instances of the name, for a call whose answer is not known.
+func (n *next) lookup(i int) {
 	n.does(i, "worker W lists the instances of the name of job J", func(s *state, w *worker) {
 		fresh := n.c.visible(s, w.job)
 		if n.c.Flaw != NoBaseline {
@@ -421,7 +421,7 @@ func (n *next) look(i int) {
 		}
 		fresh = n.c.free(s, w.job, fresh)
 		instance, one := fresh.only()
-		first, early := w.pc == lookFirst, w.pc == lookEarly
+		first, early := w.pc == lookupFirst, w.pc == lookupEarly
 		w.pc = write
 		switch {
 		case one:
@@ -449,9 +449,9 @@ func (n *next) deliver(i int, j uint8) {
 		return
 	}
 	n.does(i, "worker W takes the callback of job J", func(_ *state, w *worker) {
-		*w = worker{pc: post, job: j, instance: none, current: true, place: r.place}
+		*w = worker{pc: post, job: j, instance: none, current: true, state: r.state}
 		if !r.owed {
-			w.pc = ackPost
+			w.pc = ackDelivery
 		}
 	}).job = j
 }
@@ -462,20 +462,20 @@ func (n *next) delivery(i int) {
 	switch {
 	case w.pc == post:
 		n.does(i, "the receiver takes the callback of job J from worker W", func(s *state, w *worker) {
-			s.jobs[w.job].told |= 1 << w.place
-			w.pc = note
+			s.jobs[w.job].reported |= 1 << w.state
+			w.pc = noteDelivery
 		})
 		n.does(i, "the receiver takes the callback of job J, and worker W does not hear it", func(s *state, w *worker) {
-			s.jobs[w.job].told |= 1 << w.place
+			s.jobs[w.job].reported |= 1 << w.state
 			w.pc = idle
-		}).mishap = true
-	case w.pc == note && w.current:
+		}).fault = true
+	case w.pc == noteDelivery && w.current:
 		n.does(i, "worker W notes that the receiver of job J was told", func(s *state, w *worker) {
 			s.jobs[w.job].owed = false
-			s.settled(w.job, i)
-			w.pc = ackPost
+			s.invalidate(w.job, i)
+			w.pc = ackDelivery
 		})
-	case w.pc == note:
+	case w.pc == noteDelivery:
 		n.does(i, "worker W is refused the note for job J: another write came first", func(_ *state, w *worker) { w.pc = idle })
 	default:
 		n.does(i, "worker W tells the queue that the callback of job J is done with", func(s *state, w *worker) {

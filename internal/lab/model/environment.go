@@ -12,12 +12,12 @@ func (n *next) happens(j uint8, words string, change func(s *state)) *transition
 func (n *next) queue(j uint8) {
 	r := &n.s.jobs[j]
 	if r.task {
-		n.happens(j, "the queue loses the task of job J", func(s *state) { s.jobs[j].task = false }).mishap = true
-	} else if !r.final() && r.place != held && n.c.Flaw != NoSweeper {
+		n.happens(j, "the queue loses the task of job J", func(s *state) { s.jobs[j].task = false }).fault = true
+	} else if !r.final() && r.state != held && n.c.Flaw != NoSweeper {
 		n.happens(j, "the sweeper gives job J a task", func(s *state) { s.jobs[j].task = true })
 	}
 	if r.callback {
-		n.happens(j, "the queue loses the callback task of job J", func(s *state) { s.jobs[j].callback = false }).mishap = true
+		n.happens(j, "the queue loses the callback task of job J", func(s *state) { s.jobs[j].callback = false }).fault = true
 	} else if r.owed && n.c.Flaw != NoSweeper {
 		n.happens(j, "the sweeper gives the callback of job J a task", func(s *state) { s.jobs[j].callback = true })
 	}
@@ -29,9 +29,9 @@ func (n *next) clock(j uint8) {
 	r := &n.s.jobs[j]
 	words := "the deadline of the call of job J passes"
 	switch {
-	case r.over || r.place != calling && r.place != uncertain:
+	case r.over || r.state != calling && r.state != uncertain:
 		return
-	case r.place == uncertain:
+	case r.state == uncertain:
 		if n.c.Flaw != LateList && n.s.pending(j) {
 			return
 		}
@@ -46,12 +46,12 @@ func (n *next) clock(j uint8) {
 			}
 		}
 	})
-	if n.c.Flaw == RedisForgets && r.place == calling {
+	if n.c.Flaw == RedisForgets && r.state == calling {
 		n.happens(j, "Redis forgets the mark of job J", func(s *state) {
-			s.jobs[j].place = queued
+			s.jobs[j].state = queued
 			s.jobs[j].tries--
-			s.settled(j, -1)
-		}).mishap = true
+			s.invalidate(j, -1)
+		}).fault = true
 	}
 }
 
@@ -68,13 +68,13 @@ func (s *state) pending(j uint8) bool {
 
 // cloud carries out, or drops, a request that no process waits for any more.
 func (n *next) cloud(j uint8) {
-	instance, room := n.s.room(j)
+	instance, ok := n.s.nextInstance(j)
 	end := func(count func(*job) *uint8, as listing) {
 		if *count(&n.s.jobs[j]) == 0 {
 			return
 		}
 		n.happens(j, "a request of job J without a waiter makes nothing", func(s *state) { *count(&s.jobs[j])-- })
-		if room {
+		if ok {
 			n.happens(j, "the API makes an instance for job J, and no process hears it", func(s *state) {
 				*count(&s.jobs[j])--
 				s.instances[instance] = as
@@ -106,34 +106,34 @@ func (n *next) socket(j uint8) {
 	if n.s.jobs[j].mark {
 		n.happens(j, "Redis carries out the mark of job J whose worker is dead", func(s *state) {
 			n.move(s, worker{job: j, instance: none, baseline: s.jobs[j].markBaseline}, begin)
-			s.settled(j, -1)
-		}).mishap = true
+			s.invalidate(j, -1)
+		}).fault = true
 	}
 }
 
-// person resolves a held job by what is true, and may give a failed job another
-// budget or withdraw a queued one.
-func (n *next) person(j uint8) {
-	if !n.c.Person {
+// operator resolves a held job by what is true, and may give a failed job another
+// budget or cancel a queued one.
+func (n *next) operator(j uint8) {
+	if !n.c.Operator {
 		return
 	}
 	does := func(words string, by step, instance uint8) *transition {
 		return n.happens(j, words, func(s *state) {
 			n.move(s, worker{job: j, instance: instance, baseline: s.jobs[j].baseline}, by)
-			s.settled(j, -1)
+			s.invalidate(j, -1)
 		})
 	}
 	own := firstOf(j)
 	requests, _ := n.s.onWire(j)
-	switch place := n.s.jobs[j].place; {
-	case place == queued:
-		does("a person withdraws job J", cancel, none).mishap = true
-	case place == failed:
-		does("a person gives job J another budget", retried, none).mishap = true
-	case place == held && n.s.instances[own] == listed && !n.s.claimed(own, j):
-		does("a person names the instance of job J", resolveCreated, own)
-	case place == held && n.s.made(j)+requests == 0:
-		does("a person knows that job J has no instance", resolveAbsent, none)
-		does("a person gives job J up, which has no instance", resolveFailed, none)
+	switch now := n.s.jobs[j].state; {
+	case now == queued:
+		does("an operator cancels job J", cancel, none).fault = true
+	case now == failed:
+		does("an operator gives job J another budget", retried, none).fault = true
+	case now == held && n.s.instances[own] == listed && !n.s.claimed(own, j):
+		does("an operator names the instance of job J", resolveCreated, own)
+	case now == held && n.s.made(j)+requests == 0:
+		does("an operator knows that job J has no instance", resolveAbsent, none)
+		does("an operator gives job J up, which has no instance", resolveFailed, none)
 	}
 }
