@@ -96,17 +96,17 @@ func TestNewSenderRefusesAConfigThatCannotWork(t *testing.T) {
 }
 
 func TestAWebhookArrivesSignedByEveryKeyAndByteForByte(t *testing.T) {
-	type arrival struct {
+	type request struct {
 		method, path string
 		header       http.Header
 		body         string
 		read         [3]error
 	}
-	arrivals := make(chan arrival, 1)
+	arrivals := make(chan request, 1)
 	receivers := []callback.Keyring{mustParse(t, exampleSecret), mustParse(t, examplePublic), mustParse(t, whsec(32))}
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		a := arrival{method: r.Method, path: r.URL.String(), header: r.Header, body: string(body)}
+		a := request{method: r.Method, path: r.URL.String(), header: r.Header, body: string(body)}
 		for i, keys := range receivers {
 			a.read[i] = callback.Verify(r.Header, body, time.Now(), keys)
 		}

@@ -299,14 +299,14 @@ func TestTheReadmeTellsEverySetting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := setting.FindAllString(string(text), -1)
+	mentioned := setting.FindAllString(string(text), -1)
 	known := settings(t)
 	for _, name := range known {
-		if !slices.Contains(told, name) {
+		if !slices.Contains(mentioned, name) {
 			t.Errorf("the README does not tell of %s", name)
 		}
 	}
-	for _, name := range told {
+	for _, name := range mentioned {
 		if !slices.Contains(known, name) {
 			t.Errorf("the README tells of %s, which no process reads", name)
 		}

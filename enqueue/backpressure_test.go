@@ -44,12 +44,12 @@ func usedMemory(t *testing.T, c redis.UniversalClient) (n int64) {
 	return 0
 }
 
-// mustBeWhole makes sure that of the numbered jobs those are there which were told,
+// mustBeWhole makes sure that of the numbered jobs those are there which were reported,
 // and nothing of any other.
-func mustBeWhole(t *testing.T, c redis.UniversalClient, told int) {
+func mustBeWhole(t *testing.T, c redis.UniversalClient, reported int) {
 	t.Helper()
-	if there := whole(t, c); there != told {
-		t.Errorf("%d jobs are there, want %d", there, told)
+	if there := whole(t, c); there != reported {
+		t.Errorf("%d jobs are there, want %d", there, reported)
 	}
 }
 
@@ -76,18 +76,18 @@ func TestAnImportBlocksAboveTheHighWatermarkAndGoesOn(t *testing.T) {
 	t.Parallel()
 	_, c := filled(t, 0.59)
 	const jobs = 5 * stepSize
-	told, waits := 0, 0
+	reported, waits := 0, 0
 	client := newClientWith(t, enqueue.Config{Redis: c, OnBackpressure: func(used, max int64) {
 		waits++
 		if max != 32<<20 || float64(used) <= enqueue.DefaultHighWatermark*float64(max) || used >= max {
 			t.Errorf("it waits at %d of %d bytes", used, max)
 		}
-		if n := whole(t, c); n != told || n == jobs {
-			t.Errorf("it waits with %d jobs there and %d told", n, told)
+		if n := whole(t, c); n != reported || n == jobs {
+			t.Errorf("it waits with %d jobs there and %d reported", n, reported)
 		}
 		c.Del(t.Context(), "ballast")
 	}})
-	sum, err := client.CreateAll(t.Context(), numbered(jobs), func(enqueue.Result) { told++ })
+	sum, err := client.CreateAll(t.Context(), numbered(jobs), func(enqueue.Result) { reported++ })
 	if err != nil || sum != (enqueue.Summary{Queued: jobs}) {
 		t.Errorf("%+v, %v", sum, err)
 	}

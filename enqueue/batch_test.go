@@ -73,7 +73,7 @@ func TestAnEndThatIsLostOnTheWayIsToldAgain(t *testing.T) {
 			t.Run(name+" of "+at, func(t *testing.T) {
 				each(t, func(t *testing.T, c redis.UniversalClient) {
 					l := newLedger(t, c)
-					own, wire := cutable(t, c, -1)
+					own, link := cutable(t, c, -1)
 					client := newClient(t, own, dataKey)
 					ended(t, client, l, "march", tasks.Ref{Account: account, ID: "1"})
 					if at == "queueing" {
@@ -84,17 +84,17 @@ func TestAnEndThatIsLostOnTheWayIsToldAgain(t *testing.T) {
 						if err := client.CloseBatch(t.Context(), "march", "nobody"); err != nil {
 							t.Fatal(err)
 						}
-						wire.fail(how, 1)
+						link.fail(how, 1)
 						if err := client.BatchCallback(t.Context(), tasks.BatchRef{Account: account, Batch: "march", Completion: 1}); err == nil {
 							t.Error("no error")
 						}
 					} else {
-						wire.fail(how, 1)
+						link.fail(how, 1)
 						if err := client.CloseBatch(t.Context(), "march", account); err == nil {
 							t.Error("no error")
 						}
 					}
-					wire.mustBeMet(t)
+					link.mustBeMet(t)
 					if err := client.CloseBatch(t.Context(), "march", account); err != nil {
 						t.Fatal(err)
 					}

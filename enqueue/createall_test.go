@@ -129,7 +129,7 @@ func TestTheFirstOfTwoJobsWithOneIDIsTheJob(t *testing.T) {
 func TestCancelingBeginsNoFurtherStep(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 		ctx, cancel := context.WithCancel(t.Context())
-		read, told := 0, 0
+		read, reported := 0, 0
 		sum, err := newClient(t, c, dataKey).CreateAll(ctx, func(yield func(tasks.Job, error) bool) {
 			for i := 0; ; i++ {
 				read++
@@ -139,20 +139,20 @@ func TestCancelingBeginsNoFurtherStep(t *testing.T) {
 			}
 		}, func(r enqueue.Result) {
 			cancel()
-			if r.Job.ID != numberedJob(told).ID || r.Status != enqueue.StatusQueued {
-				t.Fatalf("result %d is that of %s, %s", told, r.Job.ID, r.Status)
+			if r.Job.ID != numberedJob(reported).ID || r.Status != enqueue.StatusQueued {
+				t.Fatalf("result %d is that of %s, %s", reported, r.Job.ID, r.Status)
 			}
-			told++
+			reported++
 		})
-		if !errors.Is(err, context.Canceled) || sum != (enqueue.Summary{Queued: told}) || told == 0 {
-			t.Errorf("%+v, %v; want the %d that were told, and context.Canceled", sum, err, told)
+		if !errors.Is(err, context.Canceled) || sum != (enqueue.Summary{Queued: reported}) || reported == 0 {
+			t.Errorf("%+v, %v; want the %d that were reported, and context.Canceled", sum, err, reported)
 		}
 		if read > 2*stepSize {
 			t.Errorf("%d jobs were read", read)
 		}
 		there := len(c.Keys(t.Context(), keysOf(queue)("t:*")).Val())
-		if there != told {
-			t.Errorf("%d jobs are there, and %d were told", there, told)
+		if there != reported {
+			t.Errorf("%d jobs are there, and %d were reported", there, reported)
 		}
 		mustBeWhole(t, c, there)
 	})
@@ -230,9 +230,9 @@ func TestManyAccountsGoTogether(t *testing.T) {
 func TestScriptsThatAreForgottenOnTheWayLoseNothing(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 		const n = 6 * stepSize
-		told := 0
+		reported := 0
 		sum, err := newClient(t, c, dataKey).CreateAll(t.Context(), numbered(n), func(enqueue.Result) {
-			if told++; told%100 == 0 {
+			if reported++; reported%100 == 0 {
 				c.ScriptFlush(t.Context())
 			}
 		})

@@ -31,17 +31,17 @@ func TestAProducerThatIsCutOffAtAnyStepGoesOnWhereItWas(t *testing.T) {
 				t.Run(fmt.Sprintf("fault %d in script %d", how, at), func(t *testing.T) {
 					c.FlushDB(t.Context())
 					create(t, newClient(t, c, dataKey), numberedJob(0), enqueue.StatusQueued) // so that Redis knows the script
-					mine, wire := cutable(t, c, -1)
+					mine, link := cutable(t, c, -1)
 					dying := newClientWith(t, enqueue.Config{Redis: mine, RetryFor: time.Nanosecond})
-					told := 0
-					wire.failAfter(how, at)
-					sum, err := dying.CreateAll(t.Context(), numbered(jobs), func(enqueue.Result) { told++ })
-					if err == nil || sum.Queued+sum.Known != told || told%stepSize != 0 {
-						t.Errorf("%+v, %v with %d told", sum, err, told)
+					reported := 0
+					link.failAfter(how, at)
+					sum, err := dying.CreateAll(t.Context(), numbered(jobs), func(enqueue.Result) { reported++ })
+					if err == nil || sum.Queued+sum.Known != reported || reported%stepSize != 0 {
+						t.Errorf("%+v, %v with %d reported", sum, err, reported)
 					}
 					there := int(c.LLen(t.Context(), keysOf(queue)("pending")).Val())
-					if there < told {
-						t.Errorf("%d jobs are there, and %d were told", there, told)
+					if there < reported {
+						t.Errorf("%d jobs are there, and %d were reported", there, reported)
 					}
 					mustBeWhole(t, c, there)
 
@@ -59,15 +59,15 @@ func TestAProducerThatIsCutOffAtAnyStepGoesOnWhereItWas(t *testing.T) {
 func TestALostConnectionIsWaitedOutAndNothingIsWrittenTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := redistest.Mini(t)
-		mine, wire := cutable(t, c, -1)
+		mine, link := cutable(t, c, -1)
 		const jobs = 16 * stepSize
-		told := 0
+		reported := 0
 		sum, err := newClient(t, mine, dataKey).CreateAll(t.Context(), numbered(jobs), func(r enqueue.Result) {
 			if r.Status != enqueue.StatusQueued {
 				t.Errorf("%s is %s", r.Job.ID, r.Status) // what an earlier try wrote is no other's
 			}
-			if told++; told%(2*stepSize) == 0 {
-				wire.fail([]fault{beforeScript, afterScript}[told/stepSize/2%2], 3)
+			if reported++; reported%(2*stepSize) == 0 {
+				link.fail([]fault{beforeScript, afterScript}[reported/stepSize/2%2], 3)
 			}
 		})
 		if err != nil || sum != (enqueue.Summary{Queued: jobs}) {
@@ -81,24 +81,24 @@ func TestARedisThatStaysAwayIsWaitedForAsLongAsTheSettingSays(t *testing.T) {
 	for _, patience := range []time.Duration{0, 5 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			_, c := redistest.Mini(t)
-			mine, wire := cutable(t, c, -1)
+			mine, link := cutable(t, c, -1)
 			client := newClientWith(t, enqueue.Config{Redis: mine, RetryFor: patience})
-			var begin time.Time
-			told := 0
+			var start time.Time
+			reported := 0
 			sum, err := client.CreateAll(t.Context(), numbered(15*stepSize), func(enqueue.Result) {
-				if told++; told == 5*stepSize {
-					wire.fail(beforeScript, 1e6)
-					begin = time.Now()
+				if reported++; reported == 5*stepSize {
+					link.fail(beforeScript, 1e6)
+					start = time.Now()
 				}
 			})
-			if err == nil || sum.Queued != told {
-				t.Errorf("%+v, %v with %d told", sum, err, told)
+			if err == nil || sum.Queued != reported {
+				t.Errorf("%+v, %v with %d reported", sum, err, reported)
 			}
 			want := patience
 			if want == 0 {
 				want = enqueue.DefaultRetryFor
 			}
-			if took := time.Since(begin); took < want || took > want+5*time.Second {
+			if took := time.Since(start); took < want || took > want+5*time.Second {
 				t.Errorf("it tried for %v, want %v", took, want)
 			}
 		})
@@ -108,17 +108,17 @@ func TestARedisThatStaysAwayIsWaitedForAsLongAsTheSettingSays(t *testing.T) {
 func TestCancelingEndsTheTrying(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := redistest.Mini(t)
-		mine, wire := cutable(t, c, -1)
+		mine, link := cutable(t, c, -1)
 		client := newClient(t, mine, dataKey)
 		create(t, client, numberedJob(0), enqueue.StatusQueued)
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		wire.fail(beforeScript, 1e6)
-		begin := time.Now()
+		link.fail(beforeScript, 1e6)
+		start := time.Now()
 		if sum, err := client.CreateAll(ctx, numbered(10*stepSize), nil); !errors.Is(err, context.DeadlineExceeded) || sum != (enqueue.Summary{}) {
 			t.Errorf("%+v, %v", sum, err)
 		}
-		if took := time.Since(begin); took != 3*time.Second {
+		if took := time.Since(start); took != 3*time.Second {
 			t.Errorf("it took %v to end, want the context's 3s", took)
 		}
 	})
@@ -128,12 +128,12 @@ func TestARefusalIsNotTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := redistest.Mini(t)
 		c.Set(t.Context(), "camsq:{"+queue+"}:state:queued", "no sorted set", 0)
-		begin := time.Now()
+		start := time.Now()
 		sum, err := newClient(t, c, dataKey).CreateAll(t.Context(), numbered(3*stepSize), nil)
 		if err == nil || sum != (enqueue.Summary{}) {
 			t.Errorf("%+v, %v", sum, err)
 		}
-		if took := time.Since(begin); took > time.Second {
+		if took := time.Since(start); took > time.Second {
 			t.Errorf("it took %v", took)
 		}
 		// What cannot be entered where it is found again is not written at all.
@@ -163,10 +163,10 @@ func TestProducerProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := 0
+	reported := 0
 	sum, err := client.CreateAll(t.Context(), numbered(childJobs), func(enqueue.Result) {
-		if told++; told%stepSize == 0 {
-			fmt.Println("told", told)
+		if reported++; reported%stepSize == 0 {
+			fmt.Println("reported", reported)
 		}
 	})
 	fmt.Println("end", sum, err)
@@ -191,11 +191,11 @@ func TestAProducerThatIsKilledAtAnyMomentLosesAndDoublesNothing(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		told := killAfter(t, cmd, out, last+rand.IntN(childJobs/20))
+		reported := killAfter(t, cmd, out, last+rand.IntN(childJobs/20))
 		awaitGone(t, c)
 		there := int(c.LLen(t.Context(), keysOf(queue)("pending")).Val())
-		if there < told || there < last {
-			t.Errorf("kill %d: %d jobs are there; %d were told, and %d were there before", kill, there, told, last)
+		if there < reported || there < last {
+			t.Errorf("kill %d: %d jobs are there; %d were reported, and %d were there before", kill, there, reported, last)
 		}
 		mustBeWhole(t, c, there)
 		last = there
@@ -210,18 +210,18 @@ func TestAProducerThatIsKilledAtAnyMomentLosesAndDoublesNothing(t *testing.T) {
 	mustHoldOnce(t, c, childJobs)
 }
 
-// killAfter kills a producer when it has told so many jobs, and returns how many it
-// has told in the end.
-func killAfter(t *testing.T, cmd *exec.Cmd, out io.Reader, after int) (told int) {
+// killAfter kills a producer when it has reported so many jobs, and returns how many it
+// has reported in the end.
+func killAfter(t *testing.T, cmd *exec.Cmd, out io.Reader, after int) (reported int) {
 	t.Helper()
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if _, err := fmt.Sscanf(lines.Text(), "told %d", &told); err == nil && told >= after {
+		if _, err := fmt.Sscanf(lines.Text(), "reported %d", &reported); err == nil && reported >= after {
 			_ = cmd.Process.Kill()
 		}
 	}
 	_ = cmd.Wait()
-	return told
+	return reported
 }
 
 // awaitGone waits until Redis has taken what a dead producer had sent.

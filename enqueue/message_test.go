@@ -24,7 +24,7 @@ func TestTasksAreThoseThatAsynqsClientWrites(t *testing.T) {
 		ctx := t.Context()
 		var jobs []tasks.Job
 		own := asynq.NewClientFromRedisClient(c)
-		begin := time.Now()
+		start := time.Now()
 		for length := 1; length <= 128; length++ {
 			for _, p := range []tasks.Priority{tasks.PriorityNormal, tasks.PriorityHigh} {
 				// "n" and "h" begin the IDs, so that those of the two queues differ.
@@ -38,23 +38,23 @@ func TestTasksAreThoseThatAsynqsClientWrites(t *testing.T) {
 				}
 			}
 		}
-		want := asynqsKeys(t, c, begin)
+		want := asynqsKeys(t, c, start)
 		c.FlushDB(ctx)
-		begin = time.Now()
+		start = time.Now()
 		client := newClient(t, c, dataKey)
 		for step := range slices.Chunk(jobs, stepSize) {
 			if sum, err := client.CreateAll(ctx, sequence(step...), nil); err != nil || sum.Queued != len(step) {
 				t.Fatalf("%+v, %v", sum, err)
 			}
 		}
-		if diff := cmp.Diff(want, asynqsKeys(t, c, begin)); diff != "" {
+		if diff := cmp.Diff(want, asynqsKeys(t, c, start)); diff != "" {
 			t.Errorf("(-asynq's own +ours):\n%.2000s", diff)
 		}
 	})
 }
 
 // asynqsKeys reads everything of asynq. A time of enqueueing is checked, and replaced.
-func asynqsKeys(t *testing.T, c redis.UniversalClient, begin time.Time) map[string]string {
+func asynqsKeys(t *testing.T, c redis.UniversalClient, start time.Time) map[string]string {
 	t.Helper()
 	ctx, out := t.Context(), map[string]string{}
 	for _, key := range c.Keys(ctx, "asynq:*").Val() {
@@ -62,7 +62,7 @@ func asynqsKeys(t *testing.T, c redis.UniversalClient, begin time.Time) map[stri
 		case "hash":
 			fields := c.HGetAll(ctx, key).Val()
 			since, err := strconv.ParseInt(fields["pending_since"], 10, 64)
-			if at := time.Unix(0, since); err != nil || at.Before(begin) || at.After(time.Now()) {
+			if at := time.Unix(0, since); err != nil || at.Before(start) || at.After(time.Now()) {
 				t.Errorf("%s is pending since %q", key, fields["pending_since"])
 			}
 			fields["pending_since"] = "checked"

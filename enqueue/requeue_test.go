@@ -128,7 +128,7 @@ func TestALostReplyOfRequeueingMakesNoSecondTask(t *testing.T) {
 	for name, how := range map[string]fault{"cut before the script": beforeScript, "cut after the script": afterScript} {
 		t.Run(name, func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
-				mine, wire := cutable(t, c, 3)
+				mine, link := cutable(t, c, 3)
 				client := newClient(t, mine, dataKey)
 				create(t, client, newJob("a"), enqueue.StatusQueued)
 				if err := client.Callback(t.Context(), newJob("warm").Ref()); err != nil {
@@ -136,18 +136,18 @@ func TestALostReplyOfRequeueingMakesNoSecondTask(t *testing.T) {
 				}
 				c.Del(t.Context(), keysOf(queue)("t:a"))
 
-				wire.fail(how, 1)
+				link.fail(how, 1)
 				if _, err := client.Requeue(t.Context(), account, page("a")); err != nil {
 					t.Errorf("Requeue: %v", err)
 				}
-				wire.mustBeMet(t)
+				link.mustBeMet(t)
 				mustWait(t, c, queue, "a")
 
-				wire.fail(how, 1)
+				link.fail(how, 1)
 				if err := client.Callback(t.Context(), newJob("a").Ref()); err != nil {
 					t.Errorf("Callback: %v", err)
 				}
-				wire.mustBeMet(t)
+				link.mustBeMet(t)
 				mustWait(t, c, tasks.QueueCallback, "acme/a")
 			})
 		})

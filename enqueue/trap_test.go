@@ -18,8 +18,8 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// wire is a client's way to Redis, which a test can cut when a script is sent.
-type wire struct {
+// link is a client's way to Redis, which a test can cut when a script is sent.
+type link struct {
 	mu    sync.Mutex
 	cut   fault
 	pass  int // so many scripts get through before
@@ -34,9 +34,9 @@ const (
 )
 
 // cutable returns another client of c's Redis. retries is go-redis's MaxRetries.
-func cutable(t testing.TB, c redis.UniversalClient, retries int) (*redis.Client, *wire) {
+func cutable(t testing.TB, c redis.UniversalClient, retries int) (*redis.Client, *link) {
 	t.Helper()
-	w := &wire{}
+	w := &link{}
 	o := *c.(*redis.Client).Options()
 	dial := o.Dialer
 	o.MaxRetries = retries
@@ -45,28 +45,28 @@ func cutable(t testing.TB, c redis.UniversalClient, retries int) (*redis.Client,
 		if err != nil {
 			return nil, err
 		}
-		return &cutConn{Conn: conn, wire: w}, nil
+		return &cutConn{Conn: conn, link: w}, nil
 	}
 	own := redis.NewClient(&o)
 	t.Cleanup(func() { _ = own.Close() })
 	return own, w
 }
 
-func (w *wire) fail(how fault, times int) {
+func (w *link) fail(how fault, times int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut, w.times = how, times
 }
 
 // failAfter lets so many scripts pass and fails all others.
-func (w *wire) failAfter(how fault, pass int) {
+func (w *link) failAfter(how fault, pass int) {
 	w.fail(how, math.MaxInt)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.pass = pass
 }
 
-func (w *wire) next() (fault, bool) {
+func (w *link) next() (fault, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.pass > 0 {
@@ -80,7 +80,7 @@ func (w *wire) next() (fault, bool) {
 	return w.cut, true
 }
 
-func (w *wire) mustBeMet(t testing.TB) {
+func (w *link) mustBeMet(t testing.TB) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -91,13 +91,13 @@ func (w *wire) mustBeMet(t testing.TB) {
 
 type cutConn struct {
 	net.Conn
-	wire *wire
+	link *link
 	lose bool
 }
 
 func (c *cutConn) Write(b []byte) (int, error) {
 	if bytes.Contains(b, []byte("evalsha")) {
-		if how, ok := c.wire.next(); ok && how == beforeScript {
+		if how, ok := c.link.next(); ok && how == beforeScript {
 			_ = c.Close()
 			return 0, syscall.ECONNRESET
 		} else if ok {
@@ -132,13 +132,13 @@ func TestRecordAndTaskAreThereTogetherOrNotAtAll(t *testing.T) {
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
-				mine, wire := cutable(t, c, v.retries)
+				mine, link := cutable(t, c, v.retries)
 				client := newClient(t, mine, dataKey)
 				create(t, client, newJob("warm"), enqueue.StatusQueued) // so that Redis knows the script
 
-				wire.fail(v.how, 1)
+				link.fail(v.how, 1)
 				got, err := client.Create(t.Context(), newJob("a"))
-				wire.mustBeMet(t)
+				link.mustBeMet(t)
 				if v.lost {
 					if err == nil || got.Status != "" {
 						t.Errorf("Create: %q, %v; want an error", got.Status, err)

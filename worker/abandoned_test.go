@@ -214,20 +214,20 @@ func TestCallbacksOfAWorkerThatIsGoneAreTold(t *testing.T) {
 		bubble(t, name, func(t *testing.T) {
 			var back atomic.Int64
 			w := newCluster(t, camstest.Config{})
-			p := w.start(told(), func(_ *process, s *setup) { s.Sender, s.PollEvery = new(stuck), time.Second })
+			p := w.start(withReceivers(), func(_ *process, s *setup) { s.Sender, s.PollEvery = new(stuck), time.Second })
 			t.Cleanup(p.commands.thaw)
 			w.enqueue("shop")
-			w.file("march", "cafe")
+			w.enqueueBatch("march", "cafe")
 			w.closeBatch("march", account)
 			w.taken(tasks.QueueCallback, 3)
-			w.start(told(), watching(&back))
+			w.start(withReceivers(), watching(&back))
 			time.Sleep(13 * time.Second)
 			lost := time.Now()
 			lose(p)
 			w.await("three callbacks", 4*time.Minute, func() bool {
-				w.post.mu.Lock()
-				defer w.post.mu.Unlock()
-				return w.post.jobs["shop"] > 0 && w.post.jobs["cafe"] > 0 && len(w.post.batches) > 0
+				w.receiver.mu.Lock()
+				defer w.receiver.mu.Unlock()
+				return w.receiver.jobs["shop"] > 0 && w.receiver.jobs["cafe"] > 0 && len(w.receiver.batches) > 0
 			})
 			if took := time.Since(lost); took > soon+2*time.Second { // the look above
 				t.Errorf("it took %v until all were told, want %v", took, soon)

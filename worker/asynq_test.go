@@ -249,7 +249,7 @@ func TestACallbackThatTheQueueLosesIsPutBack(t *testing.T) {
 		w.enqueue("shop")
 		p := w.start(func(_ *process, s *setup) { s.Queue = nobody{} })
 		w.await("the end", time.Minute, func() bool { return w.record("shop").State == tasks.StateCreated })
-		if n := w.post.received("shop"); n != 0 {
+		if n := w.receiver.received("shop"); n != 0 {
 			t.Fatalf("%d callbacks, and none was queued", n)
 		}
 		w.awaitEnd(5*time.Minute, "shop")

@@ -18,9 +18,9 @@ import (
 
 var march = tasks.BatchRef{Account: account, Batch: "march", Completion: 1}
 
-// told gives the lanes a receiver for their batches, and makes others of the same
+// withReceivers gives the lanes a receiver for their batches, and makes others of the same
 // kind for more accounts.
-func told(more ...string) func(*process, *setup) {
+func withReceivers(more ...string) func(*process, *setup) {
 	return func(_ *process, s *setup) {
 		for _, name := range more {
 			l := s.Lanes[0]
@@ -33,8 +33,8 @@ func told(more ...string) func(*process, *setup) {
 	}
 }
 
-// file sends jobs as a batch; an ID may be ACCOUNT/ID.
-func (w *cluster) file(batch string, ids ...string) {
+// enqueueBatch sends jobs as a batch; an ID may be ACCOUNT/ID.
+func (w *cluster) enqueueBatch(batch string, ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
 		j := tasks.Job{ID: id, Account: account, Batch: batch, Request: tasks.Request{ChannelType: "VIBER", InstanceName: id}}
@@ -58,10 +58,10 @@ func (w *cluster) closeBatch(batch string, accounts ...string) {
 // came twice said the same.
 func (w *cluster) completions() map[string]tasks.Event {
 	w.t.Helper()
-	w.post.mu.Lock()
-	defer w.post.mu.Unlock()
+	w.receiver.mu.Lock()
+	defer w.receiver.mu.Unlock()
 	events, bodies := map[string]tasks.Event{}, map[string]string{}
-	for _, p := range w.post.batches {
+	for _, p := range w.receiver.batches {
 		if first, again := bodies[p.id]; again && first != p.body {
 			w.t.Errorf("%s came as\n%s\nand as\n%s", p.id, first, p.body)
 		}
@@ -98,64 +98,64 @@ func TestABatchIsToldOnce(t *testing.T) {
 		run  func(w *cluster)
 	}{
 		{"closed before the first job ends", func(w *cluster) {
-			w.file("march", "a", "b")
+			w.enqueueBatch("march", "a", "b")
 			w.closeBatch("march", account)
-			w.start(told())
+			w.start(withReceivers())
 		}},
 		{"closed after the last job has ended", func(w *cluster) {
-			w.file("march", "a", "b")
-			w.start(told())
+			w.enqueueBatch("march", "a", "b")
+			w.start(withReceivers())
 			w.await("the end", time.Minute, func() bool { return w.created("a")() && w.created("b")() })
 			w.closeBatch("march", account)
 		}},
 		{"the producer dies before the end, and the same file comes again", func(w *cluster) {
-			w.file("march", "a")
-			w.start(told())
+			w.enqueueBatch("march", "a")
+			w.start(withReceivers())
 			w.await("the end", time.Minute, w.created("a"))
 			time.Sleep(3 * time.Minute)
 			if n := len(w.completions()); n != 0 {
 				w.t.Errorf("%d completions of a batch that nobody has closed", n)
 			}
-			w.file("march", "a", "b")
+			w.enqueueBatch("march", "a", "b")
 			w.closeBatch("march", account)
 		}},
 		{"the queue loses its task", func(w *cluster) {
-			w.file("march", "a", "b")
+			w.enqueueBatch("march", "a", "b")
 			w.closeBatch("march", account)
-			w.start(told(), func(_ *process, s *setup) { s.Queue = nobody{} })
+			w.start(withReceivers(), func(_ *process, s *setup) { s.Queue = nobody{} })
 		}},
 		{"the producer dies between closing and queueing", func(w *cluster) {
-			w.file("march", "a", "b")
-			w.start(told())
+			w.enqueueBatch("march", "a", "b")
+			w.start(withReceivers())
 			w.await("the end", time.Minute, func() bool { return w.created("a")() && w.created("b")() })
 			if n, err := w.ledger.CloseBatch(w.t.Context(), account, "march"); n != 1 || err != nil {
 				w.t.Fatal(n, err)
 			}
 		}},
 		{"the worker dies between the last step and its callback", func(w *cluster) {
-			w.file("march", "a", "b")
+			w.enqueueBatch("march", "a", "b")
 			w.closeBatch("march", account)
-			w.start(told(), func(p *process, s *setup) { s.Queue = killing{p} })
+			w.start(withReceivers(), func(p *process, s *setup) { s.Queue = killing{p} })
 			w.await("the end", 5*time.Minute, func() bool { return w.created("a")() && w.created("b")() })
-			w.start(told())
+			w.start(withReceivers())
 		}},
 		{"the worker dies after the receiver has it", func(w *cluster) {
-			w.file("march", "a", "b")
+			w.enqueueBatch("march", "a", "b")
 			w.closeBatch("march", account)
-			w.start(told(), func(p *process, s *setup) { s.Sender = dying{w.post, p} })
+			w.start(withReceivers(), func(p *process, s *setup) { s.Sender = dying{w.receiver, p} })
 			w.await("the first try", 5*time.Minute, func() bool { return len(w.completions()) > 0 })
-			w.start(told())
+			w.start(withReceivers())
 		}},
 		{"the receiver is down", func(w *cluster) {
-			w.post.fails = 2
-			w.file("march", "a", "b")
+			w.receiver.fails = 2
+			w.enqueueBatch("march", "a", "b")
 			w.closeBatch("march", account)
-			w.start(told())
+			w.start(withReceivers())
 		}},
 		{"two workers", func(w *cluster) {
-			w.start(told())
-			w.start(told())
-			w.file("march", "a", "b")
+			w.start(withReceivers())
+			w.start(withReceivers())
+			w.enqueueBatch("march", "a", "b")
 			w.closeBatch("march", account)
 		}},
 	}
@@ -205,8 +205,8 @@ func TestABatchThatGoesOnIsToldAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newCluster(t, camstest.Config{})
 		w.cloud.FailName("b", camstest.Fault{Reply: camstest.ReplyRejected})
-		w.start(told())
-		w.file("march", "a", "b")
+		w.start(withReceivers())
+		w.enqueueBatch("march", "a", "b")
 		w.closeBatch("march", account)
 		w.awaitCompletions(time.Minute, 1)
 
@@ -214,7 +214,7 @@ func TestABatchThatGoesOnIsToldAgain(t *testing.T) {
 		noError(t, o.Retry(t.Context(), operate.Job(tasks.Ref{Account: account, ID: "b"}))[0])
 		w.awaitCompletions(time.Minute, 2)
 
-		w.file("march", "c")
+		w.enqueueBatch("march", "c")
 		w.await("the end", time.Minute, w.created("c"))
 		w.closeBatch("march", account)
 		got := w.awaitCompletions(time.Minute, 3)
@@ -237,8 +237,8 @@ func TestAFileOfTwoAccountsIsTwoBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newCluster(t, camstest.Config{})
 		w.cloud.FailName("slow", camstest.Fault{Created: true, Reply: camstest.ReplyHang})
-		w.start(told("eu"))
-		w.file("march", "a", "eu/b", "eu/slow")
+		w.start(withReceivers("eu"))
+		w.enqueueBatch("march", "a", "eu/b", "eu/slow")
 		w.closeBatch("march")
 		w.await("the first", 10*time.Second, func() bool { return len(w.completions()) == 1 })
 		got := w.awaitCompletions(time.Hour, 2)
@@ -254,8 +254,8 @@ func TestAHeldJobIsDecidedBeforeItsBatchIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newCluster(t, camstest.Config{})
 		w.cloud.FailName("b", camstest.Fault{Reply: camstest.ReplyHang})
-		w.start(told(), func(_ *process, s *setup) { s.OnNotFound = worker.NotFoundHold })
-		w.file("march", "a", "b")
+		w.start(withReceivers(), func(_ *process, s *setup) { s.OnNotFound = worker.NotFoundHold })
+		w.enqueueBatch("march", "a", "b")
 		w.closeBatch("march", account)
 		w.await("held", time.Hour, func() bool { return w.record("b").State == tasks.StateHeld })
 		time.Sleep(3 * time.Minute)
@@ -276,13 +276,13 @@ func TestWithdrawingTheLastJobsCompletesTheirBatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newCluster(t, camstest.Config{})
-		w.file("march", "a", "b")
+		w.enqueueBatch("march", "a", "b")
 		w.closeBatch("march", account)
 		o := operate.Operator{Store: w.ledger, Queue: w.queue}
 		for _, err := range o.Cancel(t.Context(), operate.Job(tasks.Ref{Account: account, ID: "a"}), operate.Job(tasks.Ref{Account: account, ID: "b"})) {
 			noError(t, err)
 		}
-		w.start(told())
+		w.start(withReceivers())
 		got := w.awaitCompletions(time.Minute, 1)
 		if diff := cmp.Diff(map[string]tasks.EventBatchJobs{"acme/march#1": {Total: 2, Cancelled: 2}}, got); diff != "" {
 			t.Errorf("completions (-want +got):\n%s", diff)
@@ -294,9 +294,9 @@ func TestADeadCallbackOfABatchIsReplayed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newCluster(t, camstest.Config{})
-		w.post.fails = 3 // as many as there are tries
-		w.start(told())
-		w.file("march", "a")
+		w.receiver.fails = 3 // as many as there are tries
+		w.start(withReceivers())
+		w.enqueueBatch("march", "a")
 		w.closeBatch("march", account)
 		state := func() tasks.CallbackState {
 			c, _ := w.ledger.Completion(t.Context(), march)

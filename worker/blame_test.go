@@ -237,17 +237,17 @@ func TestAJobThatIsRefusedForItselfHoldsUpNoOther(t *testing.T) {
 				trip := w.trip()
 				return trip != nil && time.Until(trip.ProbeAt) > 18*time.Second || w.record("poison").State.Final()
 			})
-			begin := time.Now()
+			start := time.Now()
 			w.enqueue(names("fresh", 3)...)
 			w.awaitEnd(time.Minute, names("fresh", 3)...)
 			w.wantCreated(names("fresh", 3)...)
-			if took := time.Since(begin); took > 15*time.Second {
+			if took := time.Since(start); took > 15*time.Second {
 				t.Errorf("others waited %v", took)
 			}
-			begin = time.Now()
+			start = time.Now()
 			w.enqueue(names("shop", 200)...)
 			w.awaitEnd(5*time.Minute, names("shop", 200)...)
-			if took := time.Since(begin); took > 30*time.Second {
+			if took := time.Since(start); took > 30*time.Second {
 				t.Errorf("200 others took %v, and 4 s at the account's pace", took)
 			}
 			w.awaitEnd(time.Hour, "poison")
@@ -283,10 +283,10 @@ func TestSomeJobsThatAreRefusedForThemselvesDoNotStopAnImport(t *testing.T) {
 			}
 			w.enqueue(id)
 		}
-		begin := time.Now()
+		start := time.Now()
 		w.awaitEnd(5*time.Minute, jobs...)
 		w.wantCreated(jobs...)
-		if took := time.Since(begin); took > 60*time.Second {
+		if took := time.Since(start); took > 60*time.Second {
 			t.Errorf("200 jobs beside 10 that are refused took %v, and 4 s at the account's pace", took)
 		}
 		w.awaitEnd(time.Hour, poison...)

@@ -82,11 +82,11 @@ func TestABlockedAccountIsProbedLessAndLessOften(t *testing.T) {
 		}
 
 		answer = nil
-		begin := time.Now()
+		start := time.Now()
 		for take() < len(jobs) {
 			time.Sleep(time.Second)
 		}
-		if took := time.Since(begin); took > 306*time.Second {
+		if took := time.Since(start); took > 306*time.Second {
 			t.Errorf("all were created %v after the account was well, want right after the next probe", took)
 		}
 		want(t, "the lane is tripped", d.breaker.tripped("acme"), false)

@@ -94,7 +94,7 @@ func TestACallbackIsTriedUntilItsReceiverHasIt(t *testing.T) {
 			box := &inbox{script: tt.script}
 			d := newFixture(t, delivering(box))
 			d.ledger.put(created())
-			begin := time.Now()
+			start := time.Now()
 			for {
 				err := d.Deliver(t.Context(), job1)
 				if err == nil {
@@ -104,7 +104,7 @@ func TestACallbackIsTriedUntilItsReceiverHasIt(t *testing.T) {
 			}
 			want(t, "progress", d.job(t).Callback, tt.want)
 			want(t, "sends", len(box.ids), tt.sends)
-			want(t, "took", time.Since(begin), tt.took)
+			want(t, "took", time.Since(start), tt.took)
 			for i := range box.ids {
 				if box.ids[i] != box.ids[0] || box.bodies[i] != box.bodies[0] {
 					t.Errorf("try %d says %s %s, the first %s %s", i+1, box.ids[i], box.bodies[i], box.ids[0], box.bodies[0])

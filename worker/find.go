@@ -25,9 +25,9 @@ func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record, see func(*ca
 			return nil, w.interrupted(ctx, err)
 		}
 		before := s.Pages()
-		begin := time.Now()
+		start := time.Now()
 		done, err := w.page(ctx, l, &s)
-		w.countCall(r, ActionList, time.Since(begin), err)
+		w.countCall(r, ActionList, time.Since(start), err)
 		switch {
 		case err == nil && before == 0:
 			w.onSuccess(ctx, l, r.Ref(), ActionList)

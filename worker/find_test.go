@@ -57,7 +57,7 @@ func TestEachPageOfASearchTakesItsSlotAndOneThatFailsIsAskedForAgain(t *testing.
 func TestASearchThatHasBegunWaitsForItsNextPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFixture(t, finding(paged(10, nil)))
-		begin := time.Now()
+		start := time.Now()
 		d.list.wait = func(context.Context) error {
 			if d.list.waits == 5 || d.list.waits == 6 {
 				return &tooLong{time.Minute}
@@ -67,7 +67,7 @@ func TestASearchThatHasBegunWaitsForItsNextPage(t *testing.T) {
 		d.ledger.put(queued())
 		_, _ = d.turn(t)
 		want(t, "state", d.job(t).State, tasks.StateCreated)
-		want(t, "time", time.Since(begin).Round(time.Second), 2*time.Minute)
+		want(t, "time", time.Since(start).Round(time.Second), 2*time.Minute)
 
 		d = newFixture(t, finding(paged(10, nil)))
 		d.list.wait = func(context.Context) error { return &tooLong{time.Minute} }

@@ -41,7 +41,7 @@ type cluster struct {
 	queue    *queue.Client
 	ledger   *ledger.Ledger
 	inspect  *asynq.Inspector
-	post     *fakeReceiver
+	receiver *fakeReceiver
 	log      *lockedBuffer
 }
 
@@ -49,11 +49,11 @@ const account = "acme"
 
 func newCluster(t *testing.T, c camstest.Config) *cluster {
 	t.Helper()
-	w := &cluster{t: t, cloud: camstest.New(c), keys: enqueue.NewDataKey(), post: newFakeReceiver(), log: new(lockedBuffer)}
+	w := &cluster{t: t, cloud: camstest.New(c), keys: enqueue.NewDataKey(), receiver: newFakeReceiver(), log: new(lockedBuffer)}
 	w.mini, w.rdb = redistest.Mini(t)
 	w.inspect = asynq.NewInspectorFromRedisClient(w.rdb)
 	var err error
-	w.queue, w.ledger = w.books(w.rdb)
+	w.queue, w.ledger = w.open(w.rdb)
 	if w.producer, err = enqueue.NewOn(w.queue, enqueue.Config{}); err != nil {
 		t.Fatal(err)
 	}
@@ -69,8 +69,8 @@ func newCluster(t *testing.T, c camstest.Config) *cluster {
 	return w
 }
 
-// books opens what stands in Redis.
-func (w *cluster) books(rdb redis.UniversalClient) (*queue.Client, *ledger.Ledger) {
+// open opens what stands in Redis.
+func (w *cluster) open(rdb redis.UniversalClient) (*queue.Client, *ledger.Ledger) {
 	w.t.Helper()
 	ring, err := seal.ParseKeys(w.keys)
 	if err != nil {
@@ -118,8 +118,8 @@ func (w *cluster) record(id string) tasks.Record {
 // await waits in virtual time.
 func (w *cluster) await(what string, limit time.Duration, reached func() bool) {
 	w.t.Helper()
-	for begin := time.Now(); !reached(); {
-		waited := time.Since(begin)
+	for start := time.Now(); !reached(); {
+		waited := time.Since(start)
 		if waited > limit {
 			w.t.Fatalf("after %v: not yet %s", limit, what)
 		}
@@ -153,7 +153,7 @@ func (w *cluster) wantCreated(ids ...string) {
 				w.t.Errorf("job %s has the instance %s, and its instance is %s", id, r.Instance.InstanceID, i.InstanceID)
 			}
 		}
-		if w.post.received(id) == 0 {
+		if w.receiver.received(id) == 0 {
 			w.t.Errorf("nobody was told of job %s", id)
 		}
 	}
@@ -164,8 +164,8 @@ type process struct {
 	*worker.Worker
 	cluster    *cluster
 	redis, api *network
-	// books is its connection to Redis for all but the queue.
-	books *redis.Client
+	// ledgerRedis is its connection to Redis for all but the queue.
+	ledgerRedis *redis.Client
 	// commands halts what the process sends to Redis.
 	commands *freezer
 	cancel   context.CancelFunc
@@ -191,15 +191,15 @@ func (w *cluster) start(changes ...func(*process, *setup)) *process {
 	p := &process{cluster: w, redis: new(network), api: new(network), commands: new(freezer), ended: make(chan struct{})}
 	rdb, queue := w.client(p.redis), w.client(p.redis)
 	rdb.AddHook(p.commands)
-	p.books = rdb
-	client, books := w.books(rdb)
+	p.ledgerRedis = rdb
+	client, store := w.open(rdb)
 	limits := ratelimit.New(rdb, ratelimit.Config{})
-	wire := w.cloud.ClientConfig("")
-	dial := wire.DialContext
-	wire.DialContext = func(ctx context.Context, tcp, address string) (net.Conn, error) {
+	clientConfig := w.cloud.ClientConfig("")
+	dial := clientConfig.DialContext
+	clientConfig.DialContext = func(ctx context.Context, tcp, address string) (net.Conn, error) {
 		return p.api.dial(func() (net.Conn, error) { return dial(ctx, tcp, address) })
 	}
-	api, err := cams.New(wire)
+	api, err := cams.New(clientConfig)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -209,8 +209,8 @@ func (w *cluster) start(changes ...func(*process, *setup)) *process {
 			Create: limits.Bucket(ledger.LimitKey(account, "CreateInstance"), ratelimit.Limit{Rate: 50, Burst: 10}),
 			List:   limits.Bucket(ledger.LimitKey(account, "ListInstance"), ratelimit.Limit{Rate: 50, Burst: 10}),
 		}},
-		Store: books, Queue: client, Breaker: books, Sender: w.post, Schedule: threeTries,
-		Watcher:   queueWatcher{books, client, queue},
+		Store: store, Queue: client, Breaker: store, Sender: w.receiver, Schedule: threeTries,
+		Watcher:   queueWatcher{store, client, queue},
 		Leases:    client,
 		PollEvery: 2 * time.Second, // each look is real time
 		Log:       slog.New(slog.NewTextHandler(w.log, nil)),
@@ -254,9 +254,9 @@ func (w *cluster) start(changes ...func(*process, *setup)) *process {
 	for _, l := range s.Lanes {
 		accounts = append(accounts, l.Account)
 	}
-	sweeper := recovery.Sweeper{Accounts: accounts, Store: books, Queue: client, Log: s.Log, Every: s.sweep}
+	sweeper := recovery.Sweeper{Accounts: accounts, Store: store, Queue: client, Log: s.Log, Every: s.sweep}
 	running.Go(func() { sweeper.Run(ctx) })
-	reconciler := recovery.Reconciler{Accounts: accounts, Store: books, Process: p.Process, Log: s.Log, Every: s.reconcile}
+	reconciler := recovery.Reconciler{Accounts: accounts, Store: store, Process: p.Process, Log: s.Log, Every: s.reconcile}
 	running.Go(func() { reconciler.Run(ctx) })
 	go func() {
 		running.Wait()

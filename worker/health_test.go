@@ -37,10 +37,10 @@ func TestAnAPIThatIsAwayIsSaidOnce(t *testing.T) {
 				t.Errorf("%d requests in ten minutes, want one probe at a time", n)
 			}
 			j.set(func() { j.create, j.list = nil, nil })
-			begin := time.Now()
+			start := time.Now()
 			w.awaitEnd(10*time.Minute, jobs...)
 			w.wantCreated(jobs...)
-			if took := time.Since(begin); took > time.Minute {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("it took %v after the API was back", took)
 			}
 			away, back := strings.Count(w.log.String(), "the API is away"), strings.Count(w.log.String(), "the API is back")
@@ -114,12 +114,12 @@ func TestEveryRequestIsToldOf(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
-		told := map[string]int{}
+		reported := map[string]int{}
 		w, j := judged(t, func(s *setup) {
 			s.Hooks.Call = func(c tasks.APICall) {
 				mu.Lock()
 				defer mu.Unlock()
-				told[fmt.Sprintf("%s %s %s %d", c.Action, c.Outcome, c.Code, c.Status)]++
+				reported[fmt.Sprintf("%s %s %s %d", c.Action, c.Outcome, c.Code, c.Status)]++
 			}
 		})
 		fails := 2
@@ -135,7 +135,7 @@ func TestEveryRequestIsToldOf(t *testing.T) {
 		w.awaitEnd(time.Minute, "shop")
 		mu.Lock()
 		defer mu.Unlock()
-		want(t, "requests", told, map[string]int{
+		want(t, "requests", reported, map[string]int{
 			"ListInstance unsent camsq.Unsent 0": 2, "ListInstance succeeded OK 200": 1, "CreateInstance succeeded OK 200": 1,
 		})
 	})

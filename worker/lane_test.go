@@ -75,10 +75,10 @@ func TestAnIdleLaneIsWokenByItsFirstJob(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			for i, id := range names("shop", 3) { // the first one starts the lane
 				time.Sleep(time.Duration(i) * 3700 * time.Millisecond)
-				begin := time.Now()
+				start := time.Now()
 				w.enqueue(id)
 				w.awaitEnd(time.Minute, id)
-				if took := seen.at[id].Sub(begin); took > tt.limit {
+				if took := seen.at[id].Sub(start); took > tt.limit {
 					t.Errorf("%s is called %v after it was enqueued, want %v at most", id, took, tt.limit)
 				}
 			}
@@ -141,10 +141,10 @@ func TestAPausedAccountMakesNoNewCallUntilItIsResumed(t *testing.T) {
 		if err := w.ledger.ResumeLane(t.Context(), account); err != nil {
 			t.Fatal(err)
 		}
-		begin := time.Now()
+		start := time.Now()
 		w.awaitEnd(10*time.Minute, jobs...)
 		w.wantCreated(jobs...)
-		if took := time.Since(begin); took > 30*time.Second {
+		if took := time.Since(start); took > 30*time.Second {
 			t.Errorf("it took %v to go on", took)
 		}
 	})
@@ -179,10 +179,10 @@ func TestJobsBehindAnExpiredKeyAreAllCreatedWhenItIsRenewed(t *testing.T) {
 
 		w.cloud.Always("ListInstance", nil)
 		w.cloud.Always("CreateInstance", nil)
-		begin := time.Now()
+		start := time.Now()
 		w.awaitEnd(10*time.Minute, jobs...)
 		w.wantCreated(jobs...)
-		if took := time.Since(begin); took > 6*time.Minute {
+		if took := time.Since(start); took > 6*time.Minute {
 			t.Errorf("all were created %v after the key was renewed; the next probe comes within 5 min", took)
 		}
 	})
@@ -202,9 +202,9 @@ func TestResumeProbesAtOnce(t *testing.T) {
 		if err := w.ledger.ResumeLane(t.Context(), account); err != nil {
 			t.Fatal(err)
 		}
-		begin := time.Now()
+		start := time.Now()
 		w.awaitEnd(10*time.Minute, jobs...)
-		if took := time.Since(begin); took > 30*time.Second {
+		if took := time.Since(start); took > 30*time.Second {
 			t.Errorf("it took %v, want a probe at once", took)
 		}
 	})
@@ -221,10 +221,10 @@ func TestUrgentJobsGoFirstAndTheImportGoesOn(t *testing.T) {
 		w.start(slowly)
 		w.enqueue(names("import", 400)...)
 		w.await("the import's beginning", time.Minute, func() bool { return seen.len() > 10 })
-		begin := time.Now()
+		start := time.Now()
 		w.enqueueHigh("urgent")
 		w.awaitEnd(time.Minute, "urgent")
-		if took := seen.at["urgent"].Sub(begin); took > 3*time.Second {
+		if took := seen.at["urgent"].Sub(start); took > 3*time.Second {
 			t.Errorf("the urgent job was called after %v, with more than a minute of work before it", took)
 		}
 
@@ -284,10 +284,10 @@ func TestAThrottledJobTakesTheNextSlot(t *testing.T) {
 		w.start()
 		w.cloud.FailName("shop", camstest.Fault{Reply: camstest.ReplyThrottled, RetryAfter: 300 * time.Millisecond})
 		w.enqueue("shop")
-		begin := time.Now()
+		start := time.Now()
 		w.await("the second call", time.Minute, func() bool { return w.cloud.Calls("CreateInstance") == 2 })
 		w.awaitEnd(time.Minute, "shop")
-		if took := seen.at["shop"].Sub(begin); took < 300*time.Millisecond || took > 900*time.Millisecond {
+		if took := seen.at["shop"].Sub(start); took < 300*time.Millisecond || took > 900*time.Millisecond {
 			t.Errorf("the second call came %v after the job, want soon after the pause that the API asked for", took)
 		}
 		if r := w.record("shop"); r.Tries != 1 {

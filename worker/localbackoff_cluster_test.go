@@ -78,11 +78,11 @@ func TestAWorkerWithAFaultOfItsOwnHoldsNoOther(t *testing.T) {
 		fault.start(w)
 		sound := w.start()
 		jobs := names("shop", 1000)
-		begin := time.Now()
+		start := time.Now()
 		w.enqueue(jobs...)
 		w.awaitEnd(10*time.Minute, jobs...)
 		w.wantCreated(jobs...)
-		if took := time.Since(begin); took > 45*time.Second {
+		if took := time.Since(start); took > 45*time.Second {
 			t.Errorf("it took %v, want the 20 s of the quota and a few for the first refusal", took)
 		}
 		if n := fault.refused.Load(); n > 120 {

@@ -63,7 +63,7 @@ func TestAMarkThatIsNotCertainIsTakenBack(t *testing.T) {
 		bubble(t, name, func(t *testing.T) {
 			d := newFixture(t, change)
 			d.ledger.put(queued())
-			begin := time.Now()
+			start := time.Now()
 			r, err := d.turn(t)
 			want(t, "wait", later(t, err), 0)
 			want(t, "state, creates, tries, wait", []any{r.State, d.cloud.creates, r.Tries, r.Wait()}, []any{tasks.StateQueued, 0, 0, time.Duration(0)})
@@ -71,7 +71,7 @@ func TestAMarkThatIsNotCertainIsTakenBack(t *testing.T) {
 			want(t, "state", d.job(t).State, tasks.StateQueued)
 			r = d.toEnd(t)
 			want(t, "state, instances, tries", []any{r.State, d.cloud.made("shop"), r.Tries}, []any{tasks.StateCreated, 1, 1})
-			if took := time.Since(begin); took > 5*time.Second {
+			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("it took %v", took)
 			}
 		})
@@ -120,12 +120,12 @@ func TestAStoppingWorkerLeavesItsMark(t *testing.T) {
 		}))
 		d.ledger.put(queued())
 		time.AfterFunc(time.Hour, d.Drain)
-		begin := time.Now()
+		start := time.Now()
 		_, err := d.turn(t)
 		if !errors.Is(err, lost) {
 			t.Errorf("Turn returned %v, want what Redis answered", err)
 		}
-		if took := time.Since(begin); took < time.Hour || took > time.Hour+time.Minute {
+		if took := time.Since(start); took < time.Hour || took > time.Hour+time.Minute {
 			t.Errorf("it tried for %v, want until it stops", took)
 		}
 		if tries < 10 {
@@ -209,27 +209,27 @@ func (s *socket) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // and not for the settle window too.
 func TestAMarkInTheSocketOfARedisThatStandsStill(t *testing.T) {
 	t.Parallel()
-	for _, still := range []time.Duration{time.Second, 9 * time.Second, 20 * time.Second, 35 * time.Second, 2 * time.Minute} {
-		bubble(t, still.String(), func(t *testing.T) {
+	for _, pause := range []time.Duration{time.Second, 9 * time.Second, 20 * time.Second, 35 * time.Second, 2 * time.Minute} {
+		bubble(t, pause.String(), func(t *testing.T) {
 			var seen calls
 			w := newCluster(t, camstest.Config{OnRequest: seen.note})
-			wire := new(socket)
-			wire.before = func(n int64) {
+			conn := new(socket)
+			conn.before = func(n int64) {
 				if n == 2 { // the first one tells Redis the script
-					wire.freeze()
+					conn.freeze()
 				}
 			}
 			p := w.start(func(p *process, s *setup) {
-				p.books.AddHook(wire)
-				s.hooks = append(s.hooks, wire)
+				p.ledgerRedis.AddHook(conn)
+				s.hooks = append(s.hooks, conn)
 			})
-			t.Cleanup(wire.thaw)
+			t.Cleanup(conn.thaw)
 			w.enqueue("warm")
 			w.awaitEnd(time.Minute, "warm")
 			w.enqueue("shop")
-			w.await("a mark", time.Minute, func() bool { return wire.begins.Load() > 1 })
-			time.Sleep(still)
-			wire.thaw()
+			w.await("a mark", time.Minute, func() bool { return conn.begins.Load() > 1 })
+			time.Sleep(pause)
+			conn.thaw()
 			thawed := time.Now()
 			w.awaitEnd(10*time.Minute, "shop")
 			w.wantCreated("shop")

@@ -74,7 +74,7 @@ func TestANearMatchIsHeldAndNeverAbsent(t *testing.T) {
 			bubble(t, way+", "+name, func(t *testing.T) {
 				d := newFixture(t, losingAnswers, storedAs(store))
 				d.ledger.put(called2(name))
-				begin := time.Now()
+				start := time.Now()
 				r := d.toEnd(t)
 				want(t, "creates", d.cloud.creates, 1)
 				if store(name) == name {
@@ -85,7 +85,7 @@ func TestANearMatchIsHeldAndNeverAbsent(t *testing.T) {
 				if !strings.Contains(d.log.String(), `level=WARN msg="job held"`) {
 					t.Error("the log does not warn of a job that waits for a person")
 				}
-				if took := time.Since(begin); took < 3*time.Minute {
+				if took := time.Since(start); took < 3*time.Minute {
 					t.Errorf("it was held after %v: another job may still have recorded that instance", took)
 				}
 				if !strings.Contains(r.Message, "1000 "+tasks.Reveal(store(name), 80)) {

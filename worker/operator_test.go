@@ -54,9 +54,9 @@ func TestARetriedJobNeverMakesASecondInstance(t *testing.T) {
 			r := w.record("shop")
 			want(t, "state, code, adopted", []any{r.State, r.Code, r.Adopted}, []any{tt.state, tt.code, tt.adopted})
 			want(t, "instances", w.cloud.Created("shop"), max(1, tt.appear))
-			w.post.mu.Lock()
-			defer w.post.mu.Unlock()
-			want(t, "events", len(w.post.ids["shop"]), 2)
+			w.receiver.mu.Lock()
+			defer w.receiver.mu.Unlock()
+			want(t, "events", len(w.receiver.ids["shop"]), 2)
 		})
 	}
 }

@@ -38,11 +38,11 @@ func TestUrgentJobsThatAreRefusedForThemselvesTakeNoProbeFromOthers(t *testing.T
 			if n := j.creates(); n > 20 {
 				t.Errorf("%d creates in ten minutes, want one probe at a time", n)
 			}
-			begin := time.Now()
+			start := time.Now()
 			w.enqueue(jobs...)
 			w.awaitEnd(5*time.Hour, jobs...)
 			w.wantCreated(jobs...)
-			if took := time.Since(begin); took > time.Minute {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("50 others waited %v, and take 3 s at the account's pace", took)
 			}
 			w.awaitEnd(time.Hour, poison...)
@@ -135,14 +135,14 @@ func TestAJobThatIsThrottledForItselfSlowsNoOtherDown(t *testing.T) {
 				w.awaitEnd(10*time.Minute, fmt.Sprint("shop-", i))
 				time.Sleep(5 * time.Minute)
 			}
-			begin := time.Now()
+			start := time.Now()
 			calls := j.creates()
 			for i := range 100 {
 				w.enqueue(fmt.Sprint("later-", i))
 				w.awaitEnd(10*time.Minute, fmt.Sprint("later-", i))
 				time.Sleep(10 * time.Second)
 			}
-			took := time.Since(begin)
+			took := time.Since(start)
 			if j.creates() < calls+101 {
 				t.Fatal("the job was not called meanwhile")
 			}

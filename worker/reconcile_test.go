@@ -50,11 +50,11 @@ func TestTheJobOfADeadWorkerIsJudgedAtItsDeadline(t *testing.T) {
 		})
 		w.enqueue("shop")
 		<-killed
-		begin := time.Now()
+		start := time.Now()
 		w.start()
 		w.awaitEnd(20*time.Minute, "shop")
 		w.wantCreated("shop")
-		if took := time.Since(begin); took > 50*time.Second {
+		if took := time.Since(start); took > 50*time.Second {
 			t.Errorf("it took %v; the call and its settling have 30s, and the first look comes 2s later", took)
 		}
 	})

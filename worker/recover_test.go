@@ -120,14 +120,14 @@ func TestAnInstanceThatNeverAppears(t *testing.T) {
 		bubble(t, string(absent), func(t *testing.T) {
 			d := newFixture(t, config(func(c *worker.Config) { c.OnNotFound = absent }))
 			d.ledger.put(called(tasks.StateUncertain, 0))
-			begin := time.Now()
+			start := time.Now()
 			for d.job(t).State == tasks.StateUncertain {
 				_, err := d.turn(t)
 				if err != nil {
 					time.Sleep(later(t, err))
 				}
 			}
-			if took := time.Since(begin); took < 3*time.Minute {
+			if took := time.Since(start); took < 3*time.Minute {
 				t.Errorf("it was given up after %v, want the settle window's 3 min", took)
 			}
 			if n := len(d.looks); n < 6 || n > 12 {
@@ -164,8 +164,8 @@ func TestNoAnswerToALookIsNoEvidence(t *testing.T) {
 					r = called(state, 0)
 				}
 				d.ledger.put(r)
-				begin, tries := time.Now(), r.Tries
-				for time.Since(begin) < time.Hour {
+				start, tries := time.Now(), r.Tries
+				for time.Since(start) < time.Hour {
 					_, err := d.turn(t)
 					time.Sleep(later(t, err) + time.Second)
 				}

@@ -15,25 +15,25 @@ import (
 	"github.com/camsq/camsq/worker"
 )
 
-// mishap is what befalls one step of a turn: a word to Redis or to the API.
-type mishap uint8
+// fault is what befalls one step of a turn: a word to Redis or to the API.
+type fault uint8
 
 const (
-	fine             mishap = iota
-	failed                  // the step fails, and did not happen
-	failedDone              // the step fails, and did happen
-	failedLate              // the step fails, and happens later: it lies in a socket
-	diedBefore              // the process dies before the step
-	diedAfter               // the process dies after it
-	frozenBefore            // the process stands still for an hour before the step
-	frozenAfter             // and after it
-	redeliveredThere        // all is well, and the task is delivered a second time meanwhile
-	mishaps
+	fine             fault = iota
+	failed                 // the step fails, and did not happen
+	failedDone             // the step fails, and did happen
+	failedLate             // the step fails, and happens later: it lies in a socket
+	diedBefore             // the process dies before the step
+	diedAfter              // the process dies after it
+	frozenBefore           // the process stands still for an hour before the step
+	frozenAfter            // and after it
+	redeliveredThere       // all is well, and the task is delivered a second time meanwhile
+	faultCount
 )
 
-var mishapNames = [mishaps]string{"fine", "failed", "failed but done", "failed and done late", "died before", "died after", "frozen before", "frozen after", "redelivered"}
+var faultNames = [faultCount]string{"fine", "failed", "failed but done", "failed and done late", "died before", "died after", "frozen before", "frozen after", "redelivered"}
 
-func (m mishap) String() string { return mishapNames[m] }
+func (m fault) String() string { return faultNames[m] }
 
 // listing is how the API lists instances.
 type listing uint8
@@ -67,7 +67,7 @@ func (l listing) fakeAPI() *fakeAPI {
 }
 
 // trial is one job, or some, and the processes that take its turns. The first
-// process meets the mishaps, in the order of its steps; the others meet none.
+// process meets the faults, in the order of its steps; the others meet none.
 type trial struct {
 	t         *testing.T
 	ledger    *fakeStore
@@ -78,12 +78,12 @@ type trial struct {
 	jobs     []tasks.Ref
 	existing worker.OnExisting
 	list     listing
-	// atOnce has the task delivered again while the process that met a mishap goes
+	// atOnce has the task delivered again while the process that met a fault goes
 	// on, or just after it died; else that happens once that process is done.
 	atOnce bool
 
 	mu       sync.Mutex
-	schedule []mishap
+	schedule []fault
 	step     int
 	begun    []string
 	dead     bool
@@ -294,7 +294,7 @@ func (f faulty) BatchCallback(ctx context.Context, ref tasks.BatchRef) error {
 	return nil
 }
 
-// process returns a worker, and whether its mishaps are to be met.
+// process returns a worker, and whether its faults are to be met.
 func (x *trial) process(first bool) (w *worker.Worker, dead func() bool) {
 	c := worker.Config{
 		Lanes: []worker.Lane{{
@@ -368,7 +368,7 @@ func (x *trial) run() {
 	if made > 1 {
 		t.Errorf("%s: %d instances were made", x, made)
 	}
-	// Each mishap alone, and all of them together, leave a way to success; but where the
+	// Each fault alone, and all of them together, leave a way to success; but where the
 	// API keeps another name, an instance whose answer was lost is left to a person.
 	if x.list >= listExact && r.State == tasks.StateHeld {
 		if made != 1 || r.Code != tasks.CodeNearMatch || !slices.Equal(r.Candidates, []string{"1000"}) {

@@ -27,18 +27,18 @@ func TestNeverCreatesTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		seen, cases := map[string]bool{}, 0
-		for n := range steps * int(mishaps) * 2 * int(listings) {
+		for n := range steps * int(faultCount) * 2 * int(listings) {
 			at, rest := n%steps, n/steps
-			x := &trial{t: t, list: listing(rest % int(listings)), schedule: make([]mishap, at+1)}
+			x := &trial{t: t, list: listing(rest % int(listings)), schedule: make([]fault, at+1)}
 			rest /= int(listings)
-			x.atOnce, x.schedule[at] = rest%2 == 1, mishap(rest/2)
+			x.atOnce, x.schedule[at] = rest%2 == 1, fault(rest/2)
 			x.run()
 			cases++
 			for _, name := range x.begun {
 				seen[name] = true
 			}
 		}
-		t.Logf("%d cases: %d steps, %d mishaps, redelivered at once and later, %d kinds of lists", cases, steps, mishaps, listings)
+		t.Logf("%d cases: %d steps, %d faults, redelivered at once and later, %d kinds of lists", cases, steps, faultCount, listings)
 		for _, name := range []string{"get", "claim", "wait", "ListInstance", "begin", "CreateInstance", "succeeded", "ambiguous", "claimed", "found", "several", "callback"} {
 			if !seen[name] {
 				t.Errorf("no trial met the step %q", name)
@@ -47,19 +47,19 @@ func TestNeverCreatesTwice(t *testing.T) {
 	})
 }
 
-// TestNeverCreatesTwiceThoughTwoThingsGoWrong takes every two mishaps at every
+// TestNeverCreatesTwiceThoughTwoThingsGoWrong takes every two faults at every
 // two steps.
 func TestNeverCreatesTwiceThoughTwoThingsGoWrong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cases := 0
-		defer func() { t.Logf("%d cases: every two mishaps at every two of %d steps", cases, steps) }()
+		defer func() { t.Logf("%d cases: every two faults at every two of %d steps", cases, steps) }()
 		for at := 1; at < steps; at++ {
 			for before := range at {
-				for pair := range int(mishaps-1) * int(mishaps-1) {
-					x := &trial{t: t, atOnce: (at+before+pair)%2 == 0, schedule: make([]mishap, at+1)}
-					x.schedule[before] = mishap(1 + pair/int(mishaps-1))
-					x.schedule[at] = mishap(1 + pair%int(mishaps-1))
+				for pair := range int(faultCount-1) * int(faultCount-1) {
+					x := &trial{t: t, atOnce: (at+before+pair)%2 == 0, schedule: make([]fault, at+1)}
+					x.schedule[before] = fault(1 + pair/int(faultCount-1))
+					x.schedule[at] = fault(1 + pair%int(faultCount-1))
 					x.list = listing(cases % int(listings))
 					x.run()
 					cases++
@@ -69,7 +69,7 @@ func TestNeverCreatesTwiceThoughTwoThingsGoWrong(t *testing.T) {
 	})
 }
 
-// FuzzNeverCreatesTwice reads bytes as a schedule of mishaps, one for each step.
+// FuzzNeverCreatesTwice reads bytes as a schedule of faults, one for each step.
 func FuzzNeverCreatesTwice(f *testing.F) {
 	f.Add(true, []byte{0, 0, 0, 0, 0, byte(failedDone), byte(diedAfter)})
 	f.Add(false, []byte{byte(frozenAfter), byte(frozenBefore), 0, byte(redeliveredThere), 0, 0, byte(failedDone), byte(failed)})
@@ -80,7 +80,7 @@ func FuzzNeverCreatesTwice(f *testing.F) {
 		}
 		x := &trial{t: t, atOnce: atOnce}
 		for _, b := range schedule {
-			x.schedule = append(x.schedule, mishap(b)%mishaps)
+			x.schedule = append(x.schedule, fault(b)%faultCount)
 		}
 		synctest.Test(t, func(t *testing.T) {
 			x.t = t
@@ -89,7 +89,7 @@ func FuzzNeverCreatesTwice(f *testing.F) {
 	})
 }
 
-// FuzzSeveralJobsAndTwoWorkers reads bytes as the mishaps of two workers that are
+// FuzzSeveralJobsAndTwoWorkers reads bytes as the faults of two workers that are
 // given the same three jobs, two of one name, at the same time.
 func FuzzSeveralJobsAndTwoWorkers(f *testing.F) {
 	f.Add(uint8(listPrompt), []byte{0, 0, 0, 0, 0, byte(failedDone), byte(diedAfter)}, []byte{byte(frozenBefore), 0, 0, byte(failedDone)})
@@ -117,7 +117,7 @@ func severalJobs(t *testing.T, list listing, schedules ...[]byte) {
 	for _, bytes := range schedules {
 		x := &trial{}
 		for _, b := range bytes {
-			x.schedule = append(x.schedule, mishap(b)%mishaps)
+			x.schedule = append(x.schedule, fault(b)%faultCount)
 		}
 		trials = append([]*trial{x}, trials...)
 	}

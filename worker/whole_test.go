@@ -21,7 +21,7 @@ func TestAJobIsCreatedAndItsReceiverTold(t *testing.T) {
 		w.enqueue("shop")
 		w.awaitEnd(time.Minute, "shop")
 		w.wantCreated("shop")
-		if n := w.post.received("shop"); n != 1 {
+		if n := w.receiver.received("shop"); n != 1 {
 			t.Errorf("its receiver was told %d times, want once", n)
 		}
 		if keys := w.mini.Keys(); len(keys) > 40 {
@@ -66,12 +66,12 @@ func TestEveryFaultOfTheCloud(t *testing.T) {
 			w.wantCreated(ends...)
 			for _, id := range held {
 				r := w.record(id)
-				if r.State != tasks.StateHeld || r.Code != tasks.CodeContradicted || len(r.Candidates) != 1 || r.Candidates[0] != r.Named || w.post.received(id) == 0 {
+				if r.State != tasks.StateHeld || r.Code != tasks.CodeContradicted || len(r.Candidates) != 1 || r.Candidates[0] != r.Named || w.receiver.received(id) == 0 {
 					t.Errorf("job %s is %s (%s) with the candidates %v, want held, with the instance that was named, and told", id, r.State, r.Code, r.Candidates)
 				}
 			}
 			for _, id := range fails {
-				if r := w.record(id); r.State != tasks.StateFailed || w.cloud.Calls("CreateInstance") == 0 || w.post.received(id) == 0 {
+				if r := w.record(id); r.State != tasks.StateFailed || w.cloud.Calls("CreateInstance") == 0 || w.receiver.received(id) == 0 {
 					t.Errorf("job %s is %s, want failed and told", id, r.State)
 				}
 			}

@@ -51,9 +51,9 @@ func TestAQuotaModelCountsAsItSays(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := camstest.New(camstest.Config{Quota: 20, QuotaModel: tt.model, Burst: tt.burst, Calm: true})
 				defer s.Close()
-				c, begin := newClient(t, s, ""), time.Now()
+				c, start := newClient(t, s, ""), time.Now()
 				for _, step := range tt.steps {
-					time.Sleep(time.Until(begin.Add(time.Duration(step.ms) * time.Millisecond)))
+					time.Sleep(time.Until(start.Add(time.Duration(step.ms) * time.Millisecond)))
 					if got := accepted(t, c, 50); got != step.want {
 						t.Errorf("at %d ms: got %d, want %d", step.ms, got, step.want)
 					}
@@ -136,7 +136,7 @@ func TestJitterComesBeforeTheQuotaAndLatencyAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := camstest.New(camstest.Config{Quota: 5, Jitter: 10 * time.Second, Calm: true})
 		defer s.Close()
-		c, begin := newClient(t, s, ""), time.Now()
+		c, start := newClient(t, s, ""), time.Now()
 		var sent sync.WaitGroup
 		for range 200 {
 			sent.Go(func() { create(t, c, "shop") })
@@ -146,27 +146,27 @@ func TestJitterComesBeforeTheQuotaAndLatencyAfterIt(t *testing.T) {
 		if n := len(s.Instances()); n < 45 || n > 55 {
 			t.Errorf("accepted: got %d, want about 50", n)
 		}
-		if d := time.Since(begin); d > 10*time.Second || d < 9*time.Second {
+		if d := time.Since(start); d > 10*time.Second || d < 9*time.Second {
 			t.Errorf("the last came in after %v", d)
 		}
 		for _, made := range s.Creates() {
-			if !made.Arrived.Equal(begin) {
-				t.Errorf("arrived %v after it was sent", made.Arrived.Sub(begin))
+			if !made.Arrived.Equal(start) {
+				t.Errorf("arrived %v after it was sent", made.Arrived.Sub(start))
 			}
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
 		s := camstest.New(camstest.Config{Quota: 1, Latency: time.Hour})
 		defer s.Close()
-		c, begin := newClient(t, s, ""), time.Now()
+		c, start := newClient(t, s, ""), time.Now()
 		first := make(chan *cams.Error)
 		go func() { first <- create(t, c, "shop") }()
 		synctest.Wait()
-		if e := create(t, c, "shop"); e == nil || time.Since(begin) != 0 {
-			t.Errorf("over the quota: got %v after %v, want throttled at once", e, time.Since(begin))
+		if e := create(t, c, "shop"); e == nil || time.Since(start) != 0 {
+			t.Errorf("over the quota: got %v after %v, want throttled at once", e, time.Since(start))
 		}
-		if e := <-first; e != nil || time.Since(begin) < time.Second {
-			t.Errorf("within it: got %v after %v", e, time.Since(begin))
+		if e := <-first; e != nil || time.Since(start) < time.Second {
+			t.Errorf("within it: got %v after %v", e, time.Since(start))
 		}
 	})
 }
@@ -231,7 +231,7 @@ func TestANonceIsRememberedForItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := camstest.New(camstest.Config{Calm: true})
 		defer s.Close()
-		begin := time.Now()
+		start := time.Now()
 		for _, step := range []struct {
 			minute int
 			nonce  string
@@ -240,7 +240,7 @@ func TestANonceIsRememberedForItsTime(t *testing.T) {
 			{0, "a", "OK"}, {20, "b", "OK"}, {30, "a", "SignatureNonceUsed"}, {31, "a", "OK"}, {45, "b", "SignatureNonceUsed"},
 			{51, "b", "OK"}, {61, "a", "SignatureNonceUsed"}, {62, "a", "OK"}, {81, "b", "SignatureNonceUsed"}, {82, "b", "OK"},
 		} {
-			time.Sleep(time.Until(begin.Add(time.Duration(step.minute) * time.Minute)))
+			time.Sleep(time.Until(start.Add(time.Duration(step.minute) * time.Minute)))
 			if _, code, _ := ask(t, s, signed("ListInstance", step.nonce, url.Values{})); code != step.want {
 				t.Errorf("minute %d, nonce %s: got %s, want %s", step.minute, step.nonce, code, step.want)
 			}

@@ -117,13 +117,13 @@ func TestAsynqAsksSeldomWhileRedisIsOutOfMemory(t *testing.T) {
 	s := redistest.Start(t, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
 	c := s.Client()
 	c.AddHook(new(asynqx.PauseOnError))
-	begin := time.Now()
+	start := time.Now()
 	var errs []error
 	for range 4 {
 		// As asynq's dequeue does it: a write within a script.
 		errs = append(errs, c.Eval(t.Context(), `return redis.call("RPUSH", KEYS[1], 1)`, []string{"k"}).Err())
 	}
-	if took, want := time.Since(begin), (100+200+400+800)*time.Millisecond/2; took < want {
+	if took, want := time.Since(start), (100+200+400+800)*time.Millisecond/2; took < want {
 		t.Errorf("four refused writes took %v, want at least %v; errors: %v", took, want, errs)
 	}
 }

@@ -113,9 +113,9 @@ func TestAtAShutGateAsynqLooksIntoNoQueue(t *testing.T) {
 			t.Errorf("%d looks through a gate that is shut", n)
 		}
 
-		begin := time.Now()
+		start := time.Now()
 		close(gate.open)
-		if took := (<-ran).Sub(begin); took > 10*time.Millisecond {
+		if took := (<-ran).Sub(start); took > 10*time.Millisecond {
 			t.Errorf("the task ran %v after the gate was opened", took)
 		}
 		time.Sleep(time.Second)

@@ -24,9 +24,9 @@ func (reply) RedisError()     {}
 // took runs one command whose outcome is err through the hook.
 func took(ctx context.Context, h redis.Hook, err error) time.Duration {
 	run := h.ProcessHook(func(context.Context, redis.Cmder) error { return err })
-	begin := time.Now()
+	start := time.Now()
 	_ = run(ctx, redis.NewStatusCmd(ctx, "ping"))
-	return time.Since(begin)
+	return time.Since(start)
 }
 
 func TestPauseOnErrorPausesForWhatWouldRepeat(t *testing.T) {
@@ -95,7 +95,7 @@ func TestPauseOnErrorDoublesUntilASuccess(t *testing.T) {
 func TestManyFailuresAtOnceAreOneFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := new(asynqx.PauseOnError)
-		begin := time.Now()
+		start := time.Now()
 		for range 50 {
 			go took(t.Context(), h, io.EOF)
 		}
@@ -103,7 +103,7 @@ func TestManyFailuresAtOnceAreOneFailure(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		synctest.Wait()
 		if d := took(t.Context(), h, io.EOF); d > 200*time.Millisecond {
-			t.Errorf("the failure after %v paused %v, want at most 200 ms", time.Since(begin)-d, d)
+			t.Errorf("the failure after %v paused %v, want at most 200 ms", time.Since(start)-d, d)
 		}
 	})
 }
@@ -129,9 +129,9 @@ func TestPauseOnErrorSeesEachCommandOfAPipeline(t *testing.T) {
 			cmds[1].SetErr(reply("OOM command not allowed"))
 			return nil
 		})
-		begin := time.Now()
+		start := time.Now()
 		_ = run(t.Context(), []redis.Cmder{redis.NewStatusCmd(t.Context()), redis.NewStatusCmd(t.Context())})
-		if d := time.Since(begin); d < 50*time.Millisecond {
+		if d := time.Since(start); d < 50*time.Millisecond {
 			t.Errorf("paused %v, want at least 50 ms", d)
 		}
 	})

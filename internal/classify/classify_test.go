@@ -27,7 +27,7 @@ var (
 
 func TestClassify(t *testing.T) {
 	said := func(status int, code string) error { return &cams.Error{Sent: true, Status: status, Code: code} }
-	told := func(status int, code, message string) error {
+	apiError := func(status int, code, message string) error {
 		return &cams.Error{Sent: true, Status: status, Code: code, Message: message}
 	}
 	paused := func(status int, code string) error {
@@ -122,10 +122,10 @@ func TestClassify(t *testing.T) {
 		{"403 page with a pause", paused(403, ""), throttled},
 		{"200 isv.AMOUNT_NOT_ENOUGH", said(200, "isv.AMOUNT_NOT_ENOUGH"), blocked},
 		{"200 isv.BUSINESS_LIMIT_CONTROL", said(200, "isv.BUSINESS_LIMIT_CONTROL"), slowed},
-		{"an unknown code whose message speaks of the balance", told(400, "Biz.Whatever", "Your account has insufficient balance."), blocked},
-		{"an unknown code whose message speaks of flow control", told(400, "Biz.Whatever", "Request was denied: flow control."), slowed},
-		{"an unknown code whose message is Chinese", told(400, "Biz.Whatever", "账户余额不足"), blocked},
-		{"a known code whose message repeats a name", told(400, "InvalidInstanceName", "The name Permission Denied Ltd is taken"), rejected},
+		{"an unknown code whose message speaks of the balance", apiError(400, "Biz.Whatever", "Your account has insufficient balance."), blocked},
+		{"an unknown code whose message speaks of flow control", apiError(400, "Biz.Whatever", "Request was denied: flow control."), slowed},
+		{"an unknown code whose message is Chinese", apiError(400, "Biz.Whatever", "账户余额不足"), blocked},
+		{"a known code whose message repeats a name", apiError(400, "InvalidInstanceName", "The name Permission Denied Ltd is taken"), rejected},
 
 		{"400 OperationConflict", said(400, "OperationConflict"), ambiguous},
 		{"400 LastTokenProcessing", said(400, "LastTokenProcessing"), ambiguous},

@@ -54,7 +54,7 @@ func scrape(t *testing.T, addr string) string {
 // why; when it is back, all are created.
 func TestAnEndpointThatIsAwayIsSeenAndOutlasted(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, camstest.Config{})
+	w := newDeployment(t, camstest.Config{})
 	api, metricsAt := freeAddr(t), freeAddr(t)
 	w.env = append(w.env, "CAMSQ_ENDPOINT=http://"+api, "CAMSQ_RETRY_MIN=100ms", "CAMSQ_RETRY_MAX=1s")
 	worker := w.worker(t, "CAMSQ_LISTEN="+metricsAt)
@@ -101,7 +101,7 @@ func TestAnEndpointThatIsAwayIsSeenAndOutlasted(t *testing.T) {
 		jobs = append(jobs, fmt.Sprintf("j%d", i))
 	}
 	eventually(t, "every job is created", func() bool {
-		for _, s := range w.stands(t, jobs) {
+		for _, s := range w.outcomes(t, jobs) {
 			if s.State != tasks.StateCreated {
 				return false
 			}
@@ -146,7 +146,7 @@ func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // of that endpoint alone; no job fails of it.
 func TestEachWayToBeAwayHoldsUpItsOwnAccountAlone(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, camstest.Config{})
+	w := newDeployment(t, camstest.Config{})
 	standIns := map[string]*standIn{
 		"silent": {away: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
 		"page": {away: func(w http.ResponseWriter, _ *http.Request) {
@@ -212,9 +212,9 @@ func TestEachWayToBeAwayHoldsUpItsOwnAccountAlone(t *testing.T) {
 		eventually(t, "the jobs of "+name+" are created", created(name))
 	}
 	eventually(t, "every outcome is told", func() bool { n, _, _ := w.events.counts(); return n == 5*len(at) }) // four jobs and a batch of each
-	for job, told := range w.events.told(t) {
-		if job != "" && (len(told) != 1 || !strings.HasPrefix(told[0], "instance.created")) {
-			t.Errorf("job %s was told as %q", job, told)
+	for job, types := range w.events.eventTypes(t) {
+		if job != "" && (len(types) != 1 || !strings.HasPrefix(types[0], "instance.created")) {
+			t.Errorf("job %s was told as %q", job, types)
 		}
 	}
 }

@@ -25,7 +25,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-func (d *desk) batch(account, name string) tasks.Batch {
+func (d *cliTest) batch(account, name string) tasks.Batch {
 	d.t.Helper()
 	b, err := d.ledger.Batch(d.t.Context(), account, name)
 	if err != nil || b == nil {
@@ -35,7 +35,7 @@ func (d *desk) batch(account, name string) tasks.Batch {
 }
 
 // toldBatch writes how far the callback of a completed batch is.
-func (d *desk) toldBatch(ref tasks.BatchRef, to tasks.CallbackProgress) {
+func (d *cliTest) toldBatch(ref tasks.BatchRef, to tasks.CallbackProgress) {
 	d.t.Helper()
 	c, err := d.ledger.Completion(d.t.Context(), ref)
 	if err == nil {
@@ -46,7 +46,7 @@ func (d *desk) toldBatch(ref tasks.BatchRef, to tasks.CallbackProgress) {
 	}
 }
 
-func (d *desk) callbackTasks() []string {
+func (d *cliTest) callbackTasks() []string {
 	d.t.Helper()
 	ids := d.rdb.LRange(d.t.Context(), "asynq:{callback}:pending", 0, -1).Val()
 	slices.Sort(ids)
@@ -55,7 +55,7 @@ func (d *desk) callbackTasks() []string {
 
 func TestTheEndOfAFileClosesItsBatch(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).twoAccounts()
+	d := newCLITest(t).twoAccounts()
 	d.write("march.csv", "job_id,account,ChannelType,InstanceName\na,,VIBER,a\nb,eu,VIBER,b\nbad,,SMS,bad\n")
 	if code, out, errs := d.run("enqueue", "march.csv"); code != exit.CodeSomeFailed {
 		t.Fatalf("exit %d: %s%s", code, out, errs)
@@ -82,7 +82,7 @@ func TestTheEndOfAFileClosesItsBatch(t *testing.T) {
 
 func TestABatchOfSeveralFilesIsClosedAfterTheLast(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).twoAccounts()
+	d := newCLITest(t).twoAccounts()
 	d.write("one.csv", "job_id,account,ChannelType,InstanceName\na,,VIBER,a\n")
 	d.write("two.csv", "job_id,account,ChannelType,InstanceName\nb,eu,VIBER,b\n")
 	d.write("broken.csv", "job_id,account,ChannelType,InstanceName\nc,,VIBER,c\nd,,VIBER,\"d\ne,,VIBER,e\n")
@@ -106,7 +106,7 @@ func TestABatchOfSeveralFilesIsClosedAfterTheLast(t *testing.T) {
 
 func TestAFileThatIsNotSentWholeClosesNothing(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	in := io.MultiReader(strings.NewReader(many(20_000)), then(func() {
 		eventually(t, "the first rows are queued", func() bool {
@@ -127,7 +127,7 @@ func TestAFileThatIsNotSentWholeClosesNothing(t *testing.T) {
 
 func TestStatusTellsOfABatchAllThatThereIs(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).twoAccounts().working()
+	d := newCLITest(t).twoAccounts().working()
 	d.filed("march", "a", "b", "c", "d", "eu/e", "eu/f")
 	d.reject("default", "a", "InvalidParameter.X", "no")
 	d.reject("default", "b", "InvalidParameter.X", "no")
@@ -136,7 +136,7 @@ func TestStatusTellsOfABatchAllThatThereIs(t *testing.T) {
 	d.hold("eu", "f")
 	d.run("pause", "default", "--reason", "lunch")
 	_, out, errs := d.run("status", "march")
-	said(t, "open", 0, 0, still(out)+errs, `BATCH  ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
+	said(t, "open", 0, 0, scrub(out)+errs, `BATCH  ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
 march  default       1        0          0     0        0       3          0
 march  eu            0        0          0     1        1       0          0
 
@@ -151,13 +151,13 @@ InvalidParameter.X  default     2
 camsq.TriesSpent    default     1
 `)
 	d.succeed("default", "d", "i-2")
-	d.step("eu", "f", tasks.StepResolveFailed, 0, func(r *tasks.Record) { r.Code = tasks.CodeResolved })
+	d.transition("eu", "f", tasks.StepResolveFailed, 0, func(r *tasks.Record) { r.Code = tasks.CodeResolved })
 	first := tasks.BatchRef{Account: "default", Batch: "march", Completion: 1}
 	d.toldBatch(first, tasks.CallbackProgress{State: tasks.CallbackDelivered, Tries: 2})
 	d.toldBatch(tasks.BatchRef{Account: "eu", Batch: "march", Completion: 1}, tasks.CallbackProgress{})
 	notes := func() string {
 		_, out, _ := d.run("status", "march")
-		parts := strings.Split(still(out), "\n\n")
+		parts := strings.Split(scrub(out), "\n\n")
 		return parts[1]
 	}
 	said(t, "completed", 0, 0, notes(), `default: completed TIME (N s ago); callback delivered, 2 tries
@@ -173,27 +173,27 @@ eu: closed TIME (N s ago) (all rows sent)
 eu: open again after completion 1; no webhook, since the account has no receiver
 eu: 1 job to go: N s at 1.98 a second`)
 	d.succeed("default", "a", "i-3")
-	d.step("eu", "g", tasks.StepCancel, 0, nil)
+	d.transition("eu", "g", tasks.StepCancel, 0, nil)
 	d.toldBatch(tasks.BatchRef{Account: "eu", Batch: "march", Completion: 2}, tasks.CallbackProgress{State: tasks.CallbackDead, Tries: 10, Reason: tasks.ReasonDNS})
 	said(t, "completed again", 0, 0, notes(), `default: completed TIME (N s ago), completion 2; callback owed
 eu: completed TIME (N s ago), completion 2; callback given up, 10 tries, the last one: dns`)
 }
 
 // written writes a file and returns its name.
-func (d *desk) written(name, content string) string {
+func (d *cliTest) written(name, content string) string {
 	d.write(name, content)
 	return name
 }
 
 func TestABatchThatNobodyHasClosedIsShownAsSuch(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).working()
+	d := newCLITest(t).working()
 	d.filed("march", "a")
-	d.begin("default", "a")
+	d.startCall("default", "a")
 	j := tasks.Job{ID: "b", Batch: "march", Request: tasks.Request{ChannelType: "VIBER", InstanceName: "b"}}
 	d.create(j)
 	_, out, _ := d.run("status", "march")
-	if want := "default: not closed: its producer may send more; the same file again closes it\ndefault: 2 jobs to go: N s at 4.95 a second\n"; !strings.Contains(still(out), want) {
+	if want := "default: not closed: its producer may send more; the same file again closes it\ndefault: 2 jobs to go: N s at 4.95 a second\n"; !strings.Contains(scrub(out), want) {
 		t.Errorf("status:\n%s", out)
 	}
 	d.want(exit.CodeSomeFailed, `
@@ -208,7 +208,7 @@ camsq: 1 job of batch march could not be cancelled (1 calling): their call was a
 	if want := "default: not closed: its producer may send more; 1 job was cancelled, but the same file again would queue its rows that were never sent, and close it\n"; !strings.Contains(out, want) {
 		t.Errorf("status after cancel:\n%s", out)
 	}
-	d.step("default", "a", tasks.StepSucceeded, 0, func(r *tasks.Record) { r.Instance = &tasks.EventInstance{InstanceID: "i-1"} })
+	d.transition("default", "a", tasks.StepSucceeded, 0, func(r *tasks.Record) { r.Instance = &tasks.EventInstance{InstanceID: "i-1"} })
 	d.want(exit.CodeOK, "There is nothing left to cancel of batch march: 1 created, 1 cancelled.\n",
 		"camsq: batch march is not closed: rows that were never sent are not cancelled; sending the file again would queue them\n", "cancel", "march")
 }
@@ -217,22 +217,22 @@ func TestWhatIsToBeExpectedOfOpenJobs(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
-		bring func(d *desk)
+		bring func(d *cliTest)
 		want  string
 	}{
-		{"no worker", func(*desk) {}, "default: 100 jobs to go: no worker is running for account default\n"},
-		{"a worker that has died", func(d *desk) { d.working().mini.Del("asynq:servers:{here:1:x}") },
+		{"no worker", func(*cliTest) {}, "default: 100 jobs to go: no worker is running for account default\n"},
+		{"a worker that has died", func(d *cliTest) { d.working().mini.Del("asynq:servers:{here:1:x}") },
 			"default: 100 jobs to go: no worker is running for account default\n"},
-		{"its turn", func(d *desk) { d.working() }, "default: 100 jobs to go: at least 20 s at 4.95 a second\n"},
-		{"lost answers", func(d *desk) {
+		{"its turn", func(d *cliTest) { d.working() }, "default: 100 jobs to go: at least 20 s at 4.95 a second\n"},
+		{"lost answers", func(d *cliTest) {
 			d.working()
-			d.begin("default", "j0")
-			d.step("default", "j0", tasks.StepAmbiguous, 0, nil)
+			d.startCall("default", "j0")
+			d.transition("default", "j0", tasks.StepAmbiguous, 0, nil)
 			d.run("cancel", "march")
 		}, "default: 1 job to go: answers were lost; their outcomes are looked up for up to 3 min\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newCLITest(t)
 			d.write("march.csv", many(100))
 			d.run("enqueue", "march.csv")
 			tt.bring(d)
@@ -244,7 +244,7 @@ func TestWhatIsToBeExpectedOfOpenJobs(t *testing.T) {
 }
 
 // create sends a job as a Go program would.
-func (d *desk) create(jobs ...tasks.Job) {
+func (d *cliTest) create(jobs ...tasks.Job) {
 	d.t.Helper()
 	key, _ := strings.CutPrefix(d.env[1], "CAMSQ_DATA_KEY=")
 	client, err := enqueue.New(enqueue.Config{Redis: d.rdb, DataKeys: key})
@@ -260,7 +260,7 @@ func (d *desk) create(jobs ...tasks.Job) {
 
 func TestOtherJobsOfTheAccountMakeTheRestAnEstimate(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).working()
+	d := newCLITest(t).working()
 	d.write("f.csv", many(100))
 	d.run("enqueue", "f.csv")
 	d.filed("march", "a", "b")
@@ -281,14 +281,17 @@ func TestOtherJobsOfTheAccountMakeTheRestAnEstimate(t *testing.T) {
 func TestStatusWaitsForABatch(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		end  func(d *desk)
+		end  func(d *cliTest)
 		code int
 	}{
-		"all well": {func(d *desk) { d.succeed("default", "a", "i-1"); d.succeed("default", "b", "i-2") }, exit.CodeOK},
-		"not all":  {func(d *desk) { d.succeed("default", "a", "i-1"); d.reject("default", "b", "InvalidParameter.X", "no") }, exit.CodeSomeFailed},
+		"all well": {func(d *cliTest) { d.succeed("default", "a", "i-1"); d.succeed("default", "b", "i-2") }, exit.CodeOK},
+		"not all": {func(d *cliTest) {
+			d.succeed("default", "a", "i-1")
+			d.reject("default", "b", "InvalidParameter.X", "no")
+		}, exit.CodeSomeFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t).working()
+			d := newCLITest(t).working()
 			d.filed("march", "a", "b")
 			var out bytes.Buffer
 			errs := &trigger{on: "0 of 2 ended", act: func() { tt.end(d) }}
@@ -296,21 +299,21 @@ func TestStatusWaitsForABatch(t *testing.T) {
 			if code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
-			if got := still(errs.String()); !strings.HasPrefix(got, "0 of 2 ended after N s: 2 queued; N s left at 4.95 a second\n2 of 2 ended after N s: ") {
+			if got := scrub(errs.String()); !strings.HasPrefix(got, "0 of 2 ended after N s: 2 queued; N s left at 4.95 a second\n2 of 2 ended after N s: ") {
 				t.Errorf("stderr:\n%s", got)
 			}
-			if got := still(out.String()); !strings.Contains(got, "\ndefault: completed TIME (N s ago); callback owed\n") ||
+			if got := scrub(out.String()); !strings.Contains(got, "\ndefault: completed TIME (N s ago); callback owed\n") ||
 				strings.Contains(got, "InvalidParameter.X  default     1\n") != (tt.code == exit.CodeSomeFailed) {
 				t.Errorf("stdout:\n%s", got)
 			}
 		})
 	}
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.filed("march", "a")
 	ctx, cancel := context.WithCancel(t.Context())
 	var out bytes.Buffer
 	code := d.runTo(ctx, strings.NewReader(""), &out, &trigger{on: "0 of 1 ended", act: cancel}, "status", "--wait", "march")
-	said(t, "stopped", code, exit.CodeSomeFailed, still(out.String()), "No longer followed, after N s: 1 job: 1 queued\nThe jobs go on. To follow them again: camsq status --wait march\n")
+	said(t, "stopped", code, exit.CodeSomeFailed, scrub(out.String()), "No longer followed, after N s: 1 job: 1 queued\nThe jobs go on. To follow them again: camsq status --wait march\n")
 
 	// It has ended already.
 	d.succeed("default", "a", "i-1")
@@ -326,19 +329,19 @@ func TestStatusWaitsForABatch(t *testing.T) {
 
 func TestStatusWaitsForAJobToo(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.filed("march", "a")
 	var out bytes.Buffer
 	errs := &trigger{on: "0 of 1 ended", act: func() { d.reject("default", "a", "No", "no") }}
 	code := d.runTo(t.Context(), strings.NewReader(""), &out, errs, "status", "--wait", "default/a")
-	if got := still(out.String()); code != exit.CodeSomeFailed || !strings.HasPrefix(got, "Job default/a\n  state       failed\n") {
+	if got := scrub(out.String()); code != exit.CodeSomeFailed || !strings.HasPrefix(got, "Job default/a\n  state       failed\n") {
 		t.Errorf("exit %d:\n%s", code, got)
 	}
 }
 
 func TestDeadCallbacksOfBatchesAreListedAndReplayed(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).twoAccounts()
+	d := newCLITest(t).twoAccounts()
 	for _, name := range []string{"march", "april"} {
 		d.filed(name, name, "eu/"+name)
 		for _, account := range []string{"default", "eu"} {
@@ -346,7 +349,7 @@ func TestDeadCallbacksOfBatchesAreListedAndReplayed(t *testing.T) {
 			d.toldBatch(tasks.BatchRef{Account: account, Batch: name, Completion: 1}, tasks.CallbackProgress{State: tasks.CallbackDead, Tries: 10, Reason: tasks.ReasonDNS})
 		}
 	}
-	d.told("default", "march", tasks.CallbackProgress{State: tasks.CallbackDead, Tries: 1, Reason: tasks.ReasonDNS})
+	d.setCallback("default", "march", tasks.CallbackProgress{State: tasks.CallbackDead, Tries: 1, Reason: tasks.ReasonDNS})
 	d.want(exit.CodeOK, `
 5 dead callbacks
   default  dns  3
@@ -380,7 +383,7 @@ eu/march#1       march  2026-11-23 09:00:00  dns   batch.completed, not taken in
 
 func TestCancellingABatchCompletesItAndThenThereIsNothingLeft(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("march.csv", many(1200))
 	d.run("enqueue", "march.csv")
 	d.succeed("default", "j0", "i-0")
@@ -400,7 +403,7 @@ func TestCancellingABatchCompletesItAndThenThereIsNothingLeft(t *testing.T) {
 
 func TestVeryManyJobsAreFollowedByTheirBatch(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.filed("march", "a", "b")
 	d.succeed("default", "a", "i-1")
 	d.reject("default", "b", "InvalidParameter.X", "no")

@@ -15,7 +15,7 @@ import (
 // different slots, even if it has all of them.
 func TestAFileBecomesInstancesOnARedisCluster(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, camstest.Config{})
+	w := newDeployment(t, camstest.Config{})
 	w.redis = redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always", "--cluster-enabled", "yes")
 	c := w.redis.Client()
 	if err := c.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
@@ -35,7 +35,7 @@ func TestAFileBecomesInstancesOnARedisCluster(t *testing.T) {
 		t.Fatalf("enqueue --wait: exit code %d\n%s", code, run.output())
 	}
 	eventually(t, "every outcome and the batch are told", func() bool { n, _, _ := w.events.counts(); return n == len(ids)+1 })
-	for i, o := range w.stands(t, ids) {
+	for i, o := range w.outcomes(t, ids) {
 		want := tasks.StateCreated
 		if i == "job-2" {
 			want = tasks.StateFailed
@@ -49,7 +49,7 @@ func TestAFileBecomesInstancesOnARedisCluster(t *testing.T) {
 			t.Errorf("camsq %q:\n%s", args, o.output())
 		}
 	}
-	eventually(t, "the job that was put back is created", func() bool { return w.stands(t, ids)["job-2"].State == tasks.StateCreated })
+	eventually(t, "the job that was put back is created", func() bool { return w.outcomes(t, ids)["job-2"].State == tasks.StateCreated })
 	eventually(t, "its outcome, and the batch again, are told", func() bool { n, _, _ := w.events.counts(); return n == len(ids)+3 })
 	p.terminate()
 	if code := p.exit(time.Minute); code != exit.CodeOK || strings.Contains(p.output(), "CROSSSLOT") {

@@ -16,11 +16,11 @@ import (
 	"github.com/camsq/camsq/internal/redistest"
 )
 
-// onCluster is a world on a Redis Cluster, with the accounts us, whose part of it is
+// onCluster is a deployment on a Redis Cluster, with the accounts us, whose part of it is
 // to die, and apac, which another part has.
-func onCluster(t *testing.T, args ...string) (*world, *redistest.Cluster) {
+func onCluster(t *testing.T, args ...string) (*deployment, *redistest.Cluster) {
 	t.Helper()
-	w := newWorld(t, camstest.Config{})
+	w := newDeployment(t, camstest.Config{})
 	c := redistest.StartCluster(t, append([]string{"--appendonly", "yes"}, args...)...)
 	if c.MasterOf(laneKey("us")) == c.MasterOf(laneKey("apac")) {
 		t.Fatal("both accounts lie in one part of the cluster: this cannot prove anything")
@@ -54,7 +54,7 @@ func accountsFile(t *testing.T, name string, n int) string {
 }
 
 // made counts the instances whose names begin so.
-func (w *world) made(prefix string) int {
+func (w *deployment) made(prefix string) int {
 	n := 0
 	for _, i := range w.cloud.Instances() {
 		if strings.HasPrefix(i.InstanceName, prefix) {

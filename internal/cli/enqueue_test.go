@@ -35,7 +35,7 @@ const threeShops = "ChannelType,InstanceName,job_id\nVIBER,one,a\nVIBER,two,b\nW
 
 func TestTheSameFileAgainQueuesNothing(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("march.csv", threeShops)
 	code, out, errs := d.run("enqueue", "march.csv")
 	said(t, "first", code, 0, out+errs, `march.csv (ASCII, commas), batch march
@@ -51,7 +51,7 @@ Row by row:           camsq results march.csv
 	}
 
 	d.succeed("default", "a", "i-1")
-	d.begin("default", "b")
+	d.startCall("default", "b")
 	code, out, errs = d.run("enqueue", "march.csv")
 	said(t, "again", code, 0, out+errs, `march.csv (ASCII, commas), batch march
   3  rows
@@ -69,7 +69,7 @@ Row by row:           camsq results march.csv
 
 func TestTheBatchToFollowIsOneThatIsThere(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", threeShops)
 	d.write("more.csv", threeShops+"VIBER,four,d\n")
 	d.run("enqueue", "f.csv")
@@ -91,7 +91,7 @@ Row by row:           camsq results f.csv
 
 func TestBadRowsAreListedAndTheOthersAreQueued(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("tenants.csv", string(examples.Tenants))
 	code, out, errs := d.run("enqueue", "tenants.csv")
 	said(t, "output", code, 1, out, `tenants.csv (UTF-8, commas), batch tenants
@@ -117,7 +117,7 @@ tenants.csv:24: FacebookBmId: looks like a number that a spreadsheet has rounded
 
 func TestAConflictNamesTheRowOrTheJobThatWasThereBefore(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("old.csv", "ChannelType,InstanceName,job_id\nVIBER,one,a\n")
 	d.run("enqueue", "old.csv")
 	d.write("new.csv", "ChannelType,InstanceName,job_id,CountryId\nVIBER,one,a,49\nVIBER,two,b,49\nVIBER,two,b,50\n")
@@ -173,7 +173,7 @@ func TestWhatCannotBeTakenIsRefusedInOneLineAndNothingIsQueued(t *testing.T) {
 		{"unknown flag", good, []string{"--dryrun", "f.csv"}, "unknown flag: --dryrun; see camsq enqueue --help"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newCLITest(t)
 			d.write("f.csv", tt.content)
 			args := tt.args
 			if args == nil {
@@ -190,7 +190,7 @@ func TestWhatCannotBeTakenIsRefusedInOneLineAndNothingIsQueued(t *testing.T) {
 
 func TestARowOfAnAccountThatIsNotConfiguredIsABadRow(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).twoAccounts()
+	d := newCLITest(t).twoAccounts()
 	d.write("f.csv", "ChannelType,InstanceName,account,job_id\nVIBER,one,,a\nVIBER,two,us,b\nVIBER,three,default,c\n")
 	code, _, errs := d.run("enqueue", "--account", "eu", "f.csv")
 	said(t, "complaint", code, 1, errs, "f.csv:3: account: names no configured account\n")
@@ -202,7 +202,7 @@ func TestARowOfAnAccountThatIsNotConfiguredIsABadRow(t *testing.T) {
 
 func TestRowsOfHighPriorityGoFirst(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", "ChannelType,InstanceName,job_id,priority\nVIBER,one,a,\nVIBER,two,b,HIGH\nVIBER,three,c,normal\n")
 	d.write("g.csv", "ChannelType,InstanceName,job_id,priority\nVIBER,four,d,\nVIBER,five,e,normal\n")
 	for _, args := range [][]string{{"enqueue", "f.csv"}, {"enqueue", "--priority", "High", "g.csv"}} {
@@ -242,7 +242,7 @@ Row by row:           camsq results f.csv
 
 func TestAFileThatBreaksOffLeavesWhatWasReadAndSaysSo(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("one.csv", "ChannelType,InstanceName\nVIBER,one\n")
 	d.write("two.csv", "ChannelType,InstanceName\nVIBER,two\nVIBER,\"three\nVIBER,four\n")
 	d.write("three.csv", "ChannelType,InstanceName\nVIBER,four\n")
@@ -258,7 +258,7 @@ func TestAFileThatBreaksOffLeavesWhatWasReadAndSaysSo(t *testing.T) {
 
 func TestStandardInputIsAFileToo(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	in := "\ufeff" + threeShops
 	code, out, errs := d.runWith(t.Context(), iotest.OneByteReader(strings.NewReader(in)), "enqueue", "-", "--batch", "a b")
 	said(t, "output", code, 0, out+errs, "stdin (UTF-8, commas), batch a b\n  3  rows\n  3  queued\n\nTo follow the batch:  camsq status 'a b'\n")
@@ -273,7 +273,7 @@ func TestStandardInputIsAFileToo(t *testing.T) {
 
 func TestWithoutRedisNothingBegins(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	addr := d.mini.Addr()
 	d.mini.Close()
 	d.write("f.csv", threeShops)
@@ -296,7 +296,7 @@ func many(n int) string {
 }
 
 // closeAfter closes Redis once it has so many jobs: whoever enqueues waits for more rows then.
-func (d *desk) closeAfter(jobs int) func() {
+func (d *cliTest) closeAfter(jobs int) func() {
 	return func() {
 		for len(d.jobs()) < jobs {
 			runtime.Gosched()
@@ -312,7 +312,7 @@ func (f then) Read([]byte) (int, error) { f(); return 0, io.EOF }
 
 func TestARedisThatGoesAwayLosesNoRowAndTheFileCanBeSentAgain(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	addr, rows := d.mini.Addr(), many(1200)
 	cut := strings.Index(rows, "VIBER,shop 800,")
 	in := io.MultiReader(strings.NewReader(rows[:cut]), then(d.closeAfter(500)), strings.NewReader(rows[cut:]))
@@ -323,13 +323,13 @@ func TestARedisThatGoesAwayLosesNoRowAndTheFileCanBeSentAgain(t *testing.T) {
 	if m == nil {
 		t.Fatalf("exit %d: %s", code, errs)
 	}
-	told, err := strconv.Atoi(m[1])
-	if told -= 2; err != nil || code != 3 || told%100 != 0 || told > 800 { // steps of 100
-		t.Errorf("exit %d after %d rows: %s", code, told, errs)
+	reported, err := strconv.Atoi(m[1])
+	if reported -= 2; err != nil || code != 3 || reported%100 != 0 || reported > 800 { // steps of 100
+		t.Errorf("exit %d after %d rows: %s", code, reported, errs)
 	}
 	want := ""
-	if told > 0 {
-		want = fmt.Sprintf("stdin (ASCII, commas), batch stdin\n  %d  rows\n  %d  queued\n\n", told, told)
+	if reported > 0 {
+		want = fmt.Sprintf("stdin (ASCII, commas), batch stdin\n  %d  rows\n  %d  queued\n\n", reported, reported)
 	}
 	said(t, "output", code, 3, out, want)
 
@@ -346,7 +346,7 @@ func TestARedisThatGoesAwayLosesNoRowAndTheFileCanBeSentAgain(t *testing.T) {
 
 func TestCtrlCStopsAReadThatWouldLastForEver(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	silent, hold := io.Pipe()
 	defer hold.Close()
@@ -366,7 +366,7 @@ func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestWaitTellsAtOnceHowFinishedJobsEnded(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", many(6)+"SMS,bad,x\n")
 	d.run("enqueue", "f.csv")
 	for i, callback := range []tasks.CallbackProgress{
@@ -374,15 +374,15 @@ func TestWaitTellsAtOnceHowFinishedJobsEnded(t *testing.T) {
 	} {
 		id := fmt.Sprintf("j%d", i)
 		d.succeed("default", id, "i-"+id)
-		d.told("default", id, callback)
+		d.setCallback("default", id, callback)
 	}
 	d.reject("default", "j3", "InvalidParameter", "the name\n\x1b[31mis taken")
 	d.hold("default", "j4", "i-7", "i-8")
-	d.step("default", "j5", tasks.StepCancel, 0, func(r *tasks.Record) { r.Code = tasks.CodeCancelled })
+	d.transition("default", "j5", tasks.StepCancel, 0, func(r *tasks.Record) { r.Code = tasks.CodeCancelled })
 
 	code, out, errs := d.run("enqueue", "--wait", "f.csv")
 	said(t, "complaint", code, 1, errs, "f.csv:8: ChannelType: \"SMS\" is not one of WHATSAPP, MESSENGER, INSTAGRAM, VIBER\n")
-	said(t, "output", code, 1, still(out), `f.csv (ASCII, commas), batch f
+	said(t, "output", code, 1, scrub(out), `f.csv (ASCII, commas), batch f
   7  rows
   1  already held for an operator to decide
   3  already created
@@ -414,7 +414,7 @@ Callbacks: 1 delivered, 1 still owed, 1 given up
 
 	d.write("g.csv", many(3))
 	code, out, errs = d.run("enqueue", "--wait", "g.csv")
-	said(t, "all well", code, 0, still(out)+errs, `g.csv (ASCII, commas), batch g
+	said(t, "all well", code, 0, scrub(out)+errs, `g.csv (ASCII, commas), batch g
   3  rows
   3  already created
 
@@ -427,7 +427,7 @@ Callbacks: 1 delivered, 1 still owed, 1 given up
 
 func TestWaitListsTheFirstFailuresAndSaysWhereTheRestIs(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f g.csv", many(30))
 	d.run("enqueue", "f g.csv")
 	for i := range 30 {
@@ -459,7 +459,7 @@ func (w *trigger) Write(p []byte) (int, error) {
 
 func TestWaitEndsWhenTheLastJobHas(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).working()
+	d := newCLITest(t).working()
 	d.write("f.csv", threeShops)
 	var out bytes.Buffer
 	errs := &trigger{on: "0 of 3 ended", act: func() {
@@ -468,7 +468,7 @@ func TestWaitEndsWhenTheLastJobHas(t *testing.T) {
 		d.succeed("default", "c", "i-3")
 	}}
 	code := d.runTo(t.Context(), strings.NewReader(""), &out, errs, "enqueue", "--wait", "f.csv")
-	said(t, "output", code, 0, still(errs.String()+out.String()), `0 of 3 ended after N s: 3 queued; N s left at 4.95 a second
+	said(t, "output", code, 0, scrub(errs.String()+out.String()), `0 of 3 ended after N s: 3 queued; N s left at 4.95 a second
 3 of 3 ended after N s: 3 created
 f.csv (ASCII, commas), batch f
   3  rows
@@ -481,13 +481,13 @@ f.csv (ASCII, commas), batch f
 
 func TestCtrlCStopsTheWaitAndNotTheJobs(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", threeShops)
 	ctx, cancel := context.WithCancel(t.Context())
 	var out bytes.Buffer
 	errs := &trigger{on: "0 of 3 ended", act: cancel}
 	code := d.runTo(ctx, strings.NewReader(""), &out, errs, "enqueue", "--wait", "f.csv")
-	said(t, "output", code, 1, still(out.String()), `f.csv (ASCII, commas), batch f
+	said(t, "output", code, 1, scrub(out.String()), `f.csv (ASCII, commas), batch f
   3  rows
   3  queued
 
@@ -507,7 +507,7 @@ Row by row:           camsq results f.csv
 
 func TestABrokenReaderIsAFaultOfTheFile(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	in := io.MultiReader(strings.NewReader(threeShops), iotest.ErrReader(errors.New("disk is gone")))
 	code, _, errs := d.runWith(t.Context(), in, "enqueue", "-")
 	said(t, "complaint", code, 2, errs, "camsq: stdin:5: reading the file broke off: disk is gone; what is counted above is queued; send the file again, no job is made twice\n")

@@ -36,7 +36,7 @@ func manyRows(t *testing.T, n int) string {
 
 func TestAnImportThatWasKilledIsFinishedByTheSameCommand(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, camstest.Config{})
+	w := newDeployment(t, camstest.Config{})
 	c := w.redis.Client()
 	const rows = 50_000
 	file := manyRows(t, rows)
@@ -78,7 +78,7 @@ func TestAnImportThatWasKilledIsFinishedByTheSameCommand(t *testing.T) {
 
 func TestAnImportSaysThatItWaitsForRoom(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, camstest.Config{})
+	w := newDeployment(t, camstest.Config{})
 	c := w.redis.Client()
 	if err := c.ConfigSet(t.Context(), "maxmemory", "1mb").Err(); err != nil {
 		t.Fatal(err)

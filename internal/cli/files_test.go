@@ -30,7 +30,7 @@ VIBER;seven;g;fine
 
 func TestRefusedRowsAreCorrectedInTheirOwnFileAndGivenBack(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", withFaults)
 	code, out, errs := d.run("enqueue", "f.csv")
 	said(t, "first", code, 1, out, `f.csv (ASCII, semicolons), batch f
@@ -80,7 +80,7 @@ Row by row:           camsq results f.csv
 
 func TestCorrectionsAreNotOverwritten(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", withFaults)
 	d.run("enqueue", "--dry-run", "f.csv")
 	made := d.read("f.csv.rejected.csv")
@@ -114,7 +114,7 @@ func TestCorrectionsAreNotOverwritten(t *testing.T) {
 
 func TestManyBadRowsAreCountedByReasonAndListedInPart(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	var in strings.Builder
 	in.WriteString("ChannelType,InstanceName,ContactMail\n")
 	for i := range 60 {
@@ -150,7 +150,7 @@ Nothing was sent.
 
 func TestAFileWithNamesOfItsOwnIsReadByMapAndSet(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", "Company,CRM,Sales\none,7,ann\n")
 	flags := []string{"--map", "Company=InstanceName", "--map", "CRM=metadata.crm", "--set", "channel_type=viber", "--ignore-unknown"}
 	code, out, errs := d.run(append([]string{"enqueue", "f.csv"}, flags...)...)
@@ -170,7 +170,7 @@ Row by row:           camsq results f.csv --map Company=InstanceName --map CRM=m
 
 func TestFlagsThatCannotBeAreRefusedBeforeAnyFileIsRead(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", threeShops)
 	for _, tt := range []struct {
 		args []string
@@ -203,7 +203,7 @@ func TestFlagsThatCannotBeAreRefusedBeforeAnyFileIsRead(t *testing.T) {
 
 func TestFilesOfEveryFormAreTakenTogether(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	_, _ = io.WriteString(z, "instance_name\tchannel_type\r\none\tVIBER\r\n")
@@ -262,7 +262,7 @@ func TestAGuessedEncodingIsShownByASample(t *testing.T) {
 		{"UTF-8", ascii + "VIBER,one,示例商店\n", "", nil, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newCLITest(t)
 			d.write("f.csv", tt.in)
 			for _, how := range [][]string{{"enqueue", "--dry-run", "f.csv"}, {"enqueue", "f.csv"}} {
 				code, _, errs := d.run(append(how, tt.args...)...)
@@ -274,7 +274,7 @@ func TestAGuessedEncodingIsShownByASample(t *testing.T) {
 
 func TestAnEncodingInDoubtComesWithTheFlag(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", "ChannelType,InstanceName\nVIBER,M\xfcller\n")
 	code, _, errs := d.run("enqueue", "f.csv")
 	said(t, "in doubt", code, 2, errs, `camsq: f.csv:2: the text is neither UTF-8 nor GB18030; give the encoding, such as windows-1252, or save it as .xlsx or as "CSV UTF-8" (--encoding NAME); nothing was queued`+"\n")
@@ -286,7 +286,7 @@ func TestAnEncodingInDoubtComesWithTheFlag(t *testing.T) {
 
 func TestATemplateIsWrittenAndCanBeFilledIn(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	code, out, errs := d.run("enqueue", "--template")
 	if code != 0 || errs != "" || !strings.HasPrefix(out, "\ufeffChannelType,InstanceName,") || strings.Count(out, "\n") != 2 {
 		t.Errorf("printed: exit %d, %s%s", code, out, errs)
@@ -316,14 +316,14 @@ func TestATemplateIsWrittenAndCanBeFilledIn(t *testing.T) {
 
 func TestResultsAreWrittenInTheFormThatTheNameAsksFor(t *testing.T) {
 	t.Parallel()
-	d := mixedDesk(t)
+	d := mixedOutcomes(t)
 	code, out, errs := d.run("results", "mixed.csv", "--only", "created,failed", "-o", "out.jsonl")
 	said(t, "JSON lines", code, 0, out+errs, "3 rows of mixed.csv written to out.jsonl.\n")
 	want := []string{
 		`{"row":{"instance_name":"one","ChannelType":"VIBER","job_id":"a","OfficeAddress":"1 Main St","metadata.note":"=1+1"},"job":"default/a","state":"created","instance_id":"i-1","code":"OK","message":"","request_id":"R-a","tries":"1","finished_at":"TIME","callback":"delivered"}`,
 		`{"row":{"instance_name":"two","ChannelType":"viber","job_id":"b","OfficeAddress":"with\na break","metadata.note":""},"job":"default/b","state":"failed","instance_id":"","code":"Bad","message":"=the name is taken","request_id":"R-b","tries":"1","finished_at":"TIME","callback":""}`,
 	}
-	lines := strings.Split(strings.TrimSpace(still(d.read("out.jsonl"))), "\n")
+	lines := strings.Split(strings.TrimSpace(scrub(d.read("out.jsonl"))), "\n")
 	if diff := cmp.Diff(append(want, want[0]), lines); diff != "" {
 		t.Errorf("JSON lines (-want +got):\n%s", diff)
 	}
@@ -397,7 +397,7 @@ func TestWhatWasQueuedBeforeABadPlaceIsNamed(t *testing.T) {
 		{"empty lines", rows + strings.Repeat("\n", 10_000_000), "602: more than 1048576 blank rows begin here; cut them off"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newCLITest(t)
 			d.write("good.csv", head+"VIBER,one\n")
 			d.write("f.csv", tt.content)
 			code, out, errs := d.run("enqueue", "good.csv", "f.csv")
@@ -411,7 +411,7 @@ func TestWhatWasQueuedBeforeABadPlaceIsNamed(t *testing.T) {
 
 func TestTheHintForRefusedRowsHasTheFlagsThatTheyNeed(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("my file.csv", "\ufeffCompany;Type\none;SMS\n")
 	_, out, _ := d.run("enqueue", "my file.csv", "--map", "Company=InstanceName", "--map", "Type=ChannelType", "--delimiter", ";", "--encoding", "utf-8")
 	const want = "camsq enqueue 'my file.csv.rejected.csv' --map Company=InstanceName --map Type=ChannelType\n"
@@ -440,7 +440,7 @@ f.csv:10: note: same row as line 8; it is one job
 f.csv:12: same job as line 2 (default/job_mlrjjoaiyolan5fashyncrrzei), whose name differs only in what cannot be seen: here it is "\u3000acme", but another request; correct one of the two, or give it a job_id of its own
 `
 	for _, args := range [][]string{{"enqueue", "f.csv"}, {"enqueue", "--dry-run", "f.csv"}} {
-		d := newDesk(t)
+		d := newCLITest(t)
 		d.write("f.csv", rows)
 		code, _, errs := d.run(args...)
 		if !strings.HasPrefix(errs, complaints) || code != 1 {

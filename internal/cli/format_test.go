@@ -16,7 +16,7 @@ import (
 )
 
 // plantGolden puts golden records into Redis.
-func (d *desk) plantGolden(text []byte) {
+func (d *cliTest) plantGolden(text []byte) {
 	d.t.Helper()
 	var file struct {
 		Records []struct {
@@ -58,23 +58,23 @@ func TestCommandsAreKeptFromRecordsThatAreNotForThem(t *testing.T) {
 		"cancel": {"cancel", "queued"}, "failed": {"failed"},
 	}
 	for name, tt := range map[string]struct {
-		plant func(*desk)
+		plant func(*cliTest)
 		says  string
 		let   []string // the commands that are let in
 	}{
-		"records of version 1, from before formats": {func(d *desk) {
+		"records of version 1, from before formats": {func(d *cliTest) {
 			d.mini.SAdd("camsq:data-keys", "0123abcd")
 			d.plantGolden(golden)
 		}, unnoted, nil},
-		"an older format": {func(d *desk) { d.mini.HSet("camsq:format", "lowest", "1", "highest", "1") }, older, nil},
-		"workers are one version ahead": {func(d *desk) {
+		"an older format": {func(d *cliTest) { d.mini.HSet("camsq:format", "lowest", "1", "highest", "1") }, older, nil},
+		"workers are one version ahead": {func(d *cliTest) {
 			d.mini.HSet("camsq:format", "lowest", "2", "highest", "3")
 		}, newer, []string{"enqueue", "dry run"}},
-		"a newer format alone":  {func(d *desk) { d.mini.HSet("camsq:format", "lowest", "3", "highest", "3") }, newer, nil},
-		"a key of another kind": {func(d *desk) { _ = d.mini.Set("camsq:format", "2") }, strange, nil},
+		"a newer format alone":  {func(d *cliTest) { d.mini.HSet("camsq:format", "lowest", "3", "highest", "3") }, newer, nil},
+		"a key of another kind": {func(d *cliTest) { _ = d.mini.Set("camsq:format", "2") }, strange, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t).twoAccounts()
+			d := newCLITest(t).twoAccounts()
 			d.write("f.csv", threeShops)
 			d.env = append(d.env, "CAMSQ_LISTEN=127.0.0.1:0")
 			tt.plant(d)
@@ -108,7 +108,7 @@ func TestCommandsAreKeptFromRecordsThatAreNotForThem(t *testing.T) {
 // job IDs, with which there would be second calls.
 func TestAFileWhoseJobsCannotBeReadIsToBeSentAgainAsItIs(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", threeShops)
 	d.run("enqueue", "f.csv")
 	for _, id := range []string{"a", "b"} {
@@ -142,7 +142,7 @@ Row by row:           camsq results f.csv
 // check says of records what a worker would say.
 func TestCheckFindsRecordsThatAreNotForThisVersion(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.mini.HSet("camsq:format", "lowest", "3", "highest", "3")
 	code, out, _ := d.run("check")
 	if code != exit.CodeUsage || !strings.Contains(out, "FAIL  records ") || !strings.Contains(out, "upgrade this process") {

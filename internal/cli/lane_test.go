@@ -4,7 +4,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-func (d *desk) lane(account string) tasks.Lane {
+func (d *cliTest) lane(account string) tasks.Lane {
 	d.t.Helper()
 	lanes, err := d.ledger.Lanes(d.t.Context(), []string{account})
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 )
 
 // filed enqueues jobs of these IDs as a batch.
-func (d *desk) filed(batch string, ids ...string) {
+func (d *cliTest) filed(batch string, ids ...string) {
 	d.t.Helper()
 	var rows strings.Builder
 	rows.WriteString("job_id,account,ChannelType,InstanceName\n")
@@ -45,7 +45,7 @@ var times = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
 
 // want runs a command and holds what it says against what it should. Every time
 // in it is nine o'clock.
-func (d *desk) want(code int, out, errs string, args ...string) {
+func (d *cliTest) want(code int, out, errs string, args ...string) {
 	d.t.Helper()
 	gotCode, gotOut, gotErrs := d.run(args...)
 	if gotCode != code {
@@ -60,7 +60,7 @@ func (d *desk) want(code int, out, errs string, args ...string) {
 }
 
 // listed are the jobs that a listing names in its JSON.
-func (d *desk) listed(args ...string) []string {
+func (d *cliTest) listed(args ...string) []string {
 	d.t.Helper()
 	code, out, errs := d.run(append(args, "--json")...)
 	if code != exit.CodeOK || errs != "" {
@@ -79,7 +79,7 @@ func (d *desk) listed(args ...string) []string {
 
 func TestAJobThatCannotBeReadIsListedToo(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.filed("march", "a", "b")
 	d.reject("default", "a", "No", "no")
 	d.reject("default", "b", "No", "no")
@@ -113,16 +113,16 @@ func TestTheNumbersOfCancelAddUpThoughJobsMove(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
-		moves func(d *desk)
+		moves func(d *cliTest)
 		want  string
 	}{
-		{"some are called", func(d *desk) { d.begin("default", "a"); d.succeed("default", "b", "i-1") }, "1 cancelled.\n2 had gone on meanwhile.\n"},
-		{"some are sent", func(d *desk) {
+		{"some are called", func(d *cliTest) { d.startCall("default", "a"); d.succeed("default", "b", "i-1") }, "1 cancelled.\n2 had gone on meanwhile.\n"},
+		{"some are sent", func(d *cliTest) {
 			d.create(tasks.Job{ID: "d", Batch: "march", Request: tasks.Request{ChannelType: "VIBER", InstanceName: "d"}})
 		}, "4 cancelled, with 1 that came meanwhile.\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newCLITest(t)
 			d.filed("march", "a", "b", "c")
 			out := firstWrite{do: func() { tt.moves(d) }}
 			d.runTo(t.Context(), strings.NewReader(""), &out, io.Discard, "cancel", "march")
@@ -135,7 +135,7 @@ func TestTheNumbersOfCancelAddUpThoughJobsMove(t *testing.T) {
 
 func TestWithoutRedisNoDecisionIsTaken(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.mini.Close()
 	for _, args := range [][]string{{"failed"}, {"retry", "--all"}} {
 		if code, _, errs := d.run(args...); code != exit.CodeUnreachable || strings.Count(errs, "\n") != 1 {
@@ -157,7 +157,7 @@ func (s *stopper) Write(b []byte) (int, error) {
 
 func TestAPersonMayStopInTheMiddle(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.filed("march", "a")
 	d.reject("default", "a", "No", "no")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -175,7 +175,7 @@ func TestAPersonMayStopInTheMiddle(t *testing.T) {
 func TestTwelveThousandFailuresAreAllThereAndAllComeBack(t *testing.T) {
 	t.Parallel()
 	const n = 12_000
-	d := newDesk(t)
+	d := newCLITest(t)
 	server := redistest.Start(t)
 	d.rdb = server.Client()
 	key, _ := strings.CutPrefix(d.env[1], "CAMSQ_DATA_KEY=")
@@ -222,21 +222,21 @@ func TestTwelveThousandFailuresAreAllThereAndAllComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	begin := time.Now()
+	start := time.Now()
 	if got := d.listed("failed"); len(got) != n {
 		t.Errorf("failed --json lists %d jobs", len(got))
 	}
-	t.Logf("listed in %v", time.Since(begin))
+	t.Logf("listed in %v", time.Since(start))
 	if _, out, _ := d.run("failed", "--all"); !strings.HasPrefix(out, "12,000 failed jobs\n") || strings.Count(out, "default/job-") != n {
 		t.Errorf("failed --all lists %d jobs:\n%.500s", strings.Count(out, "default/job-"), out)
 	}
-	begin = time.Now()
+	start = time.Now()
 	d.want(exit.CodeOK, `
 10,800 failed jobs with code camsq.TriesSpent
   default  camsq.TriesSpent  10,800
 10,800 put back into the queue.
 `, "", "retry", "--code", tasks.CodeTriesSpent)
-	t.Logf("retried in %v", time.Since(begin))
+	t.Logf("retried in %v", time.Since(start))
 	d.want(exit.CodeOK, `
 1,200 failed jobs of batch import
   default  InvalidParameter  1,200

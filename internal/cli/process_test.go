@@ -119,16 +119,16 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// world is a real Redis with an append-only file, the cloud and a receiver, and
+// deployment is a real Redis with an append-only file, the cloud and a receiver, and
 // the settings with which camsq finds them.
-type world struct {
+type deployment struct {
 	redis  *redistest.Server
 	cloud  *camstest.Server
 	events *deliveries
 	env    []string
 }
 
-func newWorld(t *testing.T, c camstest.Config) *world {
+func newDeployment(t *testing.T, c camstest.Config) *deployment {
 	t.Helper()
 	events := &deliveries{}
 	bed, err := testbed.Start(testbed.Config{CAMS: c, OnEvent: events.add})
@@ -137,7 +137,7 @@ func newWorld(t *testing.T, c camstest.Config) *world {
 	}
 	t.Cleanup(bed.Close)
 	events.bed = bed
-	w := &world{redis: redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always"), cloud: bed.CAMS, events: events}
+	w := &deployment{redis: redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always"), cloud: bed.CAMS, events: events}
 	w.env = []string{
 		"CAMSQ_REDIS_URL=" + w.redis.URL(),
 		"CAMSQ_ENDPOINT=" + w.cloud.URL(),
@@ -154,7 +154,7 @@ func newWorld(t *testing.T, c camstest.Config) *world {
 	return w
 }
 
-func (w *world) worker(t *testing.T, env ...string) *process {
+func (w *deployment) worker(t *testing.T, env ...string) *process {
 	t.Helper()
 	return camsq(t, slices.Concat([]string{"CAMSQ_LISTEN=" + freeAddr(t)}, w.env, env), "worker")
 }
@@ -186,7 +186,7 @@ func (d *deliveries) counts() (distinct, posts, bad int) {
 func TestAFileBecomesInstancesOnceInSeparateProcesses(t *testing.T) {
 	t.Parallel()
 	deploytest.LookTool(t, "prometheus")
-	w := newWorld(t, camstest.Config{Quota: 40})
+	w := newDeployment(t, camstest.Config{Quota: 40})
 	rows := tenantNames(t)
 	w.cloud.FailName(rows[3], camstest.Fault{Created: true, Reply: camstest.ReplyReset})
 	w.cloud.FailName(rows[5], camstest.Fault{Reply: camstest.ReplyThrottled, RetryAfter: 500 * time.Millisecond})
@@ -289,7 +289,7 @@ func get(addr, path string) int {
 // and the exit code is 0.
 func TestSIGTERMLetsCallsEndAndBeginsNone(t *testing.T) {
 	arrived, release := make(chan struct{}, 100), make(chan struct{})
-	w := newWorld(t, camstest.Config{Calm: true, OnRequest: func(op string, _ url.Values) {
+	w := newDeployment(t, camstest.Config{Calm: true, OnRequest: func(op string, _ url.Values) {
 		if op == "CreateInstance" {
 			arrived <- struct{}{}
 			<-release

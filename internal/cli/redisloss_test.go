@@ -78,25 +78,25 @@ func startLog(t *testing.T, redisURL string) []string {
 	return strings.FieldsFunc(out.String(), func(r rune) bool { return r == '\n' })
 }
 
-// lossWorld is a world whose Redis keeps only what it was told to save.
-func lossWorld(t *testing.T, c camstest.Config) *world {
+// unsavedDeployment is a deployment whose Redis keeps only what it was told to save.
+func unsavedDeployment(t *testing.T, c camstest.Config) *deployment {
 	t.Helper()
-	w := newWorld(t, c)
+	w := newDeployment(t, c)
 	w.redis = redistest.Start(t, "--dbfilename", "saved.rdb")
 	w.env = append(w.env, "CAMSQ_REDIS_URL="+w.redis.URL(), "CAMSQ_RATE=200", "CAMSQ_CALL_TIMEOUT=4s")
 	return w
 }
 
-// stand is where a job stands, by its record.
-type stand struct {
+// jobOutcome is what the record of a job says.
+type jobOutcome struct {
 	State    tasks.State
 	Code     string
 	Adopted  bool
 	Instance string
 }
 
-// stands reads every job's record.
-func (w *world) stands(t *testing.T, ids []string) map[string]stand {
+// outcomes reads every job's record.
+func (w *deployment) outcomes(t *testing.T, ids []string) map[string]jobOutcome {
 	t.Helper()
 	setting := func(name string) (value string) { // the last one counts, as in a process
 		for _, pair := range w.env {
@@ -115,9 +115,9 @@ func (w *world) stands(t *testing.T, ids []string) map[string]stand {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]stand{}
+	out := map[string]jobOutcome{}
 	for i, f := range found {
-		o := stand{State: f.Record.State, Code: f.Record.Code, Adopted: f.Record.Adopted}
+		o := jobOutcome{State: f.Record.State, Code: f.Record.Code, Adopted: f.Record.Adopted}
 		if f.Record.Instance != nil {
 			o.Instance = f.Record.Instance.InstanceID
 		}
@@ -128,9 +128,9 @@ func (w *world) stands(t *testing.T, ids []string) map[string]stand {
 	return out
 }
 
-// told lists the types of each job's events, and whether the instance was adopted;
+// eventTypes lists the types of each job's events, and whether the instance was adopted;
 // those of batches under no job.
-func (d *deliveries) told(t *testing.T) map[string][]string {
+func (d *deliveries) eventTypes(t *testing.T) map[string][]string {
 	t.Helper()
 	if _, _, bad := d.counts(); bad > 0 {
 		t.Errorf("%d webhooks had no good signature, or came with two bodies", bad)
@@ -176,33 +176,33 @@ func TestTheSameFileAgainHealsARedisThatForgotEverything(t *testing.T) {
 	for _, tt := range []struct {
 		existing string
 		code     int
-		want     stand // without the instance
+		want     jobOutcome // without the instance
 		event    string
 	}{
-		{"fail", exit.CodeSomeFailed, stand{State: tasks.StateFailed, Code: tasks.CodeExists}, "instance.failed"},
-		{"adopt", exit.CodeOK, stand{State: tasks.StateCreated, Code: "OK", Adopted: true}, "instance.created adopted"},
+		{"fail", exit.CodeSomeFailed, jobOutcome{State: tasks.StateFailed, Code: tasks.CodeExists}, "instance.failed"},
+		{"adopt", exit.CodeOK, jobOutcome{State: tasks.StateCreated, Code: "OK", Adopted: true}, "instance.created adopted"},
 	} {
 		t.Run(tt.existing, func(t *testing.T) {
 			t.Parallel()
-			w := lossWorld(t, camstest.Config{})
+			w := unsavedDeployment(t, camstest.Config{})
 			file, ids := lossFile(t, 8)
 			p := w.worker(t, "CAMSQ_EXISTING="+tt.existing)
 			if first := camsq(t, w.env, "enqueue", "--wait", file); first.exit(time.Minute) != exit.CodeOK {
 				t.Fatalf("the first time:\n%s", first.output())
 			}
-			before := w.stands(t, ids)
+			before := w.outcomes(t, ids)
 			calls := w.cloud.Calls("CreateInstance")
 			eventually(t, "every outcome and the batch are told", func() bool { n, _, _ := w.events.counts(); return n == len(ids)+1 })
 
 			w.redis.Restart()
-			if lost := w.stands(t, ids); len(lost) > 0 {
+			if lost := w.outcomes(t, ids); len(lost) > 0 {
 				t.Fatalf("Redis has not forgotten: %v", lost)
 			}
 			again := camsq(t, w.env, "enqueue", "--wait", file)
 			if code := again.exit(time.Minute); code != tt.code {
 				t.Errorf("the same file again: exit code %d, want %d\n%s", code, tt.code, again.output())
 			}
-			want, events := map[string]stand{}, map[string][]string{"": {"batch.completed", "batch.completed"}}
+			want, events := map[string]jobOutcome{}, map[string][]string{"": {"batch.completed", "batch.completed"}}
 			for _, id := range ids {
 				o := tt.want
 				if o.Adopted {
@@ -210,11 +210,11 @@ func TestTheSameFileAgainHealsARedisThatForgotEverything(t *testing.T) {
 				}
 				want[id], events[id] = o, []string{"instance.created", tt.event}
 			}
-			if diff := cmp.Diff(want, w.stands(t, ids)); diff != "" {
+			if diff := cmp.Diff(want, w.outcomes(t, ids)); diff != "" {
 				t.Errorf("outcomes (-want +got):\n%s", diff)
 			}
 			eventually(t, "every new outcome and the batch are told", func() bool { n, _, _ := w.events.counts(); return n == 2*len(ids)+2 })
-			if diff := cmp.Diff(events, w.events.told(t)); diff != "" {
+			if diff := cmp.Diff(events, w.events.eventTypes(t)); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
 			}
 
@@ -229,9 +229,9 @@ func TestTheSameFileAgainHealsARedisThatForgotEverything(t *testing.T) {
 					t.Fatalf("retry:\n%s", retry.output())
 				}
 				for _, id := range ids {
-					want[id] = stand{State: tasks.StateCreated, Code: "OK", Adopted: true, Instance: before[id].Instance}
+					want[id] = jobOutcome{State: tasks.StateCreated, Code: "OK", Adopted: true, Instance: before[id].Instance}
 				}
-				eventually(t, "the jobs have their instances", func() bool { return cmp.Equal(want, w.stands(t, ids)) })
+				eventually(t, "the jobs have their instances", func() bool { return cmp.Equal(want, w.outcomes(t, ids)) })
 			}
 			if got := w.cloud.Calls("CreateInstance"); got != calls {
 				t.Errorf("%d creates were asked for after the loss", got-calls)
@@ -247,16 +247,16 @@ func TestAMarkThatRedisForgotMakesNoSecondInstance(t *testing.T) {
 	for _, tt := range []struct {
 		name, existing string
 		callerDies     bool
-		want           stand
+		want           jobOutcome
 	}{
-		{"the caller dies, fail", "fail", true, stand{State: tasks.StateFailed, Code: tasks.CodeExists}},
-		{"the caller dies, adopt", "adopt", true, stand{State: tasks.StateCreated, Code: "OK", Adopted: true}},
-		{"the caller lives, fail", "fail", false, stand{State: tasks.StateFailed, Code: tasks.CodeExists}},
-		{"the caller lives, adopt", "adopt", false, stand{State: tasks.StateCreated, Code: "OK", Adopted: true}},
+		{"the caller dies, fail", "fail", true, jobOutcome{State: tasks.StateFailed, Code: tasks.CodeExists}},
+		{"the caller dies, adopt", "adopt", true, jobOutcome{State: tasks.StateCreated, Code: "OK", Adopted: true}},
+		{"the caller lives, fail", "fail", false, jobOutcome{State: tasks.StateFailed, Code: tasks.CodeExists}},
+		{"the caller lives, adopt", "adopt", false, jobOutcome{State: tasks.StateCreated, Code: "OK", Adopted: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := lossWorld(t, camstest.Config{Calm: true})
+			w := unsavedDeployment(t, camstest.Config{Calm: true})
 			w.cloud.FailName("shop_0", camstest.Fault{Created: true, Reply: camstest.ReplyHang})
 			file, ids := lossFile(t, 1)
 			if code := camsq(t, w.env, "enqueue", file).exit(time.Minute); code != exit.CodeOK {
@@ -267,7 +267,7 @@ func TestAMarkThatRedisForgotMakesNoSecondInstance(t *testing.T) {
 			}
 			p := w.worker(t, "CAMSQ_EXISTING="+tt.existing)
 			eventually(t, "the call has made the instance", func() bool { return w.cloud.Created("shop_0") == 1 })
-			if got := w.stands(t, ids)["job-0"]; got.State != tasks.StateCalling {
+			if got := w.outcomes(t, ids)["job-0"]; got.State != tasks.StateCalling {
 				t.Fatalf("the job is %s", got.State)
 			}
 			if tt.callerDies {
@@ -276,7 +276,7 @@ func TestAMarkThatRedisForgotMakesNoSecondInstance(t *testing.T) {
 			}
 			w.redis.Restart()
 			if tt.callerDies {
-				if got := w.stands(t, ids)["job-0"]; got.State != tasks.StateQueued {
+				if got := w.outcomes(t, ids)["job-0"]; got.State != tasks.StateQueued {
 					t.Fatalf("Redis has not forgotten the mark: the job is %q", got.State)
 				}
 				p = w.worker(t, "CAMSQ_EXISTING="+tt.existing)
@@ -285,13 +285,13 @@ func TestAMarkThatRedisForgotMakesNoSecondInstance(t *testing.T) {
 			if want.Adopted {
 				want.Instance = w.cloud.Instances()[0].InstanceID
 			}
-			eventually(t, "the job ends", func() bool { return w.stands(t, ids)["job-0"].State.Final() })
+			eventually(t, "the job ends", func() bool { return w.outcomes(t, ids)["job-0"].State.Final() })
 			// A caller that lives still has to hear that it may not write what became of its call.
 			p.terminate()
 			if code := p.exit(time.Minute); code != exit.CodeOK {
 				t.Errorf("worker: exit code %d", code)
 			}
-			if diff := cmp.Diff(want, w.stands(t, ids)["job-0"]); diff != "" {
+			if diff := cmp.Diff(want, w.outcomes(t, ids)["job-0"]); diff != "" {
 				t.Errorf("outcome (-want +got):\n%s", diff)
 			}
 			if n, calls := w.cloud.Created("shop_0"), w.cloud.Calls("CreateInstance"); n != 1 || calls != 1 {

@@ -14,7 +14,7 @@ import (
 )
 
 func TestADryRunNeedsNoRedisAndMakesNothing(t *testing.T) {
-	d := newDesk(t).twoAccounts()
+	d := newCLITest(t).twoAccounts()
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	t.Setenv("XDG_CONFIG_HOME", "")
@@ -67,7 +67,7 @@ func nobody(t *testing.T) string {
 
 func TestAnotherPriorityMakesNoConflictInADryRun(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", "ChannelType,InstanceName,priority\nVIBER,one,\nVIBER,one,high\nVIBER,two,soon\n")
 	code, out, errs := d.run("enqueue", "--dry-run", "f.csv")
 	if want := "f.csv:3: note: same row as line 2; it is one job\nf.csv:4: priority: must be high or normal; leave it out for normal\n"; errs != want || code != 1 {
@@ -80,7 +80,7 @@ func TestAnotherPriorityMakesNoConflictInADryRun(t *testing.T) {
 
 func TestADryRunTellsWhatIsThereAlreadyAndWritesNothing(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).twoAccounts()
+	d := newCLITest(t).twoAccounts()
 	d.write("f.csv", "ChannelType,InstanceName,job_id,account\nVIBER,a,a,\nVIBER,b,b,\nVIBER,c,c,eu\nVIBER,d,d,\n")
 	d.run("enqueue", "f.csv")
 	d.succeed("default", "a", "i-a")
@@ -124,7 +124,7 @@ Nothing was sent.
 
 func TestADryRunThatLosesRedisSaysSo(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	addr, rows := d.mini.Addr(), many(1200)
 	cut := strings.Index(rows, "VIBER,shop 800,")
 	in := io.MultiReader(strings.NewReader(rows[:cut]), then(d.mini.Close), strings.NewReader(rows[cut:]))

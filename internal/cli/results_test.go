@@ -31,28 +31,28 @@ ten,VI"BER,j,,
 one,VIBER,a,1 Main St,=1+1
 `
 
-// mixedDesk has the rows above, most of them enqueued, in many states.
-func mixedDesk(t *testing.T) *desk {
-	d := newDesk(t)
+// mixedOutcomes has the rows above, most of them enqueued, in many states.
+func mixedOutcomes(t *testing.T) *cliTest {
+	d := newCLITest(t)
 	d.write("mixed.csv", mixed)
 	d.write("old.csv", "ChannelType,InstanceName,job_id\nVIBER,another,h\n")
 	d.run("enqueue", "old.csv")
 	d.run("enqueue", "mixed.csv")
 	d.succeed("default", "a", "i-1")
-	d.told("default", "a", tasks.CallbackProgress{State: tasks.CallbackDelivered})
+	d.setCallback("default", "a", tasks.CallbackProgress{State: tasks.CallbackDelivered})
 	d.reject("default", "b", "Bad", "=the name is taken")
 	d.hold("default", "c")
-	d.told("default", "c", tasks.CallbackProgress{State: tasks.CallbackOwed})
-	d.begin("default", "f")
+	d.setCallback("default", "c", tasks.CallbackProgress{State: tasks.CallbackOwed})
+	d.startCall("default", "f")
 	d.mini.Del("camsq:{provision:default}:job:g")
 	return d
 }
 
 func TestResultsAreTheRowsInTheirOrderWithTheirOutcomes(t *testing.T) {
 	t.Parallel()
-	d := mixedDesk(t)
+	d := mixedOutcomes(t)
 	code, out, errs := d.run("results", "mixed.csv")
-	said(t, "results", code, 0, still(out)+errs, "\ufeff"+`instance_name,ChannelType,job_id,OfficeAddress,metadata.note,job,state,instance_id,code,message,request_id,tries,finished_at,callback
+	said(t, "results", code, 0, scrub(out)+errs, "\ufeff"+`instance_name,ChannelType,job_id,OfficeAddress,metadata.note,job,state,instance_id,code,message,request_id,tries,finished_at,callback
 one,VIBER,a,1 Main St,'=1+1,default/a,created,i-1,OK,,R-a,1,TIME,delivered
 two,viber,b,"with
 a break",,default/b,failed,,Bad,'=the name is taken,R-b,1,TIME,
@@ -70,7 +70,7 @@ one,VIBER,a,1 Main St,'=1+1,default/a,created,i-1,OK,,R-a,1,TIME,delivered
 
 func TestOnlyChoosesRowsByState(t *testing.T) {
 	t.Parallel()
-	d := mixedDesk(t)
+	d := mixedOutcomes(t)
 	for only, want := range map[string]string{
 		"created":                     "one one",
 		"rejected,unknown":            "four five seven nine ",
@@ -99,7 +99,7 @@ func TestOnlyChoosesRowsByState(t *testing.T) {
 
 func TestNoCellBecomesAFormula(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", many(1))
 	d.run("enqueue", "f.csv")
 	d.reject("default", "j0", "@Code", "=HYPERLINK(1)")
@@ -111,7 +111,7 @@ func TestNoCellBecomesAFormula(t *testing.T) {
 
 func TestResultsOfManyRowsKeepTheirOrder(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).twoAccounts()
+	d := newCLITest(t).twoAccounts()
 	var in strings.Builder
 	in.WriteString("ChannelType,InstanceName,job_id,account\n")
 	for i := range 1300 {
@@ -136,7 +136,7 @@ func TestResultsOfManyRowsKeepTheirOrder(t *testing.T) {
 
 func TestResultsFindTheJobsOfTheAccountThatTheFileWasSentTo(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).twoAccounts()
+	d := newCLITest(t).twoAccounts()
 	d.write("f.csv", many(1))
 	_, out, _ := d.run("enqueue", "--account", "eu", "f.csv")
 	if !strings.Contains(out, "camsq results f.csv --account eu\n") {
@@ -150,7 +150,7 @@ func TestResultsFindTheJobsOfTheAccountThatTheFileWasSentTo(t *testing.T) {
 
 func TestAResultFileIsThereOnceItIsComplete(t *testing.T) {
 	t.Parallel()
-	d := mixedDesk(t)
+	d := mixedOutcomes(t)
 	_, want, _ := d.run("results", "mixed.csv")
 	code, out, errs := d.run("results", "mixed.csv", "-o", "out.csv")
 	said(t, "printed", code, 0, out+errs, "11 rows of mixed.csv written to out.csv.\n")
@@ -192,7 +192,7 @@ func sorted(names []string) map[string]bool {
 
 func TestAFileThatBreaksOffStillGetsTheResultsBeforeIt(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", "ChannelType,InstanceName,job_id\nVIBER,one,a\nVIBER,\"two,b\nVIBER,three,c\n")
 	d.run("enqueue", "f.csv")
 	code, out, errs := d.run("results", "f.csv", "-o", "out.csv")
@@ -204,7 +204,7 @@ func TestAFileThatBreaksOffStillGetsTheResultsBeforeIt(t *testing.T) {
 
 func TestResultsNeedOneFile(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	for _, args := range [][]string{{"results"}, {"results", "a.csv", "b.csv"}} {
 		code, out, errs := d.run(args...)
 		said(t, "complaint", code, 2, out+errs, "camsq: results needs one file, the one that was enqueued, or - for standard input\n")
@@ -213,7 +213,7 @@ func TestResultsNeedOneFile(t *testing.T) {
 
 func TestResultsEndWhenRedisGoesAwayThoughMoreRowsMayCome(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	silent, hold := io.Pipe()
 	defer hold.Close()
 	in := io.MultiReader(then(d.mini.Close), strings.NewReader(many(600)), silent)
@@ -232,7 +232,7 @@ func (fullDisk) Write([]byte) (int, error) {
 
 func TestAFullDiskIsExitCode4AndNamesWhatWasWritten(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("one.csv", "ChannelType,InstanceName,job_id\nVIBER,acme,a\n")
 	if code, out, errs := d.run("enqueue", "one.csv"); code != exit.CodeOK {
 		t.Fatalf("enqueue: exit %d\n%s%s", code, out, errs)

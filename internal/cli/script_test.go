@@ -26,9 +26,9 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:      *update,
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
-			d := &scriptDesk{desk: deskIn(e.T().(testing.TB), e.WorkDir), now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}
+			d := &scriptTest{cliTest: newCLITestIn(e.T().(testing.TB), e.WorkDir), now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}
 			d.mini.SetTime(d.now)
-			e.Values[deskKey{}] = d
+			e.Values[scriptTestKey{}] = d
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -44,21 +44,23 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-type deskKey struct{}
+type scriptTestKey struct{}
 
-// scriptDesk is the desk of a script. Its Redis has a clock that stands still, so
+// scriptTest is the cliTest of a script. Its Redis has a clock that stands still, so
 // that every run prints the same times.
-type scriptDesk struct {
-	*desk
+type scriptTest struct {
+	*cliTest
 	now  time.Time
 	code int // exit code of the last camsq
 }
 
-func deskOf(ts *testscript.TestScript) *scriptDesk { return ts.Value(deskKey{}).(*scriptDesk) }
+func scriptTestOf(ts *testscript.TestScript) *scriptTest {
+	return ts.Value(scriptTestKey{}).(*scriptTest)
+}
 
 // scriptCamsq runs camsq: camsq [<FILE] ARGUMENT..., where FILE is its standard input.
 func scriptCamsq(ts *testscript.TestScript, neg bool, args []string) {
-	d := deskOf(ts)
+	d := scriptTestOf(ts)
 	var stdin io.Reader = strings.NewReader("")
 	if len(args) > 0 && strings.HasPrefix(args[0], "<") {
 		stdin, args = strings.NewReader(ts.ReadFile(args[0][1:])), args[1:]
@@ -71,7 +73,7 @@ func scriptCamsq(ts *testscript.TestScript, neg bool, args []string) {
 
 // scriptLater moves the clock of Redis, which stands still otherwise: later DURATION.
 func scriptLater(ts *testscript.TestScript, _ bool, args []string) {
-	d := deskOf(ts)
+	d := scriptTestOf(ts)
 	by, err := time.ParseDuration(strings.Join(args, " "))
 	ts.Check(err)
 	d.now = d.now.Add(by)
@@ -82,14 +84,14 @@ func scriptLater(ts *testscript.TestScript, _ bool, args []string) {
 func scriptExitCode(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(strings.Join(args, " "))
 	ts.Check(err)
-	if got := deskOf(ts).code; neg || got != want {
+	if got := scriptTestOf(ts).code; neg || got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
 }
 
 // scriptSetting puts a variable into camsq's environment: setting NAME=VALUE.
 func scriptSetting(ts *testscript.TestScript, _ bool, args []string) {
-	d := deskOf(ts)
+	d := scriptTestOf(ts)
 	d.env = append(d.env, args...)
 }
 
@@ -99,7 +101,7 @@ func scriptJob(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("job STEP ACCOUNT/ID [ARGUMENT...]")
 	}
-	d := deskOf(ts)
+	d := scriptTestOf(ts)
 	account, id, _ := strings.Cut(args[1], "/")
 	step, rest := args[0], append(args[2:], "", "", "")
 	switch step {
@@ -109,10 +111,10 @@ func scriptJob(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%s: state and callback are %q", args[1], got)
 		}
 	case "begin":
-		d.begin(account, id)
+		d.startCall(account, id)
 	case "lose": // the answer of its call
-		d.begin(account, id)
-		d.step(account, id, tasks.StepAmbiguous, 0, nil)
+		d.startCall(account, id)
+		d.transition(account, id, tasks.StepAmbiguous, 0, nil)
 	case "succeed":
 		d.succeed(account, id, rest[0])
 	case "reject":
@@ -122,7 +124,7 @@ func scriptJob(ts *testscript.TestScript, _ bool, args []string) {
 	case "told":
 		tries, err := strconv.Atoi(rest[1])
 		ts.Check(err)
-		d.told(account, id, tasks.CallbackProgress{State: tasks.CallbackState(rest[0]), Tries: tries, Reason: rest[2]})
+		d.setCallback(account, id, tasks.CallbackProgress{State: tasks.CallbackState(rest[0]), Tries: tries, Reason: rest[2]})
 	default:
 		ts.Fatalf("there is no step %q", step)
 	}
@@ -133,18 +135,18 @@ func scriptAccount(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 || args[0] != "refused" {
 		ts.Fatalf("account refused NAME")
 	}
-	deskOf(ts).trip(args[1], time.Hour)
+	scriptTestOf(ts).trip(args[1], time.Hour)
 }
 
 // scriptWorker registers a worker process that does nothing: worker runs.
-func scriptWorker(ts *testscript.TestScript, _ bool, _ []string) { deskOf(ts).working() }
+func scriptWorker(ts *testscript.TestScript, _ bool, _ []string) { scriptTestOf(ts).working() }
 
 // scriptPending counts the tasks that wait in a queue of asynq: pending QUEUE N.
 func scriptPending(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("pending QUEUE N")
 	}
-	d := deskOf(ts)
+	d := scriptTestOf(ts)
 	if n := d.rdb.LLen(d.t.Context(), "asynq:{"+args[0]+"}:pending").Val(); strconv.FormatInt(n, 10) != args[1] {
 		ts.Fatalf("%d tasks are pending in queue %s, want %s", n, args[0], args[1])
 	}

@@ -16,7 +16,7 @@ import (
 
 func TestTheOverviewShowsEveryAccountAndWhatNeedsAPerson(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).twoAccounts().working()
+	d := newCLITest(t).twoAccounts().working()
 	code, out, errs := d.run("status")
 	said(t, "empty", code, 0, out+errs, `ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
 default       0        0          0     0        0       0          0
@@ -27,16 +27,16 @@ eu            0        0          0     0        0       0          0
 	d.write("april.csv", "ChannelType,InstanceName,account\nVIBER,x,eu\nVIBER,y,\n")
 	d.run("enqueue", "march.csv", "april.csv")
 	d.succeed("default", "j0", "i-0")
-	d.told("default", "j0", tasks.CallbackProgress{State: tasks.CallbackDead})
+	d.setCallback("default", "j0", tasks.CallbackProgress{State: tasks.CallbackDead})
 	d.succeed("default", "j1", "i-1")
-	d.told("default", "j1", tasks.CallbackProgress{State: tasks.CallbackOwed})
+	d.setCallback("default", "j1", tasks.CallbackProgress{State: tasks.CallbackOwed})
 	d.reject("default", "j2", "No", "")
 	d.hold("default", "j3")
-	d.begin("default", "j4")
-	d.begin("default", "j5")
-	d.step("default", "j5", tasks.StepAmbiguous, 0, nil)
+	d.startCall("default", "j4")
+	d.startCall("default", "j5")
+	d.transition("default", "j5", tasks.StepAmbiguous, 0, nil)
 	code, out, errs = d.run("status")
-	said(t, "overview", code, 0, still(out)+errs, `ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
+	said(t, "overview", code, 0, scrub(out)+errs, `ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
 default       2        1          1     1        2       1          0
 eu            1        0          0     0        0       0          0
 
@@ -54,7 +54,7 @@ april         eu            1        0          0     0        0       0        
 `)
 
 	code, out, errs = d.run("status", "april")
-	said(t, "batch", code, 0, still(out)+errs, `BATCH  ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
+	said(t, "batch", code, 0, scrub(out)+errs, `BATCH  ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
 april  default       1        0          0     0        0       0          0
 april  eu            1        0          0     0        0       0          0
 
@@ -69,56 +69,56 @@ func TestAJobSaysWhatItWaitsFor(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
-		bring func(d *desk)
+		bring func(d *cliTest)
 		want  string
 	}{
-		{"next", func(*desk) {}, "It is the next to be taken: the account's next slot comes in N s, at 4.95 a second."},
-		{"its turn", func(d *desk) {
+		{"next", func(*cliTest) {}, "It is the next to be taken: the account's next slot comes in N s, at 4.95 a second."},
+		{"its turn", func(d *cliTest) {
 			d.write("before.csv", "ChannelType,InstanceName,job_id\nVIBER,x,0\nVIBER,y,1\n")
 			d.run("enqueue", "before.csv")
 		}, "It waits for its turn: 2 jobs come before it, some N s at 4.95 a second."},
-		{"backoff", func(d *desk) {
-			d.begin("default", "j0")
-			d.step("default", "j0", tasks.StepThrottled, 5*time.Minute+30*time.Second, func(r *tasks.Record) { r.Code = "Throttling.User" })
+		{"backoff", func(d *cliTest) {
+			d.startCall("default", "j0")
+			d.transition("default", "j0", tasks.StepThrottled, 5*time.Minute+30*time.Second, func(r *tasks.Record) { r.Code = "Throttling.User" })
 		}, "It waits 5 min more after Throttling.User, then takes its turn at 4.95 a second."},
-		{"taken", func(d *desk) {
+		{"taken", func(d *cliTest) {
 			if err := d.rdb.RPopLPush(d.t.Context(), "asynq:{provision:default}:pending", "asynq:{provision:default}:active").Err(); err != nil {
 				d.t.Fatal(err)
 			}
 		}, "A worker has it, or is about to: the account's next slot comes in N s, at 4.95 a second."},
-		{"paused", func(d *desk) { d.run("pause", "default", "--reason", "a wrong\x1bfile") },
+		{"paused", func(d *cliTest) { d.run("pause", "default", "--reason", "a wrong\x1bfile") },
 			"It waits because account default was paused N s ago: a wrong file (camsq resume default)."},
-		{"refused", func(d *desk) { d.trip("default", 4*time.Minute+30*time.Second) },
+		{"refused", func(d *cliTest) { d.trip("default", 4*time.Minute+30*time.Second) },
 			"It waits because the API has refused account default for N s (NoPermission); one job tries it again in 4 min."},
-		{"probed", func(d *desk) {
+		{"probed", func(d *cliTest) {
 			d.trip("default", 0)
 			if ok, _, err := d.ledger.Probe(d.t.Context(), tasks.ProbeID{Ref: tasks.Ref{Account: "default", ID: "other"}}, time.Minute); !ok || err != nil {
 				d.t.Fatal(ok, err)
 			}
 		}, "It waits because the API has refused account default for N s (NoPermission); job other is trying it now."},
-		{"limited", func(d *desk) {
+		{"limited", func(d *cliTest) {
 			d.run("limit", "default", "30/m")
 		}, "It is the next to be taken: the account's next slot comes in N s, at 29.7 a minute (limited by an operator)."},
-		{"calling", func(d *desk) { d.begin("default", "j0") }, "The call is being made; how it ended is known in N s at most."},
-		{"caller died", func(d *desk) { d.step("default", "j0", tasks.StepBegin, 0, nil) }, "The worker died during the call; the outcome is being looked up."},
-		{"uncertain", func(d *desk) {
-			d.begin("default", "j0")
-			d.step("default", "j0", tasks.StepAmbiguous, 4*time.Second, nil)
+		{"calling", func(d *cliTest) { d.startCall("default", "j0") }, "The call is being made; how it ended is known in N s at most."},
+		{"caller died", func(d *cliTest) { d.transition("default", "j0", tasks.StepBegin, 0, nil) }, "The worker died during the call; the outcome is being looked up."},
+		{"uncertain", func(d *cliTest) {
+			d.startCall("default", "j0")
+			d.transition("default", "j0", tasks.StepAmbiguous, 4*time.Second, nil)
 		}, "The answer to its call was lost. A worker looks for the instance, next in N s; nothing is sent before that is settled."},
-		{"held", func(d *desk) { d.hold("default", "j0", "i-1", "i-2") }, "It waits for an operator: camsq resolve default/j0, with --created INSTANCE_ID, --absent or --failed."},
-		{"failed", func(d *desk) { d.reject("default", "j0", "No", "") }, "It has ended, and is not tried again by itself: camsq retry default/j0."},
-		{"cancelled", func(d *desk) { d.step("default", "j0", tasks.StepCancel, 0, nil) }, "It has ended: it was cancelled before its call."},
-		{"created", func(d *desk) {
+		{"held", func(d *cliTest) { d.hold("default", "j0", "i-1", "i-2") }, "It waits for an operator: camsq resolve default/j0, with --created INSTANCE_ID, --absent or --failed."},
+		{"failed", func(d *cliTest) { d.reject("default", "j0", "No", "") }, "It has ended, and is not tried again by itself: camsq retry default/j0."},
+		{"cancelled", func(d *cliTest) { d.transition("default", "j0", tasks.StepCancel, 0, nil) }, "It has ended: it was cancelled before its call."},
+		{"created", func(d *cliTest) {
 			d.succeed("default", "j0", "i-1")
-			d.told("default", "j0", tasks.CallbackProgress{State: tasks.CallbackDelivered, Tries: 1})
+			d.setCallback("default", "j0", tasks.CallbackProgress{State: tasks.CallbackDelivered, Tries: 1})
 		}, "Done."},
-		{"callback owed", func(d *desk) {
+		{"callback owed", func(d *cliTest) {
 			d.succeed("default", "j0", "i-1")
-			d.told("default", "j0", tasks.CallbackProgress{State: tasks.CallbackOwed})
+			d.setCallback("default", "j0", tasks.CallbackProgress{State: tasks.CallbackOwed})
 		}, "It has ended well; only its callback is still owed."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newCLITest(t)
 			if tt.name == "its turn" {
 				tt.bring(d)
 			}
@@ -128,7 +128,7 @@ func TestAJobSaysWhatItWaitsFor(t *testing.T) {
 				tt.bring(d)
 			}
 			code, out, errs := d.run("status", "j0")
-			lines := strings.Split(strings.TrimSpace(still(out)), "\n")
+			lines := strings.Split(strings.TrimSpace(scrub(out)), "\n")
 			said(t, "last line", code, 0, lines[len(lines)-1]+errs, tt.want)
 		})
 	}
@@ -136,16 +136,16 @@ func TestAJobSaysWhatItWaitsFor(t *testing.T) {
 
 func TestAJobIsShownWithAllThatIsKnownOfIt(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", "ChannelType,InstanceName,job_id,ContactMail,OfficeAddress\nVIBER,shop,orders/7,ana@example.com,1 Main St\n")
 	d.run("enqueue", "f.csv")
-	d.begin("default", "orders/7")
-	d.step("default", "orders/7", tasks.StepAmbiguous, 0, nil)
-	d.step("default", "orders/7", tasks.StepFound, 0, func(r *tasks.Record) {
+	d.startCall("default", "orders/7")
+	d.transition("default", "orders/7", tasks.StepAmbiguous, 0, nil)
+	d.transition("default", "orders/7", tasks.StepFound, 0, func(r *tasks.Record) {
 		r.Instance, r.Adopted = &tasks.EventInstance{InstanceID: "cams-1"}, true
 		r.Code, r.Message, r.RequestID = "OK", "all\x1b[2Jgood\n", "R-1"
 	})
-	d.told("default", "orders/7", tasks.CallbackProgress{State: tasks.CallbackOwed, Tries: 3, Reason: tasks.ReasonTimeout})
+	d.setCallback("default", "orders/7", tasks.CallbackProgress{State: tasks.CallbackOwed, Tries: 3, Reason: tasks.ReasonTimeout})
 	want := `Job default/orders/7
   state       created
   since       TIME (N s ago)
@@ -162,13 +162,13 @@ It has ended well; only its callback is still owed.
 `
 	for _, name := range []string{"orders/7", "default/orders/7"} {
 		code, out, errs := d.run("status", name)
-		said(t, name, code, 0, still(out)+errs, want)
+		said(t, name, code, 0, scrub(out)+errs, want)
 	}
 }
 
 func TestAHighPriorityIsShown(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", many(30))
 	d.run("enqueue", "f.csv")
 	d.write("g.csv", "ChannelType,InstanceName,job_id,priority\nVIBER,one,a,high\nVIBER,two,b,high\nVIBER,three,c,\n")
@@ -178,7 +178,7 @@ func TestAHighPriorityIsShown(t *testing.T) {
 		"b": "  priority    high\n  asked for   VIBER two\n  tries       0\n\nIt waits for its turn: 1 high-priority job comes before it, some N s at 4.95 a second.\n",
 		"c": "  batch       g\n  asked for   VIBER three\n  tries       0\n\nIt waits for its turn: 30 jobs come before it, some N s at 4.95 a second.\n",
 	} {
-		if _, out, _ := d.run("status", id); !strings.HasSuffix(still(out), want) {
+		if _, out, _ := d.run("status", id); !strings.HasSuffix(scrub(out), want) {
 			t.Errorf("status %s:\n%s\nwant at its end:\n%s", id, out, want)
 		}
 		_, out, errs := d.run("status", "--json", id)
@@ -194,7 +194,7 @@ func TestAHighPriorityIsShown(t *testing.T) {
 
 func TestAJobIsFoundInEveryAccountThatHasIt(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).twoAccounts()
+	d := newCLITest(t).twoAccounts()
 	d.write("f.csv", "ChannelType,InstanceName,job_id,account\nVIBER,one,a,\nVIBER,one,a,eu\n")
 	d.run("enqueue", "f.csv")
 	_, out, _ := d.run("status", "a")
@@ -209,7 +209,7 @@ func TestAJobIsFoundInEveryAccountThatHasIt(t *testing.T) {
 
 func TestANameOfNothingIsSaidInOneLine(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).twoAccounts()
+	d := newCLITest(t).twoAccounts()
 	for _, args := range [][]string{{"status", "nope"}, {"status", "--json", "nope"}} {
 		code, out, errs := d.run(args...)
 		said(t, "complaint", code, 1, out+errs, "camsq: \"nope\" is neither a job nor a batch here; looked in account default, eu\n")
@@ -220,7 +220,7 @@ func TestANameOfNothingIsSaidInOneLine(t *testing.T) {
 
 func TestADamagedRecordIsShownAsSuch(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", many(1))
 	d.run("enqueue", "f.csv")
 	key := ledger.JobKey(tasks.Ref{Account: "default", ID: "j0"})
@@ -238,11 +238,11 @@ func TestADamagedRecordIsShownAsSuch(t *testing.T) {
 
 func TestStatusAsJSON(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).working()
+	d := newCLITest(t).working()
 	d.write("f.csv", many(3))
 	d.run("enqueue", "f.csv")
 	d.succeed("default", "j0", "i-0")
-	d.told("default", "j0", tasks.CallbackProgress{State: tasks.CallbackDelivered, Tries: 1})
+	d.setCallback("default", "j0", tasks.CallbackProgress{State: tasks.CallbackDelivered, Tries: 1})
 	jobs := `{"queued":2,"calling":0,"uncertain":0,"held":0,"created":1,"failed":0,"cancelled":0}`
 	for _, tt := range []struct {
 		args []string
@@ -258,7 +258,7 @@ func TestStatusAsJSON(t *testing.T) {
 	} {
 		code, out, errs := d.run(tt.args...)
 		var got, want any
-		if err := json.Unmarshal([]byte(still(out)), &got); err != nil {
+		if err := json.Unmarshal([]byte(scrub(out)), &got); err != nil {
 			t.Fatalf("%s: %v: %s", tt.args, err, errs)
 		}
 		if err := json.Unmarshal([]byte(tt.want), &want); err != nil {
@@ -271,7 +271,7 @@ func TestStatusAsJSON(t *testing.T) {
 }
 
 func TestStatusNamesAnAccountThatIsNotConfigured(t *testing.T) {
-	d := newDesk(t).twoAccounts()
+	d := newCLITest(t).twoAccounts()
 	d.write("f.csv", "ChannelType,InstanceName,account\nVIBER,a,eu\n")
 	if code, out, errs := d.run("enqueue", "f.csv"); code != exit.CodeOK {
 		t.Fatalf("enqueue: exit code %d\n%s%s", code, out, errs)

@@ -20,7 +20,7 @@ import (
 const refusedConnection = "dial tcp 127.0.0.1:18080: connect: connection refused"
 
 // away has the API be away for an account.
-func (d *desk) away(account, code, message string, next time.Duration) {
+func (d *cliTest) away(account, code, message string, next time.Duration) {
 	d.t.Helper()
 	t := tasks.Trip{Away: true, Action: "ListInstance", Code: code, Message: message}
 	if err := d.ledger.Trip(d.t.Context(), tasks.ProbeID{Ref: tasks.Ref{Account: account, ID: "a"}}, t, next); err != nil {
@@ -32,16 +32,16 @@ func (d *desk) away(account, code, message string, next time.Duration) {
 // and no time is promised.
 func TestEveryCommandTellsThatTheAPIIsAway(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).twoAccounts().working()
+	d := newCLITest(t).twoAccounts().working()
 	d.write("f.csv", "ChannelType,InstanceName,job_id,account\nVIBER,one,j0,eu\nVIBER,two,j1,eu\nVIBER,three,j2,\n")
 	d.run("enqueue", "f.csv")
-	d.begin("eu", "j1")
-	d.step("eu", "j1", tasks.StepAmbiguous, 4*time.Second, nil)
+	d.startCall("eu", "j1")
+	d.transition("eu", "j1", tasks.StepAmbiguous, 4*time.Second, nil)
 	d.away("eu", tasks.CodeUnsent, refusedConnection, time.Hour+30*time.Second)
 
 	const away = "cannot reach the API (cams.ap-southeast-1.aliyuncs.com): connection refused, for N s; next probe in 1 h"
 	code, out, errs := d.run("status")
-	said(t, "overview", code, 0, still(out)+errs, `ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
+	said(t, "overview", code, 0, scrub(out)+errs, `ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
 default       1        0          0     0        0       0          0
 eu            1        0          1     0        0       0          0
 
@@ -56,7 +56,7 @@ f             eu            1        0          1     0        0       0        
 `)
 
 	code, out, errs = d.run("status", "f")
-	said(t, "batch", code, 0, still(out)+errs, `BATCH  ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
+	said(t, "batch", code, 0, scrub(out)+errs, `BATCH  ACCOUNT  QUEUED  CALLING  UNCERTAIN  HELD  CREATED  FAILED  CANCELLED
 f      default       1        0          0     0        0       0          0
 f      eu            1        0          1     0        0       0          0
 
@@ -72,7 +72,7 @@ eu: `+away+`; camsq resume eu tries it at once
 		"j1": "The answer to its call was lost. A worker looks for the instance when the API is back; nothing is sent before that is settled. Account eu " + away + ".",
 	} {
 		_, out, _ := d.run("status", job)
-		lines := strings.Split(strings.TrimSpace(still(out)), "\n")
+		lines := strings.Split(strings.TrimSpace(scrub(out)), "\n")
 		said(t, job, 0, 0, lines[len(lines)-1], want)
 	}
 
@@ -127,7 +127,7 @@ func TestHowAnAPIIsAwayIsToldInItsWords(t *testing.T) {
 // each place where an operator may look.
 func TestARefusedLookIsToldWithItsCode(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).working()
+	d := newCLITest(t).working()
 	d.write("f.csv", many(2))
 	d.run("enqueue", "f.csv")
 	refusal := tasks.Trip{Action: "ListInstance", Code: "Product.Unsubscript", Message: "The product is not subscribed."}
@@ -141,22 +141,22 @@ func TestARefusedLookIsToldWithItsCode(t *testing.T) {
 		"j1": "It waits because the API has refused account default for N s (Product.Unsubscript); one job tries it again in 1 h; 1 job comes before it.\n",
 	} {
 		code, out, errs := d.run(append([]string{"status"}, strings.Fields(args)...)...)
-		if code != 0 || errs != "" || !strings.Contains(still(out), want) {
+		if code != 0 || errs != "" || !strings.Contains(scrub(out), want) {
 			t.Errorf("status %s: exit %d, %s\n%s\nwant in it:\n%s", args, code, errs, out, want)
 		}
 	}
 	// Then nothing is looked for either.
-	d.begin("default", "j1")
-	d.step("default", "j1", tasks.StepAmbiguous, 4*time.Second, nil)
+	d.startCall("default", "j1")
+	d.transition("default", "j1", tasks.StepAmbiguous, 4*time.Second, nil)
 	_, out, _ := d.run("status", "j1")
-	if want := "A worker looks for the instance when the API lets account default list instances again; nothing is sent before that is settled. It has refused that for N s (Product.Unsubscript); one job tries it again in 1 h."; !strings.Contains(still(out), want) {
+	if want := "A worker looks for the instance when the API lets account default list instances again; nothing is sent before that is settled. It has refused that for N s (Product.Unsubscript); one job tries it again in 1 h."; !strings.Contains(scrub(out), want) {
 		t.Errorf("status of a lost answer:\n%s\nwant in it:\n%s", out, want)
 	}
 }
 
 func TestAnAPIThatIsAwayAsJSON(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t).working()
+	d := newCLITest(t).working()
 	d.write("f.csv", many(1))
 	d.run("enqueue", "f.csv")
 	d.away("default", tasks.CodeUnsent, refusedConnection, time.Hour)
@@ -166,7 +166,7 @@ func TestAnAPIThatIsAwayAsJSON(t *testing.T) {
 			Accounts []struct{ Lane map[string]any }
 			Batches  []map[string]any
 		}
-		if err := json.Unmarshal([]byte(still(out)), &got); err != nil {
+		if err := json.Unmarshal([]byte(scrub(out)), &got); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 		var lane any
@@ -229,7 +229,7 @@ func TestWhatIsHeldBackPromisesNoTime(t *testing.T) {
 // metrics tell it apart from one that the API refuses.
 func TestTheMetricsAreToldThatTheAPIIsAway(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", many(40))
 	d.run("enqueue", "f.csv")
 	d.away("default", tasks.CodeNoAnswer, "EOF", time.Hour)
@@ -255,12 +255,12 @@ func TestTheMetricsAreToldThatTheAPIIsAway(t *testing.T) {
 // with a word of camsq's own.
 func TestAJobThatWasGivenUpIsToldWithTheAPIsCode(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newCLITest(t)
 	d.write("f.csv", many(1))
 	d.run("enqueue", "f.csv")
-	d.begin("default", "j0")
-	d.step("default", "j0", tasks.StepUnsent, 0, nil)
-	d.step("default", "j0", tasks.StepSpent, 0, func(r *tasks.Record) {
+	d.startCall("default", "j0")
+	d.transition("default", "j0", tasks.StepUnsent, 0, nil)
+	d.transition("default", "j0", tasks.StepSpent, 0, func(r *tasks.Record) {
 		r.Code, r.Message = "isv.AMOUNT_NOT_ENOUGH", "gave up after 3 tries; the last one ended with isv.AMOUNT_NOT_ENOUGH: no balance"
 	})
 	for _, args := range []string{"failed", "failed --json", "status j0", "status --json j0", "status f", "results f.csv"} {

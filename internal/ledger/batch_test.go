@@ -366,7 +366,7 @@ func TestABatchBeginsWithTheFirstJobThatWasAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := redistest.Mini(t)
 		l := open(t, c, 0)
-		begin := time.Now()
+		start := time.Now()
 		for i := range 3 {
 			file(t, c, "march", fmt.Sprint("j", i))
 			time.Sleep(time.Minute)
@@ -380,7 +380,7 @@ func TestABatchBeginsWithTheFirstJobThatWasAccepted(t *testing.T) {
 		time.Sleep(time.Minute)
 		closeBatch(t, l, "march")
 		b := batch(t, l, "march")
-		if !b.Started.Equal(begin) || !b.Closed.Equal(closed) || !b.Completed.Equal(closed.Add(3*time.Minute)) || !b.Now.Equal(closed.Add(4*time.Minute)) {
+		if !b.Started.Equal(start) || !b.Closed.Equal(closed) || !b.Completed.Equal(closed.Add(3*time.Minute)) || !b.Now.Equal(closed.Add(4*time.Minute)) {
 			t.Errorf("started %v, closed %v, completed %v, now %v", b.Started, b.Closed, b.Completed, b.Now)
 		}
 	})

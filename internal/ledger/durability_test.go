@@ -29,7 +29,7 @@ import (
 // A durability is a way to run Redis, and what may be lost when it dies.
 type durability struct {
 	name  string
-	begin func(t *testing.T) keeper
+	start func(t *testing.T) instance
 	// writers take jobs through their steps, each at most one in every pace.
 	writers int
 	pace    time.Duration
@@ -44,8 +44,8 @@ type durability struct {
 
 const forever = time.Duration(1<<63 - 1)
 
-// keeper is a Redis that can be killed, and what comes after it.
-type keeper struct {
+// instance is a Redis that can be killed, and what comes after it.
+type instance struct {
 	url  string
 	kill func()
 	back func() // returns when url leads to a Redis that takes writes
@@ -55,16 +55,16 @@ type keeper struct {
 const slack = time.Second
 
 func durabilities() []durability {
-	single := func(args ...string) func(*testing.T) keeper {
-		return func(t *testing.T) keeper {
+	single := func(args ...string) func(*testing.T) instance {
+		return func(t *testing.T) instance {
 			s := redistest.Start(t, args...)
-			return keeper{s.URL(), s.Kill, s.Restart}
+			return instance{s.URL(), s.Kill, s.Restart}
 		}
 	}
 	aof := func(fsync string) []string { return []string{"--appendonly", "yes", "--appendfsync", fsync} }
 	short := durability{writers: 16, from: 1200 * time.Millisecond, to: 2500 * time.Millisecond}
-	with := func(d durability, name string, most time.Duration, begin func(*testing.T) keeper) durability {
-		d.name, d.most, d.begin = name, most, begin
+	with := func(d durability, name string, most time.Duration, start func(*testing.T) instance) durability {
+		d.name, d.most, d.start = name, most, start
 		return d
 	}
 	more := short
@@ -75,13 +75,13 @@ func durabilities() []durability {
 	return []durability{
 		with(short, "AOF, appendfsync always", 0, single(aof("always")...)),
 		with(more, "AOF, appendfsync everysec", 3*time.Second, single(aof("everysec")...)),
-		with(short, "AOF everysec, last second of the file cut off (a power cut)", time.Second+slack, func(t *testing.T) keeper {
+		with(short, "AOF everysec, last second of the file cut off (a power cut)", time.Second+slack, func(t *testing.T) instance {
 			return cutTail(t, redistest.Start(t, aof("everysec")...), time.Second)
 		}),
 		with(short, "no persistence", forever, single()),
 		with(snapshots, "no AOF, RDB with save 60 10000", 65*time.Second, single("--save", "3600 1 300 100 60 10000")),
-		with(more, "failover to a replica that keeps up", slack, func(t *testing.T) keeper { return failingOver(t, 0) }),
-		with(more, "failover to a replica 300 ms behind", 300*time.Millisecond+slack, func(t *testing.T) keeper {
+		with(more, "failover to a replica that keeps up", slack, func(t *testing.T) instance { return failingOver(t, 0) }),
+		with(more, "failover to a replica 300 ms behind", 300*time.Millisecond+slack, func(t *testing.T) instance {
 			return failingOver(t, 300*time.Millisecond)
 		}),
 	}
@@ -104,7 +104,7 @@ func TestWhatIsForgottenWhenRedisDies(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", d.name, n+1), func(t *testing.T) {
 				l := d.round(t)
 				rows[i].durability, rows[i].losses = d, append(rows[i].losses, l)
-				d.judge(t, l)
+				d.check(t, l)
 			})
 		}
 	}
@@ -116,12 +116,12 @@ func TestWhatIsForgottenWhenRedisDies(t *testing.T) {
 type loss struct {
 	acked, gone           int // writes
 	jobs, marks, outcomes int // of which these are forgotten
-	reach                 time.Duration
+	window                time.Duration
 	took, standstill      time.Duration
 	wrong                 int // jobs that are further than was asked for
 }
 
-func (d durability) judge(t *testing.T, l loss) {
+func (d durability) check(t *testing.T, l loss) {
 	t.Helper()
 	switch {
 	case l.acked == 0:
@@ -131,9 +131,9 @@ func (d durability) judge(t *testing.T, l loss) {
 	case d.most == forever && l.gone != l.acked:
 		t.Errorf("%d of %d writes are gone; without persistence all should be", l.gone, l.acked)
 	case d.most == 0 && l.gone > 0:
-		t.Errorf("%d acknowledged writes are gone, the first from %v before the end", l.gone, l.reach)
-	case l.reach > d.most:
-		t.Errorf("a write from %v before the end is gone, want at most %v", l.reach, d.most)
+		t.Errorf("%d acknowledged writes are gone, the first from %v before the end", l.gone, l.window)
+	case l.window > d.most:
+		t.Errorf("a write from %v before the end is gone, want at most %v", l.window, d.most)
 	}
 }
 
@@ -155,7 +155,7 @@ type ack struct {
 
 // round lets Redis die once.
 func (d durability) round(t *testing.T) loss {
-	k := d.begin(t)
+	k := d.start(t)
 	rdb, err := redisconn.Open(k.url, redisconn.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -264,7 +264,7 @@ func (l *loss) count(t *testing.T, books *ledger.Ledger, acks []ack, died time.T
 			continue
 		}
 		l.gone++
-		l.reach = max(l.reach, died.Sub(a.at))
+		l.window = max(l.window, died.Sub(a.at))
 		switch a.write {
 		case jobWrite:
 			l.jobs++
@@ -278,7 +278,7 @@ func (l *loss) count(t *testing.T, books *ledger.Ledger, acks []ack, died time.T
 
 // cutTail stands for a power cut: beside killing the server it takes away what
 // was written to the append-only file within the last d.
-func cutTail(t *testing.T, s *redistest.Server, d time.Duration) keeper {
+func cutTail(t *testing.T, s *redistest.Server, d time.Duration) instance {
 	t.Helper()
 	dir, err := s.Client().ConfigGet(t.Context(), "dir").Result()
 	if err != nil {
@@ -306,7 +306,7 @@ func cutTail(t *testing.T, s *redistest.Server, d time.Duration) keeper {
 			}
 		}
 	}()
-	return keeper{s.URL(), func() {
+	return instance{s.URL(), func() {
 		s.Kill()
 		died := time.Now()
 		close(stop)
@@ -328,7 +328,7 @@ func cutTail(t *testing.T, s *redistest.Server, d time.Duration) keeper {
 
 // failingOver is a primary with an append-only file, a replica that hears of
 // each write only after lag, and a Sentinel.
-func failingOver(t *testing.T, lag time.Duration) keeper {
+func failingOver(t *testing.T, lag time.Duration) instance {
 	t.Helper()
 	always := []string{"--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0"}
 	primary := redistest.Start(t, always...)
@@ -353,7 +353,7 @@ func failingOver(t *testing.T, lag time.Duration) keeper {
 		list, err := asks.Replicas(t.Context(), name).Result()
 		return err == nil && len(list) == 1 && list[0]["master-link-status"] == "ok"
 	})
-	return keeper{"redis-sentinel://" + sentinel.Addr() + "/" + name, primary.Kill, func() {
+	return instance{"redis-sentinel://" + sentinel.Addr() + "/" + name, primary.Kill, func() {
 		await(t, "the replica is the primary", func() bool {
 			at, err := asks.GetMasterAddrByName(t.Context(), name).Result()
 			return err == nil && net.JoinHostPort(at[0], at[1]) == replica.Addr() && has(replica, "replication", "role:master")()
@@ -456,7 +456,7 @@ func table(rows []row) string {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%v\t%v\t%d\t%d\t%d\t%.0f\t%s\t%v\n", r.name, len(r.losses),
 			total(r.losses, func(l loss) int { return l.acked }),
 			median(r.losses, func(l loss) int { return l.gone }), most(r.losses, func(l loss) int { return l.gone }),
-			median(r.losses, reach), most(r.losses, reach),
+			median(r.losses, window), most(r.losses, window),
 			most(r.losses, func(l loss) int { return l.jobs }), most(r.losses, func(l loss) int { return l.marks }),
 			most(r.losses, func(l loss) int { return l.outcomes }), median(r.losses, rate), speed,
 			median(r.losses, func(l loss) time.Duration { return l.standstill.Round(100 * time.Millisecond) }))
@@ -467,7 +467,7 @@ func table(rows []row) string {
 
 func rate(l loss) float64 { return float64(l.acked) / l.took.Seconds() }
 
-func reach(l loss) time.Duration { return l.reach.Round(time.Millisecond) }
+func window(l loss) time.Duration { return l.window.Round(time.Millisecond) }
 
 func total(all []loss, of func(loss) int) (n int) {
 	for _, l := range all {

@@ -41,10 +41,10 @@ func (s *socket) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // made from forestalls it.
 func TestAWriteThatIsNotCertainCanBeUndoneOrForestalled(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
-		wire, _ := cutable(t, c, -1)
+		link, _ := cutable(t, c, -1)
 		held := new(socket)
-		wire.AddHook(held)
-		l, others := open(t, wire, 0), open(t, c, 0)
+		link.AddHook(held)
+		l, others := open(t, link, 0), open(t, c, 0)
 		insert(t, c, job("warm"), job("a"), job("b"), job("c"))
 		step(t, others, get(t, others, "warm"), tasks.StepCancel) // so that Redis knows the script
 

@@ -135,8 +135,8 @@ func members(t testing.TB, c redis.UniversalClient, list string) []string {
 	return ids
 }
 
-// wire is a client's way to Redis, which a test can cut.
-type wire struct {
+// link is a client's way to Redis, which a test can cut.
+type link struct {
 	mu     sync.Mutex
 	down   bool
 	cut    fault
@@ -154,9 +154,9 @@ const (
 var errCut error = syscall.ECONNRESET
 
 // cutable returns another client of c's Redis. retries is go-redis's MaxRetries.
-func cutable(t testing.TB, c redis.UniversalClient, retries int) (*redis.Client, *wire) {
+func cutable(t testing.TB, c redis.UniversalClient, retries int) (*redis.Client, *link) {
 	t.Helper()
-	w := &wire{}
+	w := &link{}
 	o := *c.(*redis.Client).Options()
 	dial := o.Dialer
 	o.MaxRetries, o.DialerRetries = retries, 1
@@ -169,7 +169,7 @@ func cutable(t testing.TB, c redis.UniversalClient, retries int) (*redis.Client,
 			w.signal()
 			return nil, err
 		}
-		return &cutConn{Conn: conn, wire: w}, nil
+		return &cutConn{Conn: conn, link: w}, nil
 	}
 	own := redis.NewClient(&o)
 	t.Cleanup(func() { _ = own.Close() })
@@ -177,31 +177,31 @@ func cutable(t testing.TB, c redis.UniversalClient, retries int) (*redis.Client,
 }
 
 // fail breaks the next scripts.
-func (w *wire) fail(how fault, times int) {
+func (w *link) fail(how fault, times int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut, w.times = how, times
 }
 
-func (w *wire) setDown(down bool) {
+func (w *link) setDown(down bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.down = down
 }
 
-func (w *wire) isDown() bool {
+func (w *link) isDown() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.down
 }
 
-func (w *wire) left() int {
+func (w *link) left() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.times
 }
 
-func (w *wire) next() (fault, bool) {
+func (w *link) next() (fault, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.times == 0 {
@@ -211,7 +211,7 @@ func (w *wire) next() (fault, bool) {
 	return w.cut, true
 }
 
-func (w *wire) signal() {
+func (w *link) signal() {
 	if w.failed != nil {
 		select {
 		case w.failed <- struct{}{}:
@@ -222,17 +222,17 @@ func (w *wire) signal() {
 
 type cutConn struct {
 	net.Conn
-	wire *wire
+	link *link
 	lose bool
 }
 
 func (c *cutConn) Write(b []byte) (int, error) {
-	if c.wire.isDown() {
+	if c.link.isDown() {
 		_ = c.Close()
 		return 0, errCut
 	}
 	if bytes.Contains(b, []byte("evalsha")) {
-		if how, ok := c.wire.next(); ok && how == beforeScript {
+		if how, ok := c.link.next(); ok && how == beforeScript {
 			_ = c.Close()
 			return 0, errCut
 		} else if ok {

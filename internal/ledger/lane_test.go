@@ -266,9 +266,9 @@ func TestEachLaneIsJudgedByItsOwnAnswers(t *testing.T) {
 		if len(errs) != 2 || errs[0] == nil || errs[1] != nil || lanes[1].Account != account || lanes[1].Now.IsZero() {
 			t.Errorf("Lanes: %+v, %v", lanes, errs)
 		}
-		doubt, err := l.AccountsWithUnresolved(ctx, []string{"broken", account})
-		if err == nil || !strings.Contains(err.Error(), "account broken") || !slices.Equal(doubt, []string{account}) {
-			t.Errorf("AccountsWithUnresolved: %q, %v; want %s, and an error that names broken", doubt, err, account)
+		unresolved, err := l.AccountsWithUnresolved(ctx, []string{"broken", account})
+		if err == nil || !strings.Contains(err.Error(), "account broken") || !slices.Equal(unresolved, []string{account}) {
+			t.Errorf("AccountsWithUnresolved: %q, %v; want %s, and an error that names broken", unresolved, err, account)
 		}
 	})
 }

@@ -175,19 +175,19 @@ func TestAWriteWhoseConnectionBreaksIsAppliedOnce(t *testing.T) {
 			t.Run(name+" "+v.name, func(t *testing.T) {
 				t.Parallel()
 				redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
-					mine, wire := cutable(t, c, v.retries)
+					mine, link := cutable(t, c, v.retries)
 					l := open(t, mine, 0)
 					insert(t, c, job("warm"), job("a"))
 					step(t, l, get(t, l, "warm"), tasks.StepCancel) // so that Redis knows the script
 					r := get(t, l, "a")
 
-					wire.fail(how, v.times)
+					link.fail(how, v.times)
 					r, err := l.Transition(t.Context(), r, tasks.StepBegin, time.Hour)
 					if err != nil {
 						t.Fatalf("Transition: %v, want it applied and reported", err)
 					}
-					if wire.left() != 0 {
-						t.Fatalf("%d faults were not met", wire.left())
+					if link.left() != 0 {
+						t.Fatalf("%d faults were not met", link.left())
 					}
 					if got := get(t, l, "a"); got.Version != r.Version || got.State != tasks.StateCalling {
 						t.Errorf("stands %s at %s, returned %s at %s", got.State, got.Version, r.State, r.Version)
@@ -205,13 +205,13 @@ func TestAWriteWhoseConnectionBreaksIsAppliedOnce(t *testing.T) {
 
 func TestAWriteWhoseReplyWasLostAndThatWasOvertakenIsAConflict(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
-		mine, wire := cutable(t, c, -1)
+		mine, link := cutable(t, c, -1)
 		l, other := open(t, mine, 0), open(t, c, 0)
 		insert(t, c, job("warm"), job("a"))
 		step(t, l, get(t, l, "warm"), tasks.StepCancel)
 		r := get(t, l, "a")
 
-		wire.fail(afterScript, 1)
+		link.fail(afterScript, 1)
 		overtake := &once{do: func() { step(t, other, get(t, other, "a"), tasks.StepAmbiguous) }}
 		mine.AddHook(overtake)
 		if _, err := l.Transition(t.Context(), r, tasks.StepBegin, 0); !errors.Is(err, tasks.ErrConflict) {
@@ -248,16 +248,16 @@ func (o *once) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func TestAWriteOutlastsARedisThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := redistest.Mini(t)
-		mine, wire := cutable(t, c, 3)
+		mine, link := cutable(t, c, 3)
 		l := open(t, mine, 0)
 		insert(t, c, job("a"))
 		r := get(t, l, "a")
 
-		wire.setDown(true)
+		link.setDown(true)
 		began := time.Now()
 		go func() {
 			time.Sleep(20 * time.Second)
-			wire.setDown(false)
+			link.setDown(false)
 		}()
 		if _, err := l.Transition(t.Context(), r, tasks.StepBegin, 0); err != nil {
 			t.Fatalf("Transition: %v, want it to wait for Redis", err)
@@ -271,12 +271,12 @@ func TestAWriteOutlastsARedisThatIsAway(t *testing.T) {
 func TestAWriteGivesUpWithItsContextAndSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := redistest.Mini(t)
-		mine, wire := cutable(t, c, 3)
+		mine, link := cutable(t, c, 3)
 		l := open(t, mine, 0)
 		insert(t, c, job("a"))
 		r := get(t, l, "a")
 
-		wire.setDown(true)
+		link.setDown(true)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		began := time.Now()
@@ -292,7 +292,7 @@ func TestAWriteGivesUpWithItsContextAndSaysWhy(t *testing.T) {
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("Transition took %v with a context of 5s", took)
 		}
-		wire.setDown(false)
+		link.setDown(false)
 		time.Sleep(2 * time.Second) // go-redis looks once a second whether it may dial again
 	})
 }
@@ -301,19 +301,19 @@ func TestAWriteOutlastsARedisThatIsKilled(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	c := s.Client()
-	mine, wire := cutable(t, c, -1)
+	mine, link := cutable(t, c, -1)
 	l := open(t, mine, 0)
 	insert(t, c, job("a"))
 	r := get(t, l, "a")
 
 	s.Kill()
-	wire.failed = make(chan struct{}, 1)
+	link.failed = make(chan struct{}, 1)
 	done := make(chan error)
 	go func() {
 		_, err := l.Transition(t.Context(), r, tasks.StepBegin, 0)
 		done <- err
 	}()
-	<-wire.failed
+	<-link.failed
 	s.Restart()
 	if err := <-done; err != nil {
 		t.Fatalf("Transition: %v, want it to wait for Redis", err)

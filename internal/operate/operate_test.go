@@ -235,7 +235,7 @@ func TestAnInstanceIsResolvedToOneJob(t *testing.T) {
 func TestTheOutcomeOfADecisionIsOwedWhereThereIsSomebodyToTell(t *testing.T) {
 	tests := map[string]struct {
 		receiver string
-		told     tasks.CallbackState // how far the held outcome was told
+		callback tasks.CallbackState // how far the held outcome was told
 		owed     bool
 	}{
 		"nobody":                              {"", tasks.CallbackNone, false},
@@ -251,7 +251,7 @@ func TestTheOutcomeOfADecisionIsOwedWhereThereIsSomebodyToTell(t *testing.T) {
 				want(t, "account", name, account)
 				return tt.receiver
 			}
-			ref := o.place("job-1", tasks.StateHeld, func(r *tasks.Record) { r.Callback.State = tt.told })
+			ref := o.place("job-1", tasks.StateHeld, func(r *tasks.Record) { r.Callback.State = tt.callback })
 			_, err := o.Resolve(t.Context(), ref, operate.Decision{By: tasks.StepResolveFailed})
 			noError(t, err)
 			want(t, "owed", o.get("job-1").Callback == tasks.CallbackProgress{State: tasks.CallbackOwed}, tt.owed)

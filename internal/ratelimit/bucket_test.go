@@ -409,13 +409,13 @@ func TestAnErrorReachesAllThatWaitAndTheNextWaitWorks(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 		m.SetError("OOM command not allowed when used memory > 'maxmemory'.")
-		begin := time.Now()
+		start := time.Now()
 		for range 10 {
 			if err := <-errs; err == nil || !redis.IsOOMError(err) {
 				t.Errorf("Wait: %v, want Redis's OOM", err)
 			}
 		}
-		if d := time.Since(begin); d > 2*time.Second {
+		if d := time.Since(start); d > 2*time.Second {
 			t.Errorf("it took %v to tell all", d)
 		}
 		m.SetError("")
@@ -432,12 +432,12 @@ func TestWaitSurvivesAFlushedScriptCache(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		begin := time.Now()
+		start := time.Now()
 		if err := b.Throttled(t.Context(), 20*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 		wait(t, b)
-		if d := time.Since(begin); d < 20*time.Millisecond {
+		if d := time.Since(start); d < 20*time.Millisecond {
 			t.Errorf("the next slot came after %v, want the pause of 20 ms", d)
 		}
 	})
@@ -447,13 +447,13 @@ func TestGrantsAreAnIntervalApartInRealTime(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 		const n, rate = 100, 200
 		b := ratelimit.New(c, ratelimit.Config{}).Bucket(key, ratelimit.Limit{Rate: rate})
-		begin := time.Now()
+		start := time.Now()
 		var wg sync.WaitGroup
 		for range n {
 			wg.Go(func() { wait(t, b) })
 		}
 		wg.Wait()
-		if took, want := time.Since(begin), time.Duration(n)*time.Second/rate; took < want {
+		if took, want := time.Since(start), time.Duration(n)*time.Second/rate; took < want {
 			t.Errorf("%d grants took %v, want at least %v", n, took, want)
 		}
 	})

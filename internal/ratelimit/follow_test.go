@@ -19,13 +19,13 @@ func TestProcessesFollowAQuotaThatIsCutAndRestored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const quota, calls, latency = 100, 8000, 50 * time.Millisecond
-				begin := time.Now()
+				start := time.Now()
 				restored := cut(0.33, 1)
 				var mu sync.Mutex
 				var good, bad int
 				var took time.Duration
 				api := clockSecond{quota: func(at int64) float64 {
-					return float64(int(quota * restored(micros(at-begin.UnixMicro()))))
+					return float64(int(quota * restored(micros(at-start.UnixMicro()))))
 				}}
 				call := func() (ok bool, retryAfter time.Duration) {
 					mu.Lock()
@@ -36,7 +36,7 @@ func TestProcessesFollowAQuotaThatIsCutAndRestored(t *testing.T) {
 						return ok, micros(us)
 					}
 					good++
-					took = time.Since(begin)
+					took = time.Since(start)
 					return ok, 0
 				}
 				left := func() bool {

@@ -155,18 +155,18 @@ func TestNothingThatGoesThroughLeavesAHundredthOfTheCeiling(t *testing.T) {
 func TestARetryAfterHoldsEveryProcess(t *testing.T) {
 	twoProcesses(t, func(t *testing.T, here, there *ratelimit.Bucket, mine, theirs *grants) {
 		const horizon, second = 200 * time.Millisecond, time.Second
-		begin := time.Now()
+		start := time.Now()
 		throttled(t, here, 3*second)
 		throttled(t, there, second) // must not shorten it
-		end := begin.Add(3 * second)
+		end := start.Add(3 * second)
 		if s := state(t, there); !s.BlockedUntil.Equal(end) || !s.Next.Equal(end) {
 			t.Errorf("state %+v, want it blocked until %v", s, end)
 		}
 		time.Sleep(4 * second)
-		if n := mine.within(begin.Add(1), end); n > 0 {
+		if n := mine.within(start.Add(1), end); n > 0 {
 			t.Errorf("%d grants before that in the process that was told", n)
 		}
-		if n := theirs.within(begin.Add(horizon), end); n > 0 {
+		if n := theirs.within(start.Add(horizon), end); n > 0 {
 			t.Errorf("%d grants before that in the other process, later than the horizon", n)
 		}
 		if n := mine.within(end, end.Add(second)) + theirs.within(end, end.Add(second)); n < 90 || n > 101 {
@@ -193,13 +193,13 @@ func TestARetryAfterHoldsThisProcessEvenWithoutRedis(t *testing.T) {
 		b := ratelimit.New(c, patient).Bucket(key, ratelimit.Limit{Rate: 100})
 		wait(t, b)
 		m.SetError("LOADING Redis is loading the dataset in memory")
-		begin := time.Now()
+		start := time.Now()
 		if err := b.Throttled(t.Context(), 5*time.Second); err == nil {
 			t.Error("Throttled without Redis: no error")
 		}
 		m.SetError("")
 		wait(t, b)
-		if d := time.Since(begin); d < 5*time.Second {
+		if d := time.Since(start); d < 5*time.Second {
 			t.Errorf("the next slot came after %v, want what the API asked for", d)
 		}
 	})

@@ -86,11 +86,11 @@ func (s Sweeper) Run(ctx context.Context) {
 		for _, account := range s.Accounts {
 			lead, err := s.Store.TryLock(ctx, account, "sweep", 3*s.Every)
 			if lead {
-				begin := time.Now()
-				whole := begin.Sub(full[account]) >= s.Full
+				start := time.Now()
+				whole := start.Sub(full[account]) >= s.Full
 				err = s.Sweep(ctx, account, whole)
 				if err == nil && whole {
-					full[account] = begin
+					full[account] = start
 				}
 			}
 			if ctx.Err() != nil {

@@ -24,10 +24,10 @@ type sweptAccount struct {
 	lead               func() (bool, error)
 	failing            error // of the look over the queue
 
-	requeued [][]string
-	told     [][]string
-	trims    int
-	surveys  int
+	requeued          [][]string
+	callbacksRequeued [][]string
+	prunes            int
+	surveys           int
 }
 
 func pages(ids []string) iter.Seq2[[]string, error] {
@@ -75,7 +75,7 @@ func (s *sweptAccount) OwedBatches(_ context.Context, _ string, age time.Duratio
 }
 
 func (s *sweptAccount) Prune(context.Context, string) error {
-	s.trims++
+	s.prunes++
 	return nil
 }
 
@@ -89,11 +89,11 @@ func (s *sweptAccount) Requeue(_ context.Context, _ string, p iter.Seq2[[]string
 }
 
 func (s *sweptAccount) RequeueCallbacks(_ context.Context, _ string, p iter.Seq2[[]string, error]) (int, error) {
-	return collect(&s.told, p)
+	return collect(&s.callbacksRequeued, p)
 }
 
 func (s *sweptAccount) RequeueBatches(_ context.Context, _ string, p iter.Seq2[[]string, error]) (int, error) {
-	return collect(&s.told, p)
+	return collect(&s.callbacksRequeued, p)
 }
 
 func collect(into *[][]string, p iter.Seq2[[]string, error]) (int, error) {
@@ -120,9 +120,9 @@ func TestASweepPutsBackWhatHasAJob(t *testing.T) {
 	w := recovery.Sweeper{Accounts: []string{"acme"}, Store: s, Queue: s, OnSwept: func(kind string, n int) { swept[kind] += n }}
 	noError(t, w.Sweep(t.Context(), "acme", false))
 	want(t, "requeued", s.requeued, [][]string{{"a", "sealed"}, {"b"}, {"c"}})
-	want(t, "callbacks", s.told, [][]string{{"d"}, {"march#1"}})
+	want(t, "callbacks", s.callbacksRequeued, [][]string{{"d"}, {"march#1"}})
 	want(t, "reported", swept, map[string]int{"archived": 2, "no_lease": 1, "task_lost": 1, "callback_owed": 2})
-	want(t, "trims", s.trims, 1)
+	want(t, "trims", s.prunes, 1)
 }
 
 func TestASweepLooksAtEveryJobOnlyIfTheNumbersDiffer(t *testing.T) {

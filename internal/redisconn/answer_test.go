@@ -24,7 +24,7 @@ func TestEveryErrorOfRedisIsSilencePassesOrStays(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
 		want redisconn.Answer
-		told string // what follows the server's name
+		text string // what follows the server's name
 	}{
 		{nil, fine, ""},
 		{redis.Nil, fine, ""},
@@ -66,8 +66,8 @@ func TestEveryErrorOfRedisIsSilencePassesOrStays(t *testing.T) {
 		if got := redisconn.AnswerOf(tt.err); got != tt.want {
 			t.Errorf("%v: %v, want %v", tt.err, got, tt.want)
 		}
-		if got := redisconn.Told(tt.err); tt.told != "" && got != tt.told {
-			t.Errorf("%v: told as %q, want %q", tt.err, got, tt.told)
+		if got := redisconn.Told(tt.err); tt.text != "" && got != tt.text {
+			t.Errorf("%v: told as %q, want %q", tt.err, got, tt.text)
 		}
 	}
 }

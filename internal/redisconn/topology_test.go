@@ -45,10 +45,10 @@ func TestAClientOfAClusterFollowsAFailover(t *testing.T) {
 	}
 
 	old.Pause() // it does not even refuse
-	begin := time.Now()
+	start := time.Now()
 	if errs := ask(); errs[1] != nil {
 		t.Errorf("what another server has failed beside a frozen one: %v", errs[1])
-	} else if took := time.Since(begin); errs[0] != nil && took > 4*redisconn.AskTime {
+	} else if took := time.Since(start); errs[0] != nil && took > 4*redisconn.AskTime {
 		t.Errorf("a frozen server held the others up for %v", took)
 	}
 	old.Resume()

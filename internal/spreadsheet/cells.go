@@ -268,15 +268,15 @@ func numberText(raw string, number float64, zeros int) (string, Kind, error) {
 
 // date writes a number of days as the date and time that it is shown as.
 func (c *cells) date(days float64) string {
-	begin := time.Date(1899, 12, 30, 0, 0, 0, 0, time.UTC)
+	start := time.Date(1899, 12, 30, 0, 0, 0, 0, time.UTC)
 	if c.book.from1904 {
-		begin = time.Date(1904, 1, 1, 0, 0, 0, 0, time.UTC)
+		start = time.Date(1904, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	const most = 2958466 // the last day that Excel knows is in the year 9999
 	if days < 0 || days >= most {
 		return strconv.FormatFloat(days, 'f', -1, 64)
 	}
-	at := begin.AddDate(0, 0, int(days)).Add(time.Duration((days - math.Trunc(days)) * float64(24*time.Hour))).Round(time.Second)
+	at := start.AddDate(0, 0, int(days)).Add(time.Duration((days - math.Trunc(days)) * float64(24*time.Hour))).Round(time.Second)
 	switch {
 	case days < 1:
 		return at.Format("15:04:05")

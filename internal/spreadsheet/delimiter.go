@@ -77,16 +77,16 @@ func (t *text) header() []byte {
 // firstRow returns the first row that is not blank, or nil if its end is not in
 // sight: a line end in quotation marks is none.
 func firstRow(text []byte) []byte {
-	quoted, begin := false, 0
+	quoted, start := false, 0
 	for i, b := range text {
 		switch {
 		case b == '"':
 			quoted = !quoted
 		case b == '\n' && !quoted:
-			if strings.Trim(string(text[begin:i]), " "+delimiters) != "" {
-				return text[begin:i]
+			if strings.Trim(string(text[start:i]), " "+delimiters) != "" {
+				return text[start:i]
 			}
-			begin = i + 1
+			start = i + 1
 		}
 	}
 	return nil

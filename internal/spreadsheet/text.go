@@ -50,9 +50,9 @@ func (t *text) begin(delimiter rune) (rune, error) {
 // next returns a row. Its error is io.EOF, a [*RowError] after which it may be
 // called again, or an [*Error].
 func (t *text) next() (Row, error) {
-	begin := t.csv.InputOffset()
-	t.kept.discard(begin)
-	t.limit.end = begin + maxRecord
+	start := t.csv.InputOffset()
+	t.kept.discard(start)
+	t.limit.end = start + maxRecord
 	record, err := t.csv.Read()
 	if err == nil {
 		line, _ := t.csv.FieldPos(0)

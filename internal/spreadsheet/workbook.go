@@ -162,9 +162,9 @@ func partName(name string) string {
 
 // foreign says what an archive is that is no workbook.
 func (b *workbook) foreign() error {
-	has := func(begin string) bool {
+	has := func(start string) bool {
 		for name := range b.parts {
-			if strings.HasPrefix(name, begin) {
+			if strings.HasPrefix(name, start) {
 				return true
 			}
 		}

@@ -39,7 +39,7 @@ func Wait(ctx context.Context, f *cmdutil.Factory, a *app.App, o Imported) error
 	}
 	c := watch.NewJobSource(a.Ledger, o.Jobs)
 	follower := watch.New(f, a, c)
-	begin := time.Now()
+	start := time.Now()
 	err := follower.Follow(ctx)
 	var end watch.Ending
 	if err == nil {
@@ -47,9 +47,9 @@ func Wait(ctx context.Context, f *cmdutil.Factory, a *app.App, o Imported) error
 	}
 	follower.Progress.Close()
 	if err != nil {
-		return watch.Stopped(f, a, err, time.Since(begin), inspect.Total(c.Counts()), stopped)
+		return watch.Stopped(f, a, err, time.Since(start), inspect.Total(c.Counts()), stopped)
 	}
-	end.Print(f.Stdout, time.Since(begin), o.Files)
+	end.Print(f.Stdout, time.Since(start), o.Files)
 	if end.Count[tasks.StateCreated] != end.Count.Sum() {
 		return exit.ErrSomeFailed
 	}

@@ -179,11 +179,11 @@ func waitFor(ctx context.Context, p *cmdutil.Factory, a *app.App, name string, a
 	}
 	c := watch.NewJobSource(a.Ledger, all)
 	f := watch.New(p, a, c)
-	begin := time.Now()
+	start := time.Now()
 	err = f.Follow(ctx)
 	f.Progress.Close()
 	if err != nil {
-		return watch.Stopped(p, a, err, time.Since(begin), inspect.Total(c.Counts()), hints)
+		return watch.Stopped(p, a, err, time.Since(start), inspect.Total(c.Counts()), hints)
 	}
 	if err := statusOf(ctx, p, a, name, asJSON); err != nil {
 		return err

@@ -105,11 +105,11 @@ func WaitForBatches(ctx context.Context, p *cmdutil.Factory, a *app.App, names [
 		c.batches = append(c.batches, batches...)
 	}
 	f := New(p, a, c)
-	begin := time.Now()
+	start := time.Now()
 	err := f.Follow(ctx)
 	f.Progress.Close()
 	if err != nil {
-		return Stopped(p, a, err, time.Since(begin), inspect.Total(c.Counts()), hints)
+		return Stopped(p, a, err, time.Since(start), inspect.Total(c.Counts()), hints)
 	}
 	var all []inspect.BatchStatus
 	well := true

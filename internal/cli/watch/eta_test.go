@@ -29,25 +29,25 @@ func (c counts) BatchIn(_ context.Context, accounts []string, _ string) ([]*task
 
 // newBatchFollower follows the batch of these accounts. pace says how an account stands.
 func newBatchFollower(c counts, w *bytes.Buffer, pace func(account string) (inspect.Forecast, error), accounts ...string) *follower {
-	crowd := &batchSource{ledger: c, moved: time.Now()}
+	source := &batchSource{ledger: c, moved: time.Now()}
 	total := int64(0)
 	for _, account := range accounts {
 		b := c(account)
-		crowd.batches = append(crowd.batches, b)
+		source.batches = append(source.batches, b)
 		total += inspect.StateCounts(b.Jobs).Sum()
 	}
-	return &follower{Source: crowd, Progress: newProgress(w, int(total)), eta: newETA(func(_ context.Context, account string, _ int64) (inspect.Forecast, error) {
+	return &follower{Source: source, Progress: newProgress(w, int(total)), eta: newETA(func(_ context.Context, account string, _ int64) (inspect.Forecast, error) {
 		return pace(account)
 	})}
 }
 
 // steady is a batch of which so many jobs a second are created.
 func steady(account string, total, perSecond int64) counts {
-	begin := time.Now()
+	start := time.Now()
 	return func(string) *tasks.Batch {
-		done := min(total, int64(time.Since(begin).Seconds())*perSecond)
+		done := min(total, int64(time.Since(start).Seconds())*perSecond)
 		return &tasks.Batch{
-			Account: account, Name: "march", Closed: begin,
+			Account: account, Name: "march", Closed: start,
 			Jobs: map[tasks.State]int64{tasks.StateCreated: done, tasks.StateQueued: total - done},
 		}
 	}
@@ -87,22 +87,22 @@ func TestAWaitTellsPaceAndRest(t *testing.T) {
 func TestAWaitTellsWhatHoldsAnAccountBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		begin := time.Now()
+		start := time.Now()
 		total := int64(10)
-		crowd := func(string) *tasks.Batch {
-			b := &tasks.Batch{Account: "default", Name: "march", Closed: begin, Jobs: map[tasks.State]int64{tasks.StateQueued: total}}
-			if time.Since(begin) > 100*time.Second {
+		batchOf := func(string) *tasks.Batch {
+			b := &tasks.Batch{Account: "default", Name: "march", Closed: start, Jobs: map[tasks.State]int64{tasks.StateQueued: total}}
+			if time.Since(start) > 100*time.Second {
 				b.Jobs = map[tasks.State]int64{tasks.StateCreated: total}
 			}
 			return b
 		}
-		f := newBatchFollower(crowd, &out, func(account string) (inspect.Forecast, error) {
+		f := newBatchFollower(batchOf, &out, func(account string) (inspect.Forecast, error) {
 			p := at(account, 5)
-			switch since := time.Since(begin); {
+			switch since := time.Since(start); {
 			case since < 30*time.Second:
-				p.Pause = &tasks.Pause{Since: begin, Why: "lunch"}
+				p.Pause = &tasks.Pause{Since: start, Why: "lunch"}
 			case since < 70*time.Second:
-				p.Trip = &tasks.Trip{Since: begin, Action: "CreateInstance", Code: "NoPermission", Message: "no", Probes: 2, ProbeAt: p.Now.Add(10 * time.Second)}
+				p.Trip = &tasks.Trip{Since: start, Action: "CreateInstance", Code: "NoPermission", Message: "no", Probes: 2, ProbeAt: p.Now.Add(10 * time.Second)}
 			case since < 80*time.Second:
 				return p, errors.New("connection refused")
 			}
@@ -192,15 +192,15 @@ func TestTheRestIsReckonedFromTheSlowerOfPaceAndRate(t *testing.T) {
 func TestABatchThatNobodyHasClosedIsFollowedUntilItIsQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		begin := time.Now()
+		start := time.Now()
 		// A job comes each 8 s, three times, and ends at once.
 		f := newBatchFollower(func(string) *tasks.Batch {
-			return &tasks.Batch{Account: "default", Name: "march", Jobs: map[tasks.State]int64{tasks.StateCreated: 1 + min(3, int64(time.Since(begin)/(8*time.Second)))}}
+			return &tasks.Batch{Account: "default", Name: "march", Jobs: map[tasks.State]int64{tasks.StateCreated: 1 + min(3, int64(time.Since(start)/(8*time.Second)))}}
 		}, &out, func(account string) (inspect.Forecast, error) { return at(account, 5), nil }, "default")
 		if err := f.Follow(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(begin); took < 34*time.Second || took > 35*time.Second {
+		if took := time.Since(start); took < 34*time.Second || took > 35*time.Second {
 			t.Errorf("it was followed for %v, want until 10 s after the last job", took)
 		}
 		if got := inspect.Total(f.Counts()).Sum(); got != 4 {
@@ -212,15 +212,15 @@ func TestABatchThatNobodyHasClosedIsFollowedUntilItIsQuiet(t *testing.T) {
 func TestABatchThatExpiresEndsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		begin := time.Now()
+		start := time.Now()
 		f := newBatchFollower(func(string) *tasks.Batch {
-			if time.Since(begin) > time.Minute {
+			if time.Since(start) > time.Minute {
 				return nil
 			}
 			return &tasks.Batch{Account: "default", Name: "march", Jobs: map[tasks.State]int64{tasks.StateQueued: 1}}
 		}, &out, func(account string) (inspect.Forecast, error) { return at(account, 5), nil }, "default")
-		if err := f.Follow(t.Context()); err != nil || time.Since(begin) > 62*time.Second {
-			t.Errorf("%v after %v", err, time.Since(begin))
+		if err := f.Follow(t.Context()); err != nil || time.Since(start) > 62*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
 }
@@ -258,22 +258,22 @@ func TestTheBarTellsPaceAndRestFirst(t *testing.T) {
 func TestAWaitTellsThatTheAPIIsAwayAndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		begin := time.Now()
-		crowd := func(string) *tasks.Batch {
-			b := &tasks.Batch{Account: "default", Name: "march", Closed: begin, Jobs: map[tasks.State]int64{tasks.StateUncertain: 10}}
-			if time.Since(begin) > 100*time.Second {
+		start := time.Now()
+		batchOf := func(string) *tasks.Batch {
+			b := &tasks.Batch{Account: "default", Name: "march", Closed: start, Jobs: map[tasks.State]int64{tasks.StateUncertain: 10}}
+			if time.Since(start) > 100*time.Second {
 				b.Jobs = map[tasks.State]int64{tasks.StateCreated: 10}
 			}
 			return b
 		}
-		f := newBatchFollower(crowd, &out, func(account string) (inspect.Forecast, error) {
+		f := newBatchFollower(batchOf, &out, func(account string) (inspect.Forecast, error) {
 			p := at(account, 5)
 			p.Host = "cams.example.com"
-			switch since := time.Since(begin); {
+			switch since := time.Since(start); {
 			case since < 30*time.Second:
-				p.Trip = &tasks.Trip{Away: true, Since: begin, Action: "ListInstance", Code: tasks.CodeUnsent, Message: "dial tcp 127.0.0.1:18080: connect: connection refused", ProbeAt: p.Now.Add(10 * time.Second)}
+				p.Trip = &tasks.Trip{Away: true, Since: start, Action: "ListInstance", Code: tasks.CodeUnsent, Message: "dial tcp 127.0.0.1:18080: connect: connection refused", ProbeAt: p.Now.Add(10 * time.Second)}
 			case since < 70*time.Second:
-				p.Trip = &tasks.Trip{Away: true, Since: begin, Action: "ListInstance", Code: "HTTP.503", Prober: "j7"}
+				p.Trip = &tasks.Trip{Away: true, Since: start, Action: "ListInstance", Code: "HTTP.503", Prober: "j7"}
 			}
 			return p, nil
 		}, "default")

@@ -113,9 +113,9 @@ type without struct {
 // callback is by now.
 func (c *JobSource) Ending(ctx context.Context, ask retryFunc) (Ending, error) {
 	end := Ending{Count: inspect.StateCounts{}, codes: map[string]int64{}, callbacks: map[tasks.CallbackState]int64{}}
-	for begin := 0; begin < len(c.jobs); begin += inspect.WindowSize {
+	for start := 0; start < len(c.jobs); start += inspect.WindowSize {
 		var window []*importer.Accepted
-		for i := begin; i < min(begin+inspect.WindowSize, len(c.jobs)); i++ {
+		for i := start; i < min(start+inspect.WindowSize, len(c.jobs)); i++ {
 			window = append(window, &c.jobs[i])
 		}
 		err := c.read(ctx, ask, window, func(j *importer.Accepted, found ledger.Lookup) {

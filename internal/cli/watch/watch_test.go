@@ -53,10 +53,10 @@ func newFollower(b *book, n int, w *bytes.Buffer) *follower {
 func TestALogGetsALineForEachTenthAndOneAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		begin, shut := time.Now(), time.Duration(0)
+		start, shut := time.Now(), time.Duration(0)
 		// Every 7 s a job is created, but for a long break after the 12th.
 		f := newFollower(&book{state: func(ref string) (tasks.State, error) {
-			shut = time.Since(begin)
+			shut = time.Since(start)
 			if shut > 90*time.Second {
 				shut = max(90*time.Second, shut-130*time.Second)
 			}
@@ -94,11 +94,11 @@ Nothing has happened for 30 s. Is a worker running (camsq worker)? Jobs of a kil
 func TestManyLinesAreNotPrintedForAFastRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		begin := time.Now()
+		start := time.Now()
 		f := newFollower(&book{state: func(ref string) (tasks.State, error) {
 			var number time.Duration
 			fmt.Sscan(ref[strings.Index(ref, "/")+1:], &number)
-			if time.Since(begin) >= number*500*time.Millisecond {
+			if time.Since(start) >= number*500*time.Millisecond {
 				return tasks.StateCreated, nil
 			}
 			return tasks.StateCalling, nil
@@ -119,9 +119,9 @@ func TestManyLinesAreNotPrintedForAFastRun(t *testing.T) {
 func TestAShortAbsenceOfRedisIsWaitedOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		begin := time.Now()
+		start := time.Now()
 		f := newFollower(&book{state: func(string) (tasks.State, error) {
-			switch since := time.Since(begin); {
+			switch since := time.Since(start); {
 			case since > time.Second && since < 58*time.Second:
 				return "", errors.New("connection refused")
 			case since > 59*time.Second:
@@ -143,11 +143,11 @@ func TestALongAbsenceOfRedisEndsTheWait(t *testing.T) {
 		var out bytes.Buffer
 		gone := errors.New("connection refused")
 		f := newFollower(&book{state: func(string) (tasks.State, error) { return "", gone }}, 2, &out)
-		begin := time.Now()
+		start := time.Now()
 		if err := f.Follow(t.Context()); !errors.Is(err, gone) {
 			t.Errorf("the error is %v", err)
 		}
-		if took := time.Since(begin); took < time.Minute || took > 61*time.Second {
+		if took := time.Since(start); took < time.Minute || took > 61*time.Second {
 			t.Errorf("it was given up after %v, want a minute", took)
 		}
 	})
@@ -159,9 +159,9 @@ func TestFollowingStopsAtOnceWhenTold(t *testing.T) {
 			var out bytes.Buffer
 			ctx, cancel := context.WithTimeout(t.Context(), 3250*time.Millisecond)
 			f := newFollower(&book{state: func(string) (tasks.State, error) { return tasks.StateQueued, answer }}, 2, &out)
-			begin := time.Now()
-			if err := f.Follow(ctx); !errors.Is(err, errStopped) || time.Since(begin) != 3250*time.Millisecond {
-				t.Errorf("%s: ended after %v with %v", name, time.Since(begin), err)
+			start := time.Now()
+			if err := f.Follow(ctx); !errors.Is(err, errStopped) || time.Since(start) != 3250*time.Millisecond {
+				t.Errorf("%s: ended after %v with %v", name, time.Since(start), err)
 			}
 			cancel()
 		}
@@ -171,9 +171,9 @@ func TestFollowingStopsAtOnceWhenTold(t *testing.T) {
 func TestAHundredThousandJobsAreNoLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		begin := time.Now()
+		start := time.Now()
 		b := &book{state: func(string) (tasks.State, error) {
-			if time.Since(begin) >= 3*time.Minute {
+			if time.Since(start) >= 3*time.Minute {
 				return tasks.StateCreated, nil
 			}
 			return tasks.StateQueued, nil
@@ -184,7 +184,7 @@ func TestAHundredThousandJobsAreNoLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Four pages each 500 ms; after the three minutes each job has had its turn within 25 s.
-		if took := time.Since(begin); took > 206*time.Second {
+		if took := time.Since(start); took > 206*time.Second {
 			t.Errorf("it took %v", took)
 		}
 		if most := 4 * 2 * 206; len(b.pages) > most {

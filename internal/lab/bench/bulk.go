@@ -71,7 +71,7 @@ func (l *lab) enqueueFile(ctx context.Context, addr, path string, n int, fresh b
 	}
 	cmd := exec.Command(l.camsq, "enqueue", path)
 	cmd.Env = append(append([]string(nil), l.env...), "CAMSQ_REDIS_URL=redis://"+addr+"/0", "CAMSQ_DATA_KEY="+l.dataKey)
-	begin := time.Now()
+	start := time.Now()
 	r, err := l.start("enqueue", cmd)
 	if err != nil {
 		return got, err
@@ -83,7 +83,7 @@ func (l *lab) enqueueFile(ctx context.Context, addr, path string, n int, fresh b
 		case <-ctx.Done():
 			return got, ctx.Err()
 		case <-r.child.Exited():
-			got.wall, running = time.Since(begin), false
+			got.wall, running = time.Since(start), false
 		case <-look.C:
 			// In its last moment there is nothing to see any more.
 			if peak, err := processPeak(r.child.Pid()); err == nil {
@@ -126,13 +126,13 @@ func (l *lab) loopPlain(ctx context.Context, addr string, n int) (float64, error
 		}
 	}
 	client := asynq.NewClient(asynq.RedisClientOpt{Addr: addr})
-	begin := time.Now()
+	start := time.Now()
 	for _, payload := range payloads {
 		if _, err := client.EnqueueContext(ctx, asynq.NewTask(tasks.TypeCreateInstance, payload)); err != nil {
 			return 0, errors.Join(err, client.Close())
 		}
 	}
-	return float64(n) / time.Since(begin).Seconds(), client.Close()
+	return float64(n) / time.Since(start).Seconds(), client.Close()
 }
 
 // ceiling is how many of asynq's own enqueue scripts a second redis-benchmark has

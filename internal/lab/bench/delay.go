@@ -24,11 +24,11 @@ func roundTrip(ctx context.Context, addr string) (time.Duration, error) {
 	defer c.Close()
 	var all []time.Duration
 	for range 200 {
-		begin := time.Now()
+		start := time.Now()
 		if err := c.Ping(ctx).Err(); err != nil {
 			return 0, err
 		}
-		all = append(all, time.Since(begin))
+		all = append(all, time.Since(start))
 	}
 	return median(all), nil
 }

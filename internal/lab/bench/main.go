@@ -110,7 +110,7 @@ func run(ctx context.Context, args, env []string, out, errs io.Writer) (err erro
 	defer func() { err = errors.Join(err, l.close()) }()
 
 	var t table
-	begin := time.Now()
+	start := time.Now()
 	for _, p := range o.parts {
 		l.say("%s: %s", p.name, p.what)
 		if err = p.measure(ctx, l, o.plan, &t); err != nil {
@@ -122,7 +122,7 @@ func run(ctx context.Context, args, env []string, out, errs io.Writer) (err erro
 		version, infoErr := l.redisVersion(context.WithoutCancel(ctx))
 		err = errors.Join(err, infoErr)
 		fmt.Fprintf(out, "%d CPUs (%s/%s), %s, Redis %s; %s.\n\n%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH,
-			runtime.Version(), version, time.Since(begin).Round(time.Second), t.markdown())
+			runtime.Version(), version, time.Since(start).Round(time.Second), t.markdown())
 	}
 	return err
 }

@@ -243,8 +243,8 @@ func (t *trialRun) gather(ctx context.Context) (snapshot, error) {
 		instances: asked(t.observer.CAMS.Creates()), violations: t.observer.CAMS.Violations(),
 		events: t.observer.eventsByJob(), webhooks: t.observer.Receiver.Counts(), crashes: append(t.refused, t.pool.crashes...),
 	}
-	for begin := 0; begin < len(t.sent); begin += inspect.PageSize {
-		jobs := t.sent[begin:min(begin+inspect.PageSize, len(t.sent))]
+	for start := 0; start < len(t.sent); start += inspect.PageSize {
+		jobs := t.sent[start:min(start+inspect.PageSize, len(t.sent))]
 		ids := make([]string, len(jobs))
 		for i, job := range jobs {
 			ids[i] = job.ID
@@ -255,7 +255,7 @@ func (t *trialRun) gather(ctx context.Context) (snapshot, error) {
 		}
 		for i, found := range page {
 			// For a job whose producer got no answer, the ledger says whether it was accepted.
-			if begin+i < t.acknowledged || !inspect.IsNotFound(found.Err) {
+			if start+i < t.acknowledged || !inspect.IsNotFound(found.Err) {
 				s.jobs, s.records = append(s.jobs, jobs[i]), append(s.records, found)
 			}
 		}

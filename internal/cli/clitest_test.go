@@ -24,8 +24,8 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// desk is a producer's place: an empty folder to work in, a Redis, and settings.
-type desk struct {
+// cliTest is what a test of the command has: an empty folder to work in, a Redis, and settings.
+type cliTest struct {
 	t      testing.TB
 	dir    string
 	mini   *miniredis.Miniredis
@@ -34,14 +34,14 @@ type desk struct {
 	ledger *ledger.Ledger
 }
 
-func newDesk(t *testing.T) *desk {
+func newCLITest(t *testing.T) *cliTest {
 	t.Helper()
-	return deskIn(t, t.TempDir())
+	return newCLITestIn(t, t.TempDir())
 }
 
-func deskIn(t testing.TB, dir string) *desk {
+func newCLITestIn(t testing.TB, dir string) *cliTest {
 	t.Helper()
-	d := &desk{t: t, dir: dir, mini: miniredis.RunT(t)}
+	d := &cliTest{t: t, dir: dir, mini: miniredis.RunT(t)}
 	url, key := "redis://"+d.mini.Addr(), enqueue.NewDataKey()
 	d.env = []string{"CAMSQ_REDIS_URL=" + url, "CAMSQ_DATA_KEY=" + key}
 	ring, err := seal.ParseKeys(key)
@@ -58,24 +58,24 @@ func deskIn(t testing.TB, dir string) *desk {
 	return d
 }
 
-// twoAccounts gives the desk the accounts default and eu.
-func (d *desk) twoAccounts() *desk {
+// twoAccounts gives the test the accounts default and eu.
+func (d *cliTest) twoAccounts() *cliTest {
 	d.write("camsq.yaml", "accounts:\n  - name: default\n  - name: eu\n    rate: 2\n")
 	d.env = append(d.env, "CAMSQ_CONFIG=camsq.yaml")
 	return d
 }
 
-// path is where a file of the desk's folder is.
-func (d *desk) path(name string) string { return filepath.Join(d.dir, name) }
+// path is where a file of the folder is.
+func (d *cliTest) path(name string) string { return filepath.Join(d.dir, name) }
 
-func (d *desk) write(name, content string) {
+func (d *cliTest) write(name, content string) {
 	d.t.Helper()
 	if err := os.WriteFile(d.path(name), []byte(content), 0o600); err != nil {
 		d.t.Fatal(err)
 	}
 }
 
-func (d *desk) read(name string) string {
+func (d *cliTest) read(name string) string {
 	d.t.Helper()
 	raw, err := os.ReadFile(d.path(name))
 	if err != nil {
@@ -85,24 +85,24 @@ func (d *desk) read(name string) string {
 }
 
 // run is camsq with nothing on its standard input.
-func (d *desk) run(args ...string) (code int, out, errs string) {
+func (d *cliTest) run(args ...string) (code int, out, errs string) {
 	d.t.Helper()
 	return d.runWith(d.t.Context(), strings.NewReader(""), args...)
 }
 
-func (d *desk) runWith(ctx context.Context, stdin io.Reader, args ...string) (code int, out, errs string) {
+func (d *cliTest) runWith(ctx context.Context, stdin io.Reader, args ...string) (code int, out, errs string) {
 	var o, e bytes.Buffer
 	code = d.runTo(ctx, stdin, &o, &e, args...)
 	return code, o.String(), e.String()
 }
 
-// runTo is camsq in the desk's folder.
-func (d *desk) runTo(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, args ...string) int {
+// runTo is camsq in the test's folder.
+func (d *cliTest) runTo(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, args ...string) int {
 	p := cmdutil.Factory{Env: d.env, Dir: workdir.Dir(d.dir), Stdin: stdin, Stdout: stdout, Stderr: stderr}
 	return execute(ctx, &p, args)
 }
 
-func (d *desk) get(account, id string) tasks.Record {
+func (d *cliTest) get(account, id string) tasks.Record {
 	d.t.Helper()
 	r, err := d.ledger.Get(d.t.Context(), tasks.Ref{Account: account, ID: id})
 	if err != nil {
@@ -111,8 +111,8 @@ func (d *desk) get(account, id string) tasks.Record {
 	return r
 }
 
-// step takes a job a step further, with what change makes of its record.
-func (d *desk) step(account, id string, by tasks.Step, due time.Duration, change func(*tasks.Record)) {
+// transition takes a job a step further, with what change makes of its record.
+func (d *cliTest) transition(account, id string, by tasks.Step, due time.Duration, change func(*tasks.Record)) {
 	d.t.Helper()
 	r := d.get(account, id)
 	if change != nil {
@@ -124,7 +124,7 @@ func (d *desk) step(account, id string, by tasks.Step, due time.Duration, change
 }
 
 // trip has the API refuse an account.
-func (d *desk) trip(account string, next time.Duration) {
+func (d *cliTest) trip(account string, next time.Duration) {
 	d.t.Helper()
 	t := tasks.Trip{Action: "CreateInstance", Code: "NoPermission", Message: "You are not authorized."}
 	if err := d.ledger.Trip(d.t.Context(), tasks.ProbeID{Ref: tasks.Ref{Account: account, ID: "a"}}, t, next); err != nil {
@@ -132,37 +132,37 @@ func (d *desk) trip(account string, next time.Duration) {
 	}
 }
 
-func (d *desk) begin(account, id string) {
+func (d *cliTest) startCall(account, id string) {
 	d.t.Helper()
-	d.step(account, id, tasks.StepBegin, 20*time.Second, func(r *tasks.Record) { r.Tries++ })
+	d.transition(account, id, tasks.StepBegin, 20*time.Second, func(r *tasks.Record) { r.Tries++ })
 }
 
-func (d *desk) succeed(account, id, instance string) {
+func (d *cliTest) succeed(account, id, instance string) {
 	d.t.Helper()
-	d.begin(account, id)
-	d.step(account, id, tasks.StepSucceeded, 0, func(r *tasks.Record) {
+	d.startCall(account, id)
+	d.transition(account, id, tasks.StepSucceeded, 0, func(r *tasks.Record) {
 		r.Instance = &tasks.EventInstance{InstanceID: instance}
 		r.Code, r.RequestID = "OK", "R-"+id
 	})
 }
 
-func (d *desk) reject(account, id, code, message string) {
+func (d *cliTest) reject(account, id, code, message string) {
 	d.t.Helper()
-	d.begin(account, id)
-	d.step(account, id, tasks.StepRejected, 0, func(r *tasks.Record) { r.Code, r.Message, r.RequestID = code, message, "R-"+id })
+	d.startCall(account, id)
+	d.transition(account, id, tasks.StepRejected, 0, func(r *tasks.Record) { r.Code, r.Message, r.RequestID = code, message, "R-"+id })
 }
 
-func (d *desk) hold(account, id string, candidates ...string) {
+func (d *cliTest) hold(account, id string, candidates ...string) {
 	d.t.Helper()
-	d.begin(account, id)
-	d.step(account, id, tasks.StepAmbiguous, 0, nil)
-	d.step(account, id, tasks.StepSeveral, 0, func(r *tasks.Record) {
+	d.startCall(account, id)
+	d.transition(account, id, tasks.StepAmbiguous, 0, nil)
+	d.transition(account, id, tasks.StepSeveral, 0, func(r *tasks.Record) {
 		r.Code, r.Message, r.Candidates = tasks.CodeSeveral, "several instances of that name", candidates
 	})
 }
 
 // working has a worker run, as asynq tells of it.
-func (d *desk) working() *desk {
+func (d *cliTest) working() *cliTest {
 	d.t.Helper()
 	const server = "asynq:servers:{here:1:x}"
 	for _, err := range []error{d.mini.Set(server, "x"), d.rdb.ZAdd(d.t.Context(), "asynq:servers", redis.Z{Member: server}).Err()} {
@@ -173,8 +173,8 @@ func (d *desk) working() *desk {
 	return d
 }
 
-// told writes how far the callback of a job is.
-func (d *desk) told(account, id string, c tasks.CallbackProgress) {
+// setCallback writes how far the callback of a job is.
+func (d *cliTest) setCallback(account, id string, c tasks.CallbackProgress) {
 	d.t.Helper()
 	r := d.get(account, id)
 	r.Callback = c
@@ -184,7 +184,7 @@ func (d *desk) told(account, id string, c tasks.CallbackProgress) {
 }
 
 // jobs are the keys of every record.
-func (d *desk) jobs() []string {
+func (d *cliTest) jobs() []string {
 	var out []string
 	for _, key := range d.mini.Keys() {
 		if strings.Contains(key, "}:job:") {
@@ -196,7 +196,7 @@ func (d *desk) jobs() []string {
 }
 
 // files lists the folder.
-func (d *desk) files() []string {
+func (d *cliTest) files() []string {
 	entries, err := os.ReadDir(d.dir)
 	if err != nil {
 		d.t.Fatal(err)
@@ -208,8 +208,8 @@ func (d *desk) files() []string {
 	return names
 }
 
-// still takes out of a text what another run would have different.
-func still(text string) string {
+// scrub takes out of a text what another run would have different.
+func scrub(text string) string {
 	text = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( UTC|Z)`).ReplaceAllString(text, "TIME")
 	return regexp.MustCompile(`(less than 1|\d+) s\b`).ReplaceAllString(text, "N s")
 }
