@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -42,7 +41,7 @@ func (c *Client) Lookup(ctx context.Context, jobs []tasks.Job) ([]Result, error)
 }
 
 // records reads the existing records of an account's jobs.
-func (c *Client) records(ctx context.Context, account string, rs []*Result) ([]ledger.Lookup, error) {
+func (c *Client) records(ctx context.Context, account string, rs []*Result) ([]tasks.Lookup, error) {
 	ids := make([]string, len(rs))
 	for i, r := range rs {
 		ids[i] = r.Job.ID
@@ -52,13 +51,13 @@ func (c *Client) records(ctx context.Context, account string, rs []*Result) ([]l
 
 // compare settles a job whose ID has a record. A record may be older than a rule of
 // [tasks.Job.Normalize]: requests that are equal after it are the same request.
-func (r *Result) compare(existing ledger.Lookup) {
+func (r *Result) compare(existing tasks.Lookup) {
 	kept := existing.Record
 	kept.Job = kept.Job.Normalize()
 	switch {
 	case existing.Err != nil:
 		r.Status, r.Err = StatusUnreadable, &UnreadableError{Ref: r.Job.Ref(), Err: existing.Err}
-	case ledger.SameRequest(existing.Record, r.Job), ledger.SameRequest(kept, r.Job):
+	case existing.Record.SameRequest(r.Job), kept.SameRequest(r.Job):
 		r.Status, r.Job.Priority = StatusKnown, existing.Record.Priority
 	default:
 		r.Status, r.Err = StatusConflict, &ConflictError{Ref: r.Job.Ref(), State: r.State}

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/camsq/camsq/internal/humanize"
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -86,7 +85,7 @@ func Terminal(s tasks.State) bool {
 
 // StateOf is where a job stands that was looked up. A record that was read but
 // not understood is told apart from one that is not there.
-func StateOf(f ledger.Lookup) tasks.State {
+func StateOf(f tasks.Lookup) tasks.State {
 	switch {
 	case f.Err == nil:
 		return f.Record.State

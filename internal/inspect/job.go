@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/camsq/camsq/internal/humanize"
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -69,7 +68,7 @@ func (m *Model) FindJobs(ctx context.Context, name string) ([]JobStatus, error) 
 			}
 			return nil, err
 		}
-		s, err := m.JobStatus(ctx, ledger.Lookup{Record: r, Err: err})
+		s, err := m.JobStatus(ctx, tasks.Lookup{Record: r, Err: err})
 		if err != nil {
 			return nil, err
 		}
@@ -79,7 +78,7 @@ func (m *Model) FindJobs(ctx context.Context, name string) ([]JobStatus, error) 
 }
 
 // JobStatus is what is told of a job that was looked up.
-func (m *Model) JobStatus(ctx context.Context, f ledger.Lookup) (JobStatus, error) {
+func (m *Model) JobStatus(ctx context.Context, f tasks.Lookup) (JobStatus, error) {
 	if f.Err != nil {
 		ref := f.Record.Ref()
 		return JobStatus{

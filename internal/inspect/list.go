@@ -47,7 +47,7 @@ func (s Filter) String() string {
 
 // takes says whether a job that was looked up is meant. A job that has left the
 // list meanwhile is not; one that cannot be read has neither code nor batch.
-func (s Filter) takes(list ListSpec, f ledger.Lookup) bool {
+func (s Filter) takes(list ListSpec, f tasks.Lookup) bool {
 	switch {
 	case IsNotFound(f.Err):
 		return false
@@ -61,8 +61,8 @@ func (s Filter) takes(list ListSpec, f ledger.Lookup) bool {
 // Pages pages through the jobs of a list that are meant, each account's newest
 // first. Jobs may leave the list meanwhile, also by what is done with a page. Accounts
 // whose part of a cluster is away are left out: see [Model.Skipped].
-func (m *Model) Pages(ctx context.Context, list ListSpec, s Filter) iter.Seq2[[]ledger.Lookup, error] {
-	return func(yield func([]ledger.Lookup, error) bool) {
+func (m *Model) Pages(ctx context.Context, list ListSpec, s Filter) iter.Seq2[[]tasks.Lookup, error] {
+	return func(yield func([]tasks.Lookup, error) bool) {
 		accounts, err := m.selectedAccounts(ctx, s)
 		if err != nil {
 			yield(nil, err)
@@ -84,7 +84,7 @@ func (m *Model) Pages(ctx context.Context, list ListSpec, s Filter) iter.Seq2[[]
 }
 
 // accountPages pages through those of one account. more is what yield last said.
-func (m *Model) accountPages(ctx context.Context, account string, list ListSpec, s Filter, yield func([]ledger.Lookup, error) bool) (more bool, err error) {
+func (m *Model) accountPages(ctx context.Context, account string, list ListSpec, s Filter, yield func([]tasks.Lookup, error) bool) (more bool, err error) {
 	for ids, err := range m.Ledger.Listed(ctx, account, list.list) {
 		if err != nil {
 			return false, err
@@ -94,7 +94,7 @@ func (m *Model) accountPages(ctx context.Context, account string, list ListSpec,
 			if err != nil {
 				return false, err
 			}
-			found = slices.DeleteFunc(found, func(f ledger.Lookup) bool { return !s.takes(list, f) })
+			found = slices.DeleteFunc(found, func(f tasks.Lookup) bool { return !s.takes(list, f) })
 			if len(found) > 0 && !yield(found, nil) {
 				return false, nil
 			}
@@ -104,13 +104,13 @@ func (m *Model) accountPages(ctx context.Context, account string, list ListSpec,
 	if err != nil {
 		return false, err
 	}
-	found = slices.DeleteFunc(found, func(f ledger.Lookup) bool { return !s.takes(list, f) })
+	found = slices.DeleteFunc(found, func(f tasks.Lookup) bool { return !s.takes(list, f) })
 	return len(found) == 0 || yield(found, nil), nil
 }
 
 // completions reads the batches that belong into a list of jobs. They are few.
-func (m *Model) completions(ctx context.Context, account string, list ListSpec) ([]ledger.Lookup, error) {
-	var out []ledger.Lookup
+func (m *Model) completions(ctx context.Context, account string, list ListSpec) ([]tasks.Lookup, error) {
+	var out []tasks.Lookup
 	if list.Batches == "" {
 		return nil, nil
 	}
@@ -126,10 +126,10 @@ func (m *Model) completions(ctx context.Context, account string, list ListSpec) 
 			c, err := m.Ledger.Completion(ctx, ref)
 			switch {
 			case err == nil:
-				out = append(out, ledger.Lookup{Record: asJob(c)})
+				out = append(out, tasks.Lookup{Record: asJob(c)})
 			case IsNotFound(err):
 			case errors.Is(err, tasks.ErrUnreadable):
-				out = append(out, ledger.Lookup{Record: asJob(tasks.Completion{BatchRef: ref}), Err: err})
+				out = append(out, tasks.Lookup{Record: asJob(tasks.Completion{BatchRef: ref}), Err: err})
 			default:
 				return nil, err
 			}
@@ -195,7 +195,7 @@ type CodeCounts struct {
 }
 
 // Add counts the jobs of a page.
-func (c *CodeCounts) Add(list ListSpec, page []ledger.Lookup) {
+func (c *CodeCounts) Add(list ListSpec, page []tasks.Lookup) {
 	if c.Counts == nil {
 		c.Counts = map[CodeKey]int64{}
 	}

@@ -283,12 +283,12 @@ func TestASettingThatCannotWorkIsRefused(t *testing.T) {
 func TestTheSameRequestIsToldFromAnother(t *testing.T) {
 	j, _ := personal("a")
 	record := tasks.Record{Job: j}
-	if !ledger.SameRequest(record, j) {
+	if !record.SameRequest(j) {
 		t.Error("a request differs from itself")
 	}
 	moved := j
 	moved.Batch = "april.csv"
-	if !ledger.SameRequest(record, moved) {
+	if !record.SameRequest(moved) {
 		t.Error("the batch is not part of the request")
 	}
 	for name, change := range map[string]func(*tasks.Job){
@@ -300,7 +300,7 @@ func TestTheSameRequestIsToldFromAnother(t *testing.T) {
 	} {
 		other := j
 		change(&other)
-		if ledger.SameRequest(record, other) {
+		if record.SameRequest(other) {
 			t.Errorf("%s: taken for the same request", name)
 		}
 	}

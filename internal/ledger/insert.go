@@ -47,17 +47,3 @@ func NewTry() string {
 
 // JobKey is where the job's record stands.
 func JobKey(ref tasks.Ref) string { return laneOf(ref.Account).job(ref.ID) }
-
-// SameRequest says whether a record holds what the job asks for. Batch and priority
-// are no part of that.
-func SameRequest(r tasks.Record, j tasks.Job) bool {
-	if r.Request != j.Request || r.CallbackURL != j.CallbackURL || len(r.Metadata) != len(j.Metadata) {
-		return false
-	}
-	for k, v := range j.Metadata {
-		if got, ok := r.Metadata[k]; !ok || got != v {
-			return false
-		}
-	}
-	return true
-}

@@ -140,17 +140,9 @@ func (l *Ledger) Get(ctx context.Context, ref tasks.Ref) (tasks.Record, error) {
 	return found[0].Record, found[0].Err
 }
 
-// Lookup is one answer of [Ledger.GetMany].
-type Lookup struct {
-	Record tasks.Record
-	// Err wraps [tasks.ErrNotFound] or [tasks.ErrUnreadable]. Record then holds
-	// the name alone, and the state if that can be read.
-	Err error
-}
-
 // GetMany reads the records of one account's jobs in one round trip, in the
 // order of the IDs. Some hundreds at a time are a good number.
-func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]Lookup, error) {
+func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]tasks.Lookup, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -167,7 +159,7 @@ func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]L
 		return nil, fmt.Errorf("ledger: reading %d jobs of account %s: Redis returned %d values", len(ids), account, len(reply))
 	}
 	now := millis(reply[0])
-	out := make([]Lookup, len(ids))
+	out := make([]tasks.Lookup, len(ids))
 	for i, id := range ids {
 		ref, record := tasks.Ref{Account: account, ID: id}, reply[1+i]
 		if record == "" {

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/camsq/camsq/internal/app"
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/workdir"
 )
 
@@ -29,11 +28,11 @@ func (f *Factory) Open(cmd *cobra.Command) (*app.App, error) {
 
 // App opens an App whose Redis answers, for a command that changes no job.
 func (f *Factory) App(cmd *cobra.Command) (*app.App, error) {
-	return f.AppFor(cmd, ledger.Reading)
+	return f.AppFor(cmd, app.Reading)
 }
 
 // AppFor opens one for a use of the records.
-func (f *Factory) AppFor(cmd *cobra.Command, use ledger.Use) (*app.App, error) {
+func (f *Factory) AppFor(cmd *cobra.Command, use app.Use) (*app.App, error) {
 	a, err := f.Open(cmd)
 	if err != nil {
 		return nil, err

@@ -18,7 +18,6 @@ import (
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/importer"
 	"github.com/camsq/camsq/internal/inspect"
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/redisconn"
 	"github.com/camsq/camsq/tasks"
 )
@@ -149,7 +148,7 @@ func run(f *cmdutil.Factory, cmd *cobra.Command, paths []string, o enqueueOption
 		return err
 	}
 	defer a.Close()
-	a.Use = ledger.Producing
+	a.Use = app.Producing
 	if err := a.Ready(cmd.Context(), f.Stderr); err != nil {
 		return err
 	}

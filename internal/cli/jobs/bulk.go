@@ -11,17 +11,8 @@ import (
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/inspect"
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/operate"
-	"github.com/camsq/camsq/internal/queue"
 	"github.com/camsq/camsq/tasks"
-)
-
-// The operator's joins.
-var (
-	_ operate.Store     = (*ledger.Ledger)(nil)
-	_ operate.LaneStore = (*ledger.Ledger)(nil)
-	_ operate.Queue     = (*queue.Client)(nil)
 )
 
 // refusal tells what is wrong with a job from a Redis that is away.

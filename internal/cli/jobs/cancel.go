@@ -7,12 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/camsq/camsq/internal/app"
 	"github.com/camsq/camsq/internal/cli/cmdutil"
 	"github.com/camsq/camsq/internal/config"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/inspect"
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -46,7 +46,7 @@ func cancel(f *cmdutil.Factory, cmd *cobra.Command, names []string, s inspect.Fi
 	case len(names) > 0 && s != inspect.Filter{}:
 		return exit.Usagef("cancel takes either names or --batch and --account")
 	}
-	a, err := f.AppFor(cmd, ledger.Operating)
+	a, err := f.AppFor(cmd, app.Operating)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,6 @@ import (
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/inspect"
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/operate"
 	"github.com/camsq/camsq/internal/workdir"
 	"github.com/camsq/camsq/tasks"
@@ -155,7 +154,7 @@ func printJobsAsJSON(ctx context.Context, p *cmdutil.Factory, a *app.App, list i
 // rather than kept.
 func printJobs(ctx context.Context, f *cmdutil.Factory, a *app.App, list inspect.ListSpec, o listOptions, all bool) error {
 	var counts inspect.CodeCounts
-	var first []ledger.Lookup
+	var first []tasks.Lookup
 	for page, err := range a.Pages(ctx, list, o.Filter) {
 		if err != nil {
 			return err
@@ -221,7 +220,7 @@ func printCauses(c *inspect.CodeCounts, w io.Writer, list inspect.ListSpec, s in
 }
 
 // cells are the rows of a table.
-func cells(list inspect.ListSpec, found []ledger.Lookup) [][]string {
+func cells(list inspect.ListSpec, found []tasks.Lookup) [][]string {
 	var rows [][]string
 	for _, f := range found {
 		r := f.Record

@@ -7,11 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/camsq/camsq/internal/app"
 	"github.com/camsq/camsq/internal/cli/cmdutil"
 	"github.com/camsq/camsq/internal/config"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/operate"
 	"github.com/camsq/camsq/tasks"
 )
@@ -82,7 +82,7 @@ func resolve(f *cmdutil.Factory, cmd *cobra.Command, name string, o resolveOptio
 	if err != nil {
 		return err
 	}
-	a, err := f.AppFor(cmd, ledger.Operating)
+	a, err := f.AppFor(cmd, app.Operating)
 	if err != nil {
 		return err
 	}

@@ -3,11 +3,11 @@ package jobs
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/camsq/camsq/internal/app"
 	"github.com/camsq/camsq/internal/cli/cmdutil"
 	"github.com/camsq/camsq/internal/config"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/inspect"
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -53,7 +53,7 @@ func retry(f *cmdutil.Factory, cmd *cobra.Command, names []string, o retryOption
 	case len(names) > 0 && (many || o.Account != ""):
 		return exit.Usagef("retry takes either jobs or --batch, --code, --account and --all")
 	}
-	a, err := f.AppFor(cmd, ledger.Operating)
+	a, err := f.AppFor(cmd, app.Operating)
 	if err != nil {
 		return err
 	}

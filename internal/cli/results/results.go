@@ -21,7 +21,6 @@ import (
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/importer"
 	"github.com/camsq/camsq/internal/inspect"
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/internal/spreadsheet"
 	"github.com/camsq/camsq/internal/workdir"
 	"github.com/camsq/camsq/tasks"
@@ -322,13 +321,13 @@ func (o outcome) cells() []string {
 	return []string{o.job, string(o.state), o.instance, o.code, o.message, o.requestID, o.tries, o.finishedAt, string(o.callback)}
 }
 
-func outcomeOf(job tasks.Job, f ledger.Lookup) outcome {
+func outcomeOf(job tasks.Job, f tasks.Lookup) outcome {
 	o := outcome{job: job.Ref().String(), state: inspect.StateOf(f)}
 	r := f.Record
 	switch {
 	case f.Err != nil:
 		return o
-	case !ledger.SameRequest(r, job):
+	case !r.SameRequest(job):
 		o.state = inspect.RowConflict
 		o.message = "job " + o.job + " is there (" + string(r.State) + ") with another request"
 		return o

@@ -11,7 +11,6 @@ import (
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/importer"
 	"github.com/camsq/camsq/internal/inspect"
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -49,7 +48,7 @@ func (c *JobSource) Terminal() bool { return len(c.open) == 0 }
 func (c *JobSource) Poll(ctx context.Context, ask retryFunc) error {
 	window := c.open[:min(len(c.open), inspect.WindowSize)]
 	c.open = c.open[len(window):]
-	return c.read(ctx, ask, window, func(j *importer.Accepted, found ledger.Lookup) {
+	return c.read(ctx, ask, window, func(j *importer.Accepted, found tasks.Lookup) {
 		if s := inspect.StateOf(found); s != j.State {
 			c.lanes[j.Ref.Account][j.State]--
 			c.lanes[j.Ref.Account][s]++
@@ -62,7 +61,7 @@ func (c *JobSource) Poll(ctx context.Context, ask retryFunc) error {
 }
 
 // read reads the records of jobs, in pages of one account each.
-func (c *JobSource) read(ctx context.Context, ask retryFunc, jobs []*importer.Accepted, each func(*importer.Accepted, ledger.Lookup)) error {
+func (c *JobSource) read(ctx context.Context, ask retryFunc, jobs []*importer.Accepted, each func(*importer.Accepted, tasks.Lookup)) error {
 	var accounts []string
 	lanes := map[string][]*importer.Accepted{}
 	for _, j := range jobs {
@@ -79,7 +78,7 @@ func (c *JobSource) read(ctx context.Context, ask retryFunc, jobs []*importer.Ac
 			for i, j := range page {
 				ids[i] = j.Ref.ID
 			}
-			var found []ledger.Lookup
+			var found []tasks.Lookup
 			err := ask(ctx, func(ctx context.Context) (err error) {
 				found, err = c.ledger.GetMany(ctx, account, ids)
 				return err
@@ -118,7 +117,7 @@ func (c *JobSource) Ending(ctx context.Context, ask retryFunc) (Ending, error) {
 		for i := start; i < min(start+inspect.WindowSize, len(c.jobs)); i++ {
 			window = append(window, &c.jobs[i])
 		}
-		err := c.read(ctx, ask, window, func(j *importer.Accepted, found ledger.Lookup) {
+		err := c.read(ctx, ask, window, func(j *importer.Accepted, found tasks.Lookup) {
 			j.State = inspect.StateOf(found)
 			end.Count[j.State]++
 			end.callbacks[found.Record.Callback.State]++

@@ -14,7 +14,6 @@ import (
 
 	"github.com/camsq/camsq/internal/importer"
 	"github.com/camsq/camsq/internal/inspect"
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -24,9 +23,9 @@ type book struct {
 	pages []int
 }
 
-func (b *book) GetMany(_ context.Context, account string, ids []string) ([]ledger.Lookup, error) {
+func (b *book) GetMany(_ context.Context, account string, ids []string) ([]tasks.Lookup, error) {
 	b.pages = append(b.pages, len(ids))
-	out := make([]ledger.Lookup, len(ids))
+	out := make([]tasks.Lookup, len(ids))
 	for i, id := range ids {
 		state, err := b.state(account + "/" + id)
 		switch {

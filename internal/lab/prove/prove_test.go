@@ -12,7 +12,6 @@ import (
 	"github.com/camsq/camsq/callback/callbacktest"
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/cams/camstest"
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -35,7 +34,7 @@ func goodSnapshot() snapshot {
 			r.Callback.State = tasks.CallbackDelivered
 			e.events[id] = []callbacktest.Delivery{{ID: "evt_" + id, Event: event, Status: 204}}
 		}
-		e.jobs, e.records = append(e.jobs, job), append(e.records, ledger.Lookup{Record: r})
+		e.jobs, e.records = append(e.jobs, job), append(e.records, tasks.Lookup{Record: r})
 		e.counters[s]++
 	}
 	e.events["created"] = append([]callbacktest.Delivery{{ID: "evt_created", Event: e.events["created"][0].Event, Status: 500}}, e.events["created"]...)
@@ -45,7 +44,7 @@ func goodSnapshot() snapshot {
 // A verification that finds nothing proves nothing, so each planted error must be found.
 func TestVerifyFindsEachPlantedError(t *testing.T) {
 	t.Parallel()
-	record := func(e *snapshot, id string) *ledger.Lookup {
+	record := func(e *snapshot, id string) *tasks.Lookup {
 		return &e.records[slices.IndexFunc(e.jobs, func(j tasks.Job) bool { return j.ID == id })]
 	}
 	add := func(name string) func(*snapshot) {
@@ -70,10 +69,10 @@ func TestVerifyFindsEachPlantedError(t *testing.T) {
 			e.counters[tasks.StateUncertain], e.counters[tasks.StateQueued] = 0, 1
 		}, 0, 1, "uncertain: lost: the ledger says queued"},
 		{"a record is gone", func(e *snapshot) {
-			*record(e, "failed") = ledger.Lookup{Err: fmt.Errorf("ledger: %w", tasks.ErrNotFound)}
+			*record(e, "failed") = tasks.Lookup{Err: fmt.Errorf("ledger: %w", tasks.ErrNotFound)}
 		}, 0, 1, "failed: lost: it was accepted, and its record cannot be read"},
 		{"a record cannot be read", func(e *snapshot) {
-			*record(e, "held") = ledger.Lookup{Err: fmt.Errorf("ledger: %w", tasks.ErrUnreadable)}
+			*record(e, "held") = tasks.Lookup{Err: fmt.Errorf("ledger: %w", tasks.ErrUnreadable)}
 		}, 0, 1, "held: lost"},
 		{"created without an instance", func(e *snapshot) { e.instances = e.instances[1:] }, 0, 1, "created: lost: the ledger says created"},
 		{"created with another's instance", func(e *snapshot) {

@@ -11,7 +11,7 @@ import (
 	"github.com/camsq/camsq/internal/cli/render"
 	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
-	"github.com/camsq/camsq/internal/ledger"
+	"github.com/camsq/camsq/tasks"
 )
 
 // report is what --json prints.
@@ -163,7 +163,7 @@ func (t *trialRun) explain(list []finding, s snapshot) {
 	}
 }
 
-func recordLines(found ledger.Lookup) []string {
+func recordLines(found tasks.Lookup) []string {
 	if found.Err != nil {
 		return nil
 	}

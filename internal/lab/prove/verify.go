@@ -10,7 +10,6 @@ import (
 	"github.com/camsq/camsq/callback/callbacktest"
 	"github.com/camsq/camsq/cams"
 	"github.com/camsq/camsq/internal/inspect"
-	"github.com/camsq/camsq/internal/ledger"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -19,7 +18,7 @@ type snapshot struct {
 	// jobs are those that were accepted. No two have the same instance name.
 	jobs []tasks.Job
 	// records are their records in the ledger, in the same order.
-	records []ledger.Lookup
+	records []tasks.Lookup
 	// counters are the ledger's own counts.
 	counters map[tasks.State]int64
 	// instances are those of the API.
@@ -165,7 +164,7 @@ func (v *verdict) verifyHeld(r tasks.Record, instances []string, names map[strin
 }
 
 // verifyJob checks one job by its record, the instances of its name and its webhooks.
-func (v *verdict) verifyJob(job tasks.Job, found ledger.Lookup, instances []string, events []callbacktest.Delivery) {
+func (v *verdict) verifyJob(job tasks.Job, found tasks.Lookup, instances []string, events []callbacktest.Delivery) {
 	if n := len(instances); n > 1 {
 		v.Duplicates += n - 1
 		v.find(job.ID, "duplicate: the API has %d instances of it: %s", n, strings.Join(instances, ", "))
