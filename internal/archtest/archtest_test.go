@@ -36,7 +36,7 @@ var plan = map[string][]string{
 	},
 	"internal/cli/cmdutil": {"internal/app", "internal/config", "internal/exit", "internal/humanize", "internal/importer", "internal/operate", "internal/workdir"},
 	"internal/cli/enqueue": {
-		"enqueue", "enqueue/rowfile", "internal/app", "internal/cli/cmdutil", "internal/cli/watch", "internal/config", "internal/exit",
+		"enqueue", "enqueue/rowfile", "internal/app", "internal/cli/cmdutil", "internal/cli/render", "internal/cli/watch", "internal/config", "internal/exit",
 		"internal/humanize", "internal/importer", "internal/inspect", "internal/redisconn", "internal/spreadsheet", "tasks",
 	},
 	"internal/cli/fake": {
@@ -67,7 +67,7 @@ var plan = map[string][]string{
 		"internal/ledger", "internal/operate", "internal/queue", "internal/ratelimit", "internal/recovery", "internal/redisconn", "metrics", "tasks", "worker",
 	},
 	"internal/importer": {
-		"enqueue", "enqueue/rowfile", "internal/cli/render", "internal/config", "internal/exit", "internal/humanize", "internal/inspect",
+		"enqueue", "enqueue/rowfile", "internal/config", "internal/exit", "internal/humanize", "internal/inspect",
 		"internal/spreadsheet", "internal/workdir", "tasks",
 	},
 	"internal/inspect": {

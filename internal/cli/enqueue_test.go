@@ -97,10 +97,10 @@ func TestBadRowsAreListedAndTheOthersAreQueued(t *testing.T) {
 	said(t, "output", code, 1, out, `tenants.csv (UTF-8, commas), batch tenants
   28  rows
   24  queued
-   1  the same as a row before (noted above)
-   3  not queued: bad (listed above)
-  The rows that were refused are in tenants.csv.rejected.csv, each with why. Correct them there,
-  and enqueue that file: camsq enqueue tenants.csv.rejected.csv
+   1  same as an earlier row (noted above)
+   3  rejected: invalid (listed above)
+  The rejected rows are in tenants.csv.rejected.csv, with reasons.
+  Correct them there and run: camsq enqueue tenants.csv.rejected.csv
 
 To follow the batch:  camsq status tenants
 Row by row:           camsq results tenants.csv
@@ -126,22 +126,22 @@ func TestAConflictNamesTheRowOrTheJobThatWasThereBefore(t *testing.T) {
 	said(t, "output", code, 1, out, `new.csv (ASCII, commas), batch new
   3  rows
   1  queued
-  2  not queued: another request under the same job ID (listed above)
-  The rows that were refused are in new.csv.rejected.csv, each with why. Correct them there,
-  and enqueue that file: camsq enqueue new.csv.rejected.csv
+  2  rejected: the job ID exists with another request (listed above)
+  The rejected rows are in new.csv.rejected.csv, with reasons.
+  Correct them there and run: camsq enqueue new.csv.rejected.csv
 
 newer.csv (ASCII, commas), batch newer
   2  rows
-  1  the same as a row before (noted above)
-  1  not queued: another request under the same job ID (listed above)
-  The rows that were refused are in newer.csv.rejected.csv, each with why. Correct them there,
-  and enqueue that file: camsq enqueue newer.csv.rejected.csv
+  1  same as an earlier row (noted above)
+  1  rejected: the job ID exists with another request (listed above)
+  The rejected rows are in newer.csv.rejected.csv, with reasons.
+  Correct them there and run: camsq enqueue newer.csv.rejected.csv
 
 To follow the batch:  camsq status new
 Row by row:           camsq results new.csv
 Row by row:           camsq results newer.csv
 `)
-	said(t, "complaints", code, 1, errs, `new.csv:2: job default/a is there already (queued) with another request; correct the row, or give it a job_id of its own
+	said(t, "complaints", code, 1, errs, `new.csv:2: job default/a exists (queued) with another request; correct the row, or give it a job_id of its own
 new.csv:4: same job as line 3 (default/b), but another request; correct one of the two, or give it a job_id of its own
 newer.csv:2: same job as new.csv:3 (default/b), but another request; correct one of the two, or give it a job_id of its own
 newer.csv:3: note: same row as new.csv:3; it is one job
@@ -386,11 +386,11 @@ func TestWaitTellsAtOnceHowFinishedJobsEnded(t *testing.T) {
   7  rows
   1  already held for an operator to decide
   3  already created
-  1  already failed; not tried again by themselves (camsq retry)
-  1  already cancelled; not queued again by themselves (to send such a row anew, give it a job_id of its own)
-  1  not queued: bad (listed above)
-  The rows that were refused are in f.csv.rejected.csv, each with why. Correct them there,
-  and enqueue that file: camsq enqueue f.csv.rejected.csv
+  1  already failed; not tried again automatically (camsq retry)
+  1  already cancelled; give such a row a new job_id to queue it again
+  1  rejected: invalid (listed above)
+  The rejected rows are in f.csv.rejected.csv, with reasons.
+  Correct them there and run: camsq enqueue f.csv.rejected.csv
 
 6 jobs, followed for N s
   1  held: an operator must decide (camsq held)

@@ -14,8 +14,8 @@ import (
 
 	"github.com/camsq/camsq/cams/camstest"
 	"github.com/camsq/camsq/enqueue"
+	enqueuecmd "github.com/camsq/camsq/internal/cli/enqueue"
 	"github.com/camsq/camsq/internal/exit"
-	"github.com/camsq/camsq/internal/importer"
 	"github.com/camsq/camsq/tasks"
 )
 
@@ -101,7 +101,7 @@ func TestAnImportSaysThatItWaitsForRoom(t *testing.T) {
 func TestAnImportSaysThatItGoesOnAndWaitsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		room := &importer.BackpressureNotice{Writer: &out}
+		room := &enqueuecmd.BackpressureNotice{Writer: &out}
 		create := room.Wrap(func(_ context.Context, _ iter.Seq2[tasks.Job, error], each func(enqueue.Result)) (enqueue.Summary, error) {
 			rows := func(n int) {
 				for range n {
@@ -129,8 +129,8 @@ func TestAnImportSaysThatItGoesOnAndWaitsAgain(t *testing.T) {
 		if _, err := create(t.Context(), nil, func(enqueue.Result) { settled++ }); err != nil {
 			t.Fatal(err)
 		}
-		const waiting = "waiting: Redis uses 7 of its 10 MB; this goes on below 60 %, so that workers can take jobs out\n"
-		const on = "going on: Redis has room again\n"
+		const waiting = "waiting: Redis uses 7 of its 10 MB; the import continues below 60 %, so that workers can take jobs out\n"
+		const on = "continuing: Redis has memory again\n"
 		if want := waiting + on + waiting + waiting + on; out.String() != want || settled != 36 {
 			t.Errorf("%d rows, and it says\n%swant\n%s", settled, &out, want)
 		}

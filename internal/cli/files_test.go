@@ -36,9 +36,9 @@ func TestRefusedRowsAreCorrectedInTheirOwnFileAndGivenBack(t *testing.T) {
 	said(t, "first", code, 1, out, `f.csv (ASCII, semicolons), batch f
   7  rows
   2  queued
-  5  not queued: bad (listed above)
-  The rows that were refused are in f.csv.rejected.csv, each with why. Correct them there,
-  and enqueue that file: camsq enqueue f.csv.rejected.csv
+  5  rejected: invalid (listed above)
+  The rejected rows are in f.csv.rejected.csv, with reasons.
+  Correct them there and run: camsq enqueue f.csv.rejected.csv
 
 To follow the batch:  camsq status f
 Row by row:           camsq results f.csv
@@ -125,18 +125,18 @@ func TestManyBadRowsAreCountedByReasonAndListedInPart(t *testing.T) {
 	said(t, "report", code, 1, out, `f.csv (ASCII, commas), batch f
   60  rows
    1  valid and new
-  19  the same as a row before (noted above)
-  40  bad (listed above)
-  Bad rows by reason, and where each is first:
+  19  same as an earlier row (noted above)
+  40  rejected: invalid (listed above)
+  Invalid rows by reason, and the first line of each:
     40  line 3: ChannelType: … is not one of WHATSAPP, MESSENGER, INSTAGRAM, VIBER
     20  line 3: ContactMail: is not a mail address
-  The rows that were refused are in f.csv.rejected.csv, each with why. Correct them there,
-  and enqueue that file: camsq enqueue f.csv.rejected.csv
+  The rejected rows are in f.csv.rejected.csv, with reasons.
+  Correct them there and run: camsq enqueue f.csv.rejected.csv
 
 At 5 a second for account default, 1 create needs less than 1 s.
 Nothing was sent.
 `)
-	if n := strings.Count(errs, "\n"); n != 20+19+1 || !strings.Contains(errs, "\n… more bad rows; --list-all lists them all\n") {
+	if n := strings.Count(errs, "\n"); n != 20+19+1 || !strings.Contains(errs, "\n… more rejected rows; --list-all lists all of them\n") {
 		t.Errorf("%d lines:\n%s", n, errs)
 	}
 	_, _, errs = d.run("enqueue", "--dry-run", "--list-all", "f.csv")
@@ -155,7 +155,7 @@ func TestAFileWithNamesOfItsOwnIsReadByMapAndSet(t *testing.T) {
 	flags := []string{"--map", "Company=InstanceName", "--map", "CRM=metadata.crm", "--set", "channel_type=viber", "--ignore-unknown"}
 	code, out, errs := d.run(append([]string{"enqueue", "f.csv"}, flags...)...)
 	said(t, "enqueue", code, 0, out+errs, `f.csv (ASCII, commas), batch f
-  left out: Sales
+  ignored columns: Sales
   1  row
   1  queued
 
@@ -225,7 +225,7 @@ func TestFilesOfEveryFormAreTakenTogether(t *testing.T) {
 stdin (workbook, sheet "Sheet1"), batch stdin
   2  rows
   1  queued
-  1  the same as a row before (noted above)
+  1  same as an earlier row (noted above)
 
 To follow the batch:  camsq status march
 To follow the batch:  camsq status stdin

@@ -122,14 +122,14 @@ func TestAFileWhoseJobsCannotBeReadIsToBeSentAgainAsItIs(t *testing.T) {
 		}
 	}
 	code, out, errs := d.run("enqueue", "f.csv")
-	said(t, "report", code, exit.CodeSomeFailed, errs+out, `f.csv:2: job default/a is there already, and cannot be compared: ledger: job default/a: the job's record cannot be read: an older camsq wrote it, in format 1, and this one reads from format 2 on: let a camsq that reads it end the job
-f.csv:3: job default/b is there already, and cannot be compared: ledger: job default/b: the job's record cannot be read: a newer camsq wrote it, in format 3, and this one reads up to format 2: upgrade this process
+	said(t, "report", code, exit.CodeSomeFailed, errs+out, `f.csv:2: job default/a exists, and cannot be compared: ledger: job default/a: the job's record cannot be read: an older camsq wrote it, in format 1, and this one reads from format 2 on: let a camsq that reads it end the job
+f.csv:3: job default/b exists, and cannot be compared: ledger: job default/b: the job's record cannot be read: a newer camsq wrote it, in format 3, and this one reads up to format 2: upgrade this process
 f.csv (ASCII, commas), batch f
   3  rows
   1  already queued
-  2  not queued: a job that is there and cannot be read (listed above)
-  In rows whose job cannot be read nothing is to be corrected. Once a camsq that can read it
-  runs here, with the data key of its time, send the same rows again under the same job IDs.
+  2  rejected: the job exists and cannot be read (listed above)
+  Rows whose job cannot be read need no correction. Send them again, with the same job
+  IDs, when a camsq runs here that can read the job, with the data key of that time.
 
 To follow the batch:  camsq status f
 Row by row:           camsq results f.csv

@@ -26,24 +26,24 @@ func TestADryRunNeedsNoRedisAndMakesNothing(t *testing.T) {
 	said(t, "output", code, 1, out, `f.csv (ASCII, commas), batch f
   7  rows
   4  valid
-  1  the same as a row before (noted above)
-  1  another request under the same job ID (listed above)
-  1  bad (listed above)
-  Bad rows by reason, and where each is first:
+  1  same as an earlier row (noted above)
+  1  rejected: the job ID exists with another request (listed above)
+  1  rejected: invalid (listed above)
+  Invalid rows by reason, and the first line of each:
     1  line 5: ChannelType: … is not one of WHATSAPP, MESSENGER, INSTAGRAM, VIBER
-  The rows that were refused are in f.csv.rejected.csv, each with why. Correct them there,
-  and enqueue that file: camsq enqueue f.csv.rejected.csv
+  The rejected rows are in f.csv.rejected.csv, with reasons.
+  Correct them there and run: camsq enqueue f.csv.rejected.csv
 
 At 2 a second for account eu, 3 creates need at least 2 s; the other accounts are done before.
 Nothing was sent.
-What is in the queue already was not looked up (it is not made twice): there is no data key yet
+Existing jobs were not looked up (none is created twice): there is no data key yet
 `)
 	said(t, "complaints", code, 1, errs, `f.csv:3: note: same row as line 2; it is one job
 f.csv:4: same job as line 2 (default/job_sa7eztv4i4veup4cpa7br6ugfy), but another request; correct one of the two, or give it a job_id of its own
 f.csv:5: ChannelType: "SMS" is not one of WHATSAPP, MESSENGER, INSTAGRAM, VIBER
 `)
 	d.env = append(d.env, "CAMSQ_DATA_KEY="+enqueue.NewDataKey())
-	if _, out, _ := d.run("enqueue", "--dry-run", "f.csv"); !strings.Contains(out, "\nWhat is in the queue already was not looked up (it is not made twice): Redis at "+addr+" does not answer; ") {
+	if _, out, _ := d.run("enqueue", "--dry-run", "f.csv"); !strings.Contains(out, "\nExisting jobs were not looked up (none is created twice): Redis at "+addr+" does not answer; ") {
 		t.Errorf("without Redis:\n%s", out)
 	}
 	if made, _ := os.ReadDir(home); len(made) > 0 {
@@ -73,7 +73,7 @@ func TestAnotherPriorityMakesNoConflictInADryRun(t *testing.T) {
 	if want := "f.csv:3: note: same row as line 2; it is one job\nf.csv:4: priority: must be high or normal; leave it out for normal\n"; errs != want || code != 1 {
 		t.Errorf("exit %d, %q, want %q", code, errs, want)
 	}
-	if !strings.HasPrefix(out, "f.csv (ASCII, commas), batch f\n  3  rows\n  1  valid and new\n  1  the same as a row before") {
+	if !strings.HasPrefix(out, "f.csv (ASCII, commas), batch f\n  3  rows\n  1  valid and new\n  1  same as an earlier row") {
 		t.Errorf("printed:\n%s", out)
 	}
 }
@@ -91,22 +91,22 @@ func TestADryRunTellsWhatIsThereAlreadyAndWritesNothing(t *testing.T) {
 
 	d.write("f.csv", "ChannelType,InstanceName,job_id,account\nVIBER,a,a,\nVIBER,b,b,\nVIBER,other,c,eu\nVIBER,d,d,\nVIBER,e,e,\nVIBER,a,a,\n")
 	code, out, errs := d.run("enqueue", "--dry-run", "f.csv")
-	said(t, "complaints", code, 1, errs, `f.csv:4: job eu/c is there already (queued) with another request; correct the row, or give it a job_id of its own
-f.csv:5: job default/d is there already, and cannot be compared: ledger: job default/d: the job's record cannot be read: seal: the sealed data is damaged or belongs to another job
+	said(t, "complaints", code, 1, errs, `f.csv:4: job eu/c exists (queued) with another request; correct the row, or give it a job_id of its own
+f.csv:5: job default/d exists, and cannot be compared: ledger: job default/d: the job's record cannot be read: seal: the sealed data is damaged or belongs to another job
 f.csv:7: note: same row as line 2; it is one job
 `)
 	said(t, "report", code, 1, out, `f.csv (ASCII, commas), batch f
   6  rows
   1  valid and new
   1  already created
-  1  already failed; not tried again by themselves (camsq retry)
-  1  the same as a row before (noted above)
-  1  another request under the same job ID (listed above)
-  1  a job that is there and cannot be read (listed above)
-  The rows that were refused are in f.csv.rejected.csv, each with why. Correct them there,
-  and enqueue that file: camsq enqueue f.csv.rejected.csv
-  In rows whose job cannot be read nothing is to be corrected. Once a camsq that can read it
-  runs here, with the data key of its time, send the same rows again under the same job IDs.
+  1  already failed; not tried again automatically (camsq retry)
+  1  same as an earlier row (noted above)
+  1  rejected: the job ID exists with another request (listed above)
+  1  rejected: the job exists and cannot be read (listed above)
+  The rejected rows are in f.csv.rejected.csv, with reasons.
+  Correct them there and run: camsq enqueue f.csv.rejected.csv
+  Rows whose job cannot be read need no correction. Send them again, with the same job
+  IDs, when a camsq runs here that can read the job, with the data key of that time.
 
 At 5 a second for account default, 1 create needs less than 1 s.
 Nothing was sent.

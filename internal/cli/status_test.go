@@ -231,7 +231,7 @@ func TestADamagedRecordIsShownAsSuch(t *testing.T) {
 		t.Errorf("exit %d, %q:\n%s", code, errs, out)
 	}
 	code, out, _ = d.run("enqueue", "f.csv")
-	if code != 1 || !strings.Contains(out, "1  not queued") {
+	if code != 1 || !strings.Contains(out, "1  rejected: ") {
 		t.Errorf("the same row again: exit %d:\n%s", code, out)
 	}
 }

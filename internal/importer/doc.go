@@ -1,5 +1,5 @@
-// Package importer turns the rows of files into jobs: it opens inputs, tells rows that
-// come twice, keeps what became of each row, and writes the rejected ones into a file
-// of their own. It writes one line about each row that needs a correction to the writer
-// that it is given.
+// Package importer turns the rows of files into jobs: it opens inputs, finds rows that come
+// twice, counts what became of each row, and writes rejected rows into a file of their own.
+// It prints nothing: a caller gets a [Notice] for each row that needs a correction, and a
+// [Report] for each file.
 package importer

@@ -12,7 +12,6 @@ import (
 
 	"github.com/camsq/camsq/enqueue"
 	"github.com/camsq/camsq/enqueue/rowfile"
-	"github.com/camsq/camsq/internal/cli/render"
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/inspect"
 	"github.com/camsq/camsq/tasks"
@@ -41,66 +40,91 @@ type Accepted struct {
 	State tasks.State
 }
 
-// createAll is [enqueue.Client.CreateAll], or what stands in for it.
-type createAll func(ctx context.Context, jobs iter.Seq2[tasks.Job, error], each func(enqueue.Result)) (enqueue.Summary, error)
+// CreateAll is [enqueue.Client.CreateAll], or [DryRun.CreateAll].
+type CreateAll func(ctx context.Context, jobs iter.Seq2[tasks.Job, error], each func(enqueue.Result)) (enqueue.Summary, error)
 
 // maxIndexed is how many jobs of a run are kept to tell of rows that come twice: as
 // many as a spreadsheet has rows. Behind them such a row is told as a job that is
 // there already, which it is.
 const maxIndexed = 1 << 20
 
-// Importer takes files in, and keeps what became of each row. It tells of bad rows
-// as it meets them.
+// Importer reads files, hands their rows to a client as jobs, and counts what became of
+// each row.
 type Importer struct {
 	stdin  io.Reader
-	stderr io.Writer
-	create createAll
-	// all lists every row that needs a correction, instead of the first ones of a file.
-	All bool
-	// rejected is where bad rows go, instead of beside their file.
+	create CreateAll
+	// Notify is called with each notice, one at a time, in the order of the rows. It must
+	// not block for long. Nil discards them.
+	Notify func(Notice)
+	// Rejected is the path of the file for rejected rows, instead of one beside each input.
 	Rejected string
-	// follow keeps the jobs.
+	// Follow keeps the accepted jobs in Jobs.
 	Follow bool
-	// digest tells requests apart, where the client does not.
+	// Digest returns a number by which DryRun tells requests apart.
 	Digest func(tasks.Job) uint32
 
 	Index *index
-	// accepted counts the jobs that were accepted, each once; jobs are they, in the
-	// order of the rows, if they are to be followed.
+	// Accepted counts the accepted jobs, each once. Jobs holds them in the order of the
+	// rows, if Follow is set.
 	Accepted int64
 	Jobs     []Accepted
-	// batches are those whose rows were accepted: true if one got a job of this run,
-	// false if all its jobs were there before.
+	// Batches are those whose rows were accepted: true if this run queued one of the jobs,
+	// false if all of them existed before.
 	Batches map[string]bool
 }
 
-// New makes an Importer that hands jobs to create. Lines about rows go to stderr.
-func New(stdin io.Reader, stderr io.Writer, create createAll) *Importer {
-	return &Importer{stdin: stdin, stderr: stderr, create: create, Index: NewIndex(maxIndexed), Batches: map[string]bool{}, Digest: func(tasks.Job) uint32 { return 0 }}
+// New makes an Importer that hands jobs to create.
+func New(stdin io.Reader, create CreateAll) *Importer {
+	return &Importer{stdin: stdin, create: create, Index: NewIndex(maxIndexed), Batches: map[string]bool{}, Digest: func(tasks.Job) uint32 { return 0 }}
 }
 
-// Report is what became of one file's rows.
+// NoticeKind says what a notice is about.
+type NoticeKind int
+
+// The kinds of notices.
+const (
+	// NoticeRejected is about a row that was not queued and needs a correction.
+	NoticeRejected NoticeKind = iota + 1
+	// NoticeRepeated is about a row that is the same as an earlier one.
+	NoticeRepeated
+	// NoticeEncoding shows text of a file whose encoding was guessed.
+	NoticeEncoding
+	// NoticeNotSaved says that the file of the rejected rows could not be written.
+	NoticeNotSaved
+)
+
+// Notice is one line for the operator about a row or a file, at the time when it is read.
+type Notice struct {
+	Kind NoticeKind
+	File string // the name of the input
+	Text string // a whole line, which names the place
+}
+
+// Report counts what became of one file's rows. Rows is the sum of Queued, Repeated,
+// Conflicts, Invalid, Unreadable and Known.
 type Report struct {
 	Input
-	found                               rowfile.FileInfo
-	Rows, queued, twice, conflicts, bad int64
-	// unreadable counts the rows whose job is there and cannot be read. They are not
-	// bad: none is to be corrected, so none goes into the file of bad rows.
-	unreadable int64
-	known      inspect.StateCounts
-	// lanes counts the queued jobs by account; accounts are those of all accepted jobs.
+	Rows, Queued int64
+	Repeated     int64 // the same as an earlier row of this run
+	Conflicts    int64 // rejected: the job ID exists with another request
+	Invalid      int64 // rejected: the row is not a valid job
+	// Unreadable counts the rows whose job exists and cannot be read. No correction helps,
+	// so none goes into the file of rejected rows.
+	Unreadable int64
+	Known      inspect.StateCounts // jobs that existed before, by their state
+	Reasons    Reasons             // why rows are invalid
+	// Lanes counts the queued jobs by account; Accounts are those of all accepted jobs.
 	Lanes    map[string]int64
 	Accounts map[string]bool
-	// open is the line of the first row whose fate is not known, or 0.
+	// Open is the line of the first row whose result is unknown, or 0.
 	Open int
-	// reasons counts the bad rows; listed are those that were listed one by one, and
-	// noted the rows that came twice.
-	reasons       reasons
-	listed, noted int
-	// rejected is the file of the bad rows, and kept what stood there before, or "".
-	rejected, kept string
-	// sampled says that a sample of a guessed encoding was shown.
-	sampled bool
+	// Found is the detected format, as far as the file was read.
+	Found rowfile.FileInfo
+	// RejectedFile is the file of the rejected rows, and KeptFile the name that an earlier
+	// file of that name has now, or "".
+	RejectedFile, KeptFile string
+
+	sampled bool // a sample of a guessed encoding was shown
 }
 
 // sentRow is a row whose result is still to come.
@@ -114,14 +138,14 @@ type sentRow struct {
 // what the client returned; what was imported until then holds.
 func (in *Importer) Import(ctx context.Context, s Input) (*Report, error) {
 	got := &Report{
-		Input: s, known: inspect.StateCounts{}, Lanes: map[string]int64{}, Accounts: map[string]bool{}, reasons: reasons{},
+		Input: s, Known: inspect.StateCounts{}, Lanes: map[string]int64{}, Accounts: map[string]bool{}, Reasons: Reasons{},
 	}
 	file, err := s.Open(ctx, in.stdin)
 	if err != nil {
 		return got, err
 	}
 	defer file.Close()
-	bad := &rejectedRows{dir: s.Dir, path: in.rejectedPath(s), input: s.Path}
+	rejected := &rejectedRows{dir: s.Dir, path: in.rejectedPath(s), input: s.Path}
 	in.Index.beginFile(s.Name)
 	var mu sync.Mutex // rows may be read while others are being noted
 	var sent []sentRow
@@ -129,7 +153,7 @@ func (in *Importer) Import(ctx context.Context, s Input) (*Report, error) {
 	found := func(f rowfile.FileInfo) {
 		mu.Lock()
 		defer mu.Unlock()
-		got.found, bad.delimiter = f, f.Delimiter
+		got.Found, rejected.delimiter = f, f.Delimiter
 	}
 	jobs := func(yield func(tasks.Job, error) bool) {
 		for row, err := range s.Rows(file, found) {
@@ -150,7 +174,7 @@ func (in *Importer) Import(ctx context.Context, s Input) (*Report, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if why := in.record(got, sent[0].line, sent[0].name, r); why != "" {
-			bad.add(sent[0].header, sent[0].cells, sent[0].raw, why)
+			rejected.add(sent[0].header, sent[0].cells, sent[0].raw, why)
 		}
 		sent[0] = sentRow{} // let go of its text
 		sent = sent[1:]
@@ -158,10 +182,10 @@ func (in *Importer) Import(ctx context.Context, s Input) (*Report, error) {
 	if len(sent) > 0 {
 		got.Open = sent[0].line
 	}
-	if written, saveErr := bad.save(); saveErr != nil {
-		fmt.Fprintf(in.stderr, "the bad rows of %s are not in a file of their own; name one that can be written: %v\n", s.Name, saveErr)
+	if written, saveErr := rejected.save(); saveErr != nil {
+		in.notify(NoticeNotSaved, s.Name, "cannot write the rejected rows of %s: %v; name another file with --rejected", s.Name, saveErr)
 	} else if written {
-		got.rejected, got.kept = bad.path, bad.kept
+		got.RejectedFile, got.KeptFile = rejected.path, rejected.kept
 	}
 	if err == nil && broken == nil {
 		err = ctx.Err()
@@ -182,27 +206,19 @@ func (in *Importer) rejectedPath(s Input) string {
 	return s.Path + rejectedEnding
 }
 
-// mostListed is how many rows of a file are listed one by one; more would hide
-// what is said after them.
-const mostListed = 20
-
-// list prints a line about a row that needs a correction, and counts it.
-func (in *Importer) list(count *int, what string, format string, args ...any) {
-	*count++
-	if in.All || *count <= mostListed {
-		fmt.Fprintf(in.stderr, format+"\n", args...)
-	} else if *count == mostListed+1 {
-		fmt.Fprintf(in.stderr, "… more %s; --list-all lists them all\n", what)
+func (in *Importer) notify(kind NoticeKind, file, format string, args ...any) {
+	if in.Notify != nil {
+		in.Notify(Notice{Kind: kind, File: file, Text: fmt.Sprintf(format, args...)})
 	}
 }
 
-// sampleLength is how many characters of a cell are shown.
+// sampleLength is how many columns of a cell are shown.
 const sampleLength = 40
 
-// sample shows the first text that a guessed encoding has made: only a person can
-// tell that it is another one.
+// sample shows the first text that a guessed encoding has made: only a reader can see that
+// the guess is wrong.
 func (in *Importer) sample(got *Report, row rowfile.Row) {
-	if got.found.Guessed == "" || got.sampled {
+	if got.Found.Guessed == "" || got.sampled {
 		return
 	}
 	where, cell := "the header", beyondASCII(row.Header)
@@ -213,8 +229,8 @@ func (in *Importer) sample(got *Report, row rowfile.Row) {
 		return
 	}
 	got.sampled = true
-	fmt.Fprintf(in.stderr, "%s: note: read as %s; %s says \"%s\". If that is not what it says, give --encoding\n",
-		humanize.Sanitize(got.Name), got.found.Guessed, where, humanize.Clip(humanize.Sanitize(cell), sampleLength))
+	in.notify(NoticeEncoding, got.Name, "%s: note: read as %s; %s reads \"%s\". If that is wrong, give --encoding",
+		humanize.Sanitize(got.Name), got.Found.Guessed, where, humanize.Clip(humanize.Sanitize(cell), sampleLength))
 }
 
 // beyondASCII returns the first cell that is not ASCII, or "".
@@ -227,35 +243,35 @@ func beyondASCII(cells []string) string {
 	return ""
 }
 
-// record keeps what became of a row, and tells of it if it needs a correction; name is the
-// row's as it is typed. It returns why the row was refused, or "".
-func (in *Importer) record(got *Report, line int, name string, r enqueue.Result) (refused string) {
+// record counts a row's result, and notifies of a row that needs a correction; name is the
+// row's as it is typed. It returns why the row goes into the file of rejected rows, or "".
+func (in *Importer) record(got *Report, line int, name string, r enqueue.Result) (reason string) {
 	got.Rows++
 	at, ref := Position{got.Name, line}, r.Job.Ref()
 	switch r.Status {
 	case enqueue.StatusInvalid:
-		got.bad++
-		got.reasons.count(at, r.Err)
-		in.list(&got.listed, "bad rows", "%v", r.Err)
-		return whyRefused(r.Err)
+		got.Invalid++
+		got.Reasons.count(at, r.Err)
+		in.notify(NoticeRejected, got.Name, "%v", r.Err)
+		return withoutFile(r.Err)
 	case enqueue.StatusConflict:
-		got.conflicts++
+		got.Conflicts++
 		why := in.conflict(at, name, r)
-		in.list(&got.listed, "bad rows", "%s: %s", at, why)
+		in.notify(NoticeRejected, got.Name, "%s: %s", at, why)
 		return fmt.Sprintf("line %d: %s", line, why)
 	case enqueue.StatusUnreadable:
-		got.unreadable++
-		in.list(&got.listed, "bad rows", "%s: job %s is there already, and cannot be compared: %v", at, ref, errors.Unwrap(r.Err))
+		got.Unreadable++
+		in.notify(NoticeRejected, got.Name, "%s: job %s exists, and cannot be compared: %v", at, ref, errors.Unwrap(r.Err))
 		return ""
 	case enqueue.StatusKnown:
 		if first, _, twin := in.Index.find(ref); twin {
-			got.twice++
-			in.list(&got.noted, "rows that are the same as one before", "%s: note: same row as %s%s; it is one job", at, first.relativeTo(at.File), in.typedDifferently(r.Job, name))
+			got.Repeated++
+			in.notify(NoticeRepeated, got.Name, "%s: note: same row as %s%s; it is one job", at, first.relativeTo(at.File), in.typedDifferently(r.Job, name))
 			return ""
 		}
-		got.known[r.State]++
+		got.Known[r.State]++
 	case enqueue.StatusQueued:
-		got.queued++
+		got.Queued++
 		got.Lanes[ref.Account]++
 	}
 	in.Batches[got.Batch] = in.Batches[got.Batch] || r.Status == enqueue.StatusQueued
@@ -292,27 +308,26 @@ func (in *Importer) conflict(at Position, name string, r enqueue.Result) string 
 	if twin {
 		return fmt.Sprintf("same job as %s (%s)%s, but another request; correct one of the two, or give it a job_id of its own", first.relativeTo(at.File), ref, in.typedDifferently(r.Job, name))
 	}
-	return fmt.Sprintf("job %s is there already (%s) with another request; correct the row, or give it a job_id of its own", ref, r.State)
+	return fmt.Sprintf("job %s exists (%s) with another request; correct the row, or give it a job_id of its own", ref, r.State)
 }
 
-// whyRefused is a row's error without the file's name, which is the reader's own.
-func whyRefused(err error) string {
+// withoutFile is a row's error without the file's name, which its reader knows.
+func withoutFile(err error) string {
 	if bad, ok := errors.AsType[*rowfile.RowError](err); ok {
 		return (&rowfile.RowError{Line: bad.Line, Problems: bad.Problems}).Error()
 	}
 	return err.Error()
 }
 
-// AnyAccepted says whether a row of the file is a job now.
-func (r *Report) AnyAccepted() bool { return r.queued+r.known.Sum() > 0 }
+// AnyAccepted reports whether a row of the file is a job now.
+func (r *Report) AnyAccepted() bool { return r.Queued+r.Known.Sum() > 0 }
 
-// AnyRejected says whether a row of the file is not.
-func (r *Report) AnyRejected() bool { return r.bad+r.conflicts+r.unreadable > 0 }
+// AnyRejected reports whether a row of the file is not.
+func (r *Report) AnyRejected() bool { return r.Invalid+r.Conflicts+r.Unreadable > 0 }
 
-// retryArgs are the arguments with which the refused rows are enqueued once they are
-// corrected.
-func (r *Report) retryArgs() string {
-	args := humanize.ShellQuote(r.rejected)
+// RetryArgs are the arguments with which camsq enqueue reads the corrected RejectedFile.
+func (r *Report) RetryArgs() string {
+	args := humanize.ShellQuote(r.RejectedFile)
 	if more := r.Reading.rowArgs(); more != "" {
 		args += " " + more
 	}
@@ -320,68 +335,4 @@ func (r *Report) retryArgs() string {
 		args += " --priority " + string(r.Options.Priority)
 	}
 	return args
-}
-
-// Wording is how the rows of a file are counted.
-type Wording struct {
-	Queued  string // what became of those that are new
-	Refused string // stands before why rows were refused
-	Reasons bool   // why is counted also if each row is listed
-}
-
-// Print tells what became of a file's rows.
-func (r *Report) Print(w io.Writer, words Wording) {
-	fmt.Fprint(w, humanize.Sanitize(r.Name))
-	if r.found.Format != "" {
-		fmt.Fprintf(w, " (%s)", humanize.Sanitize(r.found.Format))
-	}
-	fmt.Fprintf(w, ", batch %s\n", humanize.Sanitize(r.Batch))
-	if len(r.found.Ignored) > 0 {
-		fmt.Fprintf(w, "  left out: %s\n", humanize.Sanitize(strings.Join(r.found.Ignored, ", ")))
-	}
-	lines := []render.CountLine{render.Count(r.Rows, "rows"), render.Count(r.queued, words.Queued)}
-	if r.Rows == 1 {
-		lines[0] = render.Count(1, "row")
-	}
-	for _, s := range tasks.States() {
-		lines = append(lines, render.Count(r.known[s], already(s)))
-	}
-	lines = append(lines,
-		render.Count(r.twice, "the same as a row before (noted above)"),
-		render.Count(r.conflicts, words.Refused+"another request under the same job ID (listed above)"),
-		render.Count(r.unreadable, words.Refused+"a job that is there and cannot be read (listed above)"),
-		render.Count(r.bad, words.Refused+"bad (listed above)"),
-	)
-	render.PrintCounts(w, lines)
-	if r.bad > 0 && (words.Reasons || r.bad > mostListed) {
-		r.reasons.print(w)
-	}
-	if r.rejected != "" {
-		fmt.Fprintf(w, "  The rows that were refused are in %s, each with why. Correct them there,\n  and enqueue that file: camsq enqueue %s\n", humanize.Sanitize(r.rejected), r.retryArgs())
-	}
-	if r.unreadable > 0 {
-		fmt.Fprintf(w, "  In rows whose job cannot be read nothing is to be corrected. Once a camsq that can read it\n"+
-			"  runs here, with the data key of its time, send the same rows again under the same job IDs.\n")
-	}
-	if r.kept != "" {
-		fmt.Fprintf(w, "  What stood there before is kept as %s.\n", humanize.Sanitize(r.kept))
-	}
-}
-
-// already says of jobs that were sent before where they stand.
-func already(s tasks.State) string {
-	switch s {
-	case tasks.StateCalling:
-		return "already being created"
-	case tasks.StateUncertain:
-		return "already sent; the answer was lost, and the outcome is being looked up"
-	case tasks.StateHeld:
-		return "already held for an operator to decide"
-	case tasks.StateFailed:
-		return "already failed; not tried again by themselves (camsq retry)"
-	case tasks.StateCancelled:
-		return "already cancelled; not queued again by themselves (to send such a row anew, give it a job_id of its own)"
-	case tasks.StateQueued, tasks.StateCreated:
-	}
-	return "already " + string(s)
 }

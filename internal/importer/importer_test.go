@@ -1,7 +1,6 @@
 package importer
 
 import (
-	"io"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,10 +12,10 @@ import (
 
 // Of very many jobs nothing is kept but the counts of their batches.
 func TestAnImportKeepsNoMoreJobsThanAreFollowed(t *testing.T) {
-	in := New(strings.NewReader(""), io.Discard, nil)
+	in := New(strings.NewReader(""), nil)
 	in.Follow = true
 	in.Index.beginFile("f.csv")
-	got := &Report{known: inspect.StateCounts{}, Lanes: map[string]int64{}, Accounts: map[string]bool{}}
+	got := &Report{Known: inspect.StateCounts{}, Lanes: map[string]int64{}, Accounts: map[string]bool{}}
 	for i := range inspect.MaxFollowed + 100 {
 		in.record(got, i, "", enqueue.Result{Job: tasks.Job{ID: strconv.Itoa(i), Account: "default"}, Status: enqueue.StatusQueued})
 	}

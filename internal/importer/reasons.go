@@ -3,32 +3,24 @@ package importer
 import (
 	"cmp"
 	"errors"
-	"fmt"
-	"io"
 	"maps"
 	"regexp"
 	"slices"
 
 	"github.com/camsq/camsq/enqueue/rowfile"
-	"github.com/camsq/camsq/internal/humanize"
 )
 
-// reasons counts bad rows by what is wrong with them.
-type reasons map[string]*reasonCount
+// Reasons counts invalid rows by what is wrong with them.
+type Reasons map[string]Reason
 
-type reasonCount struct {
-	n     int64
-	first Position
-}
-
-// mostReasons bounds how many are told apart.
+// mostReasons bounds the number of reasons that are counted apart.
 const mostReasons = 200
 
 var quotedValue = regexp.MustCompile(`"[^"]*"`)
 
-// count takes note of a bad row. A row with several faults counts for each. Reasons
-// that differ in the value they repeat are one.
-func (r reasons) count(at Position, err error) {
+// count counts an invalid row once for each of its problems. Reasons that differ only in a
+// quoted value are one.
+func (r Reasons) count(at Position, err error) {
 	bad, ok := errors.AsType[*rowfile.RowError](err)
 	if !ok {
 		bad = &rowfile.RowError{Problems: []rowfile.Problem{{Reason: err.Error()}}}
@@ -38,27 +30,29 @@ func (r reasons) count(at Position, err error) {
 		if p.Column != "" {
 			key = p.Column + ": " + key
 		}
-		if r[key] == nil && len(r) >= mostReasons {
+		known, ok := r[key]
+		if !ok && len(r) >= mostReasons {
 			key = "other reasons"
+			known, ok = r[key]
 		}
-		if r[key] == nil {
-			r[key] = &reasonCount{first: at}
+		if !ok {
+			known = Reason{Text: key, First: at}
 		}
-		r[key].n++
+		known.Rows++
+		r[key] = known
 	}
 }
 
-// print lists them, the most frequent first, each with the place where it is first.
-func (r reasons) print(w io.Writer) {
-	keys := slices.SortedFunc(maps.Keys(r), func(a, b string) int {
-		return cmp.Or(cmp.Compare(r[b].n, r[a].n), cmp.Compare(r[a].first.Line, r[b].first.Line), cmp.Compare(a, b))
+// Reason is why rows are invalid, how many, and the first of them.
+type Reason struct {
+	Text  string
+	Rows  int64
+	First Position
+}
+
+// Sorted returns the reasons, the most frequent first.
+func (r Reasons) Sorted() []Reason {
+	return slices.SortedFunc(maps.Values(r), func(a, b Reason) int {
+		return cmp.Or(cmp.Compare(b.Rows, a.Rows), cmp.Compare(a.First.Line, b.First.Line), cmp.Compare(a.Text, b.Text))
 	})
-	width := 0
-	for _, k := range keys {
-		width = max(width, len(humanize.Group(r[k].n)))
-	}
-	fmt.Fprintln(w, "  Bad rows by reason, and where each is first:")
-	for _, k := range keys {
-		fmt.Fprintf(w, "    %*s  line %d: %s\n", width, humanize.Group(r[k].n), r[k].first.Line, humanize.Sanitize(k))
-	}
 }

@@ -19,45 +19,45 @@ import (
 // dryRun is a dry run: everything but the sending.
 func dryRun(ctx context.Context, f *cmdutil.Factory, files []importer.Input, o enqueueOptions, c config.Config) error {
 	h := &importer.DryRun{Index: importer.NewIndex(0)}
-	words := importer.Wording{Queued: "valid", Reasons: true}
+	queued := "valid"
 	a, without, err := app.OpenForDryRun(ctx, c)
 	if err != nil {
 		return err
 	}
 	if a != nil {
 		defer a.Close()
-		h.Lookup, words.Queued = a.Client.Lookup, "valid and new"
+		h.Lookup, queued = a.Client.Lookup, "valid and new"
 	}
-	in := importer.New(f.Stdin, f.Stderr, h.CreateAll)
-	in.Index, in.Digest, in.All, in.Rejected = h.Index, importer.RequestDigest, o.listAll, o.rejected
-	lanes, refused := map[string]int64{}, false
+	in := importer.New(f.Stdin, h.CreateAll)
+	in.Index, in.Digest, in.Rejected, in.Notify = h.Index, importer.RequestDigest, o.rejected, (&notices{w: f.Stderr, all: o.listAll}).print
+	lanes, rejected := map[string]int64{}, false
 	for _, s := range files {
 		got, err := in.Import(ctx, s)
 		if got.Rows > 0 {
-			got.Print(f.Stdout, words)
+			printReport(f.Stdout, got, queued, true)
 			fmt.Fprintln(f.Stdout)
 		}
 		if err != nil {
-			return brokenRehearsal(err, s, c)
+			return dryRunError(err, s, c)
 		}
 		for account, n := range got.Lanes {
 			lanes[account] += n
 		}
-		refused = refused || got.AnyRejected()
+		rejected = rejected || got.AnyRejected()
 	}
 	fmt.Fprintln(f.Stdout, estimate(lanes, c))
 	fmt.Fprintln(f.Stdout, "Nothing was sent.")
 	if a == nil {
-		fmt.Fprintf(f.Stdout, "What is in the queue already was not looked up (it is not made twice): %s\n", without)
+		fmt.Fprintf(f.Stdout, "Existing jobs were not looked up (none is created twice): %s\n", without)
 	}
-	if refused {
+	if rejected {
 		return exit.ErrSomeFailed
 	}
 	return nil
 }
 
-// brokenRehearsal words an error in the middle of a dry run.
-func brokenRehearsal(err error, s importer.Input, c config.Config) error {
+// dryRunError words an error in the middle of a dry run.
+func dryRunError(err error, s importer.Input, c config.Config) error {
 	if errors.Is(err, context.Canceled) {
 		return exit.With(exit.CodeSomeFailed, fmt.Errorf("stopped in %s; nothing was sent", s.Name))
 	}

@@ -152,26 +152,25 @@ func run(f *cmdutil.Factory, cmd *cobra.Command, paths []string, o enqueueOption
 	if err := a.Ready(cmd.Context(), f.Stderr); err != nil {
 		return err
 	}
-	room := &importer.BackpressureNotice{Writer: f.Stderr}
+	room := &BackpressureNotice{Writer: f.Stderr}
 	a.Waiting = room.Waiting
-	in := importer.New(f.Stdin, f.Stderr, room.Wrap(a.Client.CreateAll))
-	in.Follow, in.All, in.Rejected = o.wait, o.listAll, o.rejected
-	refused, err := takeAll(cmd.Context(), f, in, files, a)
+	in := importer.New(f.Stdin, room.Wrap(a.Client.CreateAll))
+	in.Follow, in.Rejected, in.Notify = o.wait, o.rejected, (&notices{w: f.Stderr, all: o.listAll}).print
+	rejected, err := importFiles(cmd.Context(), f, in, files, a)
 	if err != nil {
 		return err
 	}
 	if in.Accepted > 0 {
 		err = goOn(cmd.Context(), f, a, in, files, o.wait)
 	}
-	if err == nil && refused {
+	if err == nil && rejected {
 		return exit.ErrSomeFailed
 	}
 	return err
 }
 
-// takeAll reads the files one after the other. refused says that some rows were
-// not accepted.
-func takeAll(ctx context.Context, f *cmdutil.Factory, in *importer.Importer, files []importer.Input, a *app.App) (refused bool, err error) {
+// importFiles imports the files one after the other. It reports whether rows were rejected.
+func importFiles(ctx context.Context, f *cmdutil.Factory, in *importer.Importer, files []importer.Input, a *app.App) (rejected bool, err error) {
 	ends := map[string]map[string]bool{} // the accounts in the files of each batch
 	for i, s := range files {
 		if ends[s.Batch] == nil {
@@ -179,7 +178,7 @@ func takeAll(ctx context.Context, f *cmdutil.Factory, in *importer.Importer, fil
 		}
 		got, err := in.Import(ctx, s)
 		if got.Rows > 0 {
-			got.Print(f.Stdout, importer.Wording{Queued: "queued", Refused: "not queued: "})
+			printReport(f.Stdout, got, "queued", false)
 			fmt.Fprintln(f.Stdout)
 		}
 		if err == nil {
@@ -189,9 +188,9 @@ func takeAll(ctx context.Context, f *cmdutil.Factory, in *importer.Importer, fil
 		if err != nil {
 			return true, broken(err, a, got, i > 0, files[i+1:])
 		}
-		refused = refused || got.AnyRejected()
+		rejected = rejected || got.AnyRejected()
 	}
-	return refused, nil
+	return rejected, nil
 }
 
 // broken words an error in the middle of the work: what happened where, what
