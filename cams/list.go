@@ -39,7 +39,7 @@ func (c *Client) ListInstances(ctx context.Context, r ListInstancesRequest) ([]I
 		if err != nil {
 			return nil, err
 		}
-		fresh, done, err := l.take(page, total)
+		fresh, done, err := l.add(page, total)
 		all = append(all, fresh...)
 		if err != nil {
 			return nil, a.contradiction(err)
@@ -103,7 +103,7 @@ func (s *Search) Pages() int { return s.list.pages }
 // total is how many it finds in all, or 0 if that is not known. An error means that
 // what is absent in Found may be there all the same: the search is to begin anew.
 func (s *Search) Take(page []Instance, total int) (done bool, err error) {
-	fresh, done, err := s.list.take(page, total)
+	fresh, done, err := s.list.add(page, total)
 	s.others = nil
 	for _, i := range fresh {
 		switch {
@@ -166,12 +166,12 @@ type listing struct {
 // list ends where a page brings nothing new.
 const countsPage = 10
 
-// take takes a page, returns the instances that were on no page before it, and tells
+// add takes a page, returns the instances that were on no page before it, and reports
 // whether the list is whole. It is if it has all that there were when it began:
 // what is made meanwhile shifts the pages, so that rows come twice, and hides none. What
 // is deleted may hide one behind the end of the page before, and shows in the total,
 // unless something is made at the same time.
-func (l *listing) take(page []Instance, total int) (fresh []Instance, done bool, err error) {
+func (l *listing) add(page []Instance, total int) (fresh []Instance, done bool, err error) {
 	if l.pages == 0 {
 		l.countsPage = len(page) == total && total >= countsPage
 	}

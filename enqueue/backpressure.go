@@ -50,7 +50,7 @@ func isTransient(err error) bool {
 	switch redisconn.AnswerOf(err) {
 	case redisconn.Silence:
 		return ofConnection(err)
-	case redisconn.Passing:
+	case redisconn.NotReady:
 		return true
 	case redisconn.Fine, redisconn.Refusal, redisconn.Strange:
 	}

@@ -29,11 +29,11 @@ const stepSize = 400
 // given so far hold, and one step more may have been written. The whole sequence may be
 // sent again: existing jobs come as known.
 func (c *Client) CreateAll(ctx context.Context, jobs iter.Seq2[tasks.Job, error], each func(Result)) (Summary, error) {
-	w := &writer{client: c, each: each, reading: &step{}, refs: map[tasks.Ref]bool{}}
+	w := &writer{client: c, each: each, pending: &step{}, refs: map[tasks.Ref]bool{}}
 	defer w.await()
 	for job, err := range jobs {
 		w.add(job, err)
-		if len(w.reading.results) < stepSize {
+		if len(w.pending.results) < stepSize {
 			continue
 		}
 		if err := w.send(ctx); err != nil {
@@ -54,8 +54,8 @@ type writer struct {
 	each   func(Result)
 	sum    Summary
 
-	reading *step
-	refs    map[tasks.Ref]bool // of the jobs of reading
+	pending *step
+	refs    map[tasks.Ref]bool // of the jobs of pending
 
 	writing *step      // nil if there is none
 	written chan error // gets the result of the first attempt to write it
@@ -64,7 +64,7 @@ type writer struct {
 }
 
 func (w *writer) add(job tasks.Job, err error) {
-	s := w.reading
+	s := w.pending
 	if err != nil {
 		s.results = append(s.results, Result{Job: job, Status: StatusInvalid, Err: err})
 		return
@@ -78,7 +78,7 @@ func (w *writer) add(job tasks.Job, err error) {
 
 // send begins to write the step that was read, once the one before has ended.
 func (w *writer) send(ctx context.Context) error {
-	s := w.reading
+	s := w.pending
 	if len(s.results) == 0 {
 		return nil
 	}
@@ -95,7 +95,7 @@ func (w *writer) send(ctx context.Context) error {
 	}
 	clear(last.results)
 	clear(w.refs)
-	w.reading = &step{results: last.results[:0]}
+	w.pending = &step{results: last.results[:0]}
 	w.writing, w.written = s, make(chan error, 1)
 	go func() { w.written <- w.client.write(ctx, s, w.client.highWatermark) }()
 	return nil

@@ -22,7 +22,7 @@ type step struct {
 type accountBatch struct {
 	queue.AccountBatch
 	results []*Result // of Jobs
-	settled bool
+	done    bool
 }
 
 // write settles the results that have no status yet. If it returns an error it may be
@@ -34,7 +34,7 @@ func (c *Client) write(ctx context.Context, s *step, highWatermark float64) erro
 	var open []*accountBatch
 	var inserts []*queue.AccountBatch
 	for _, b := range s.batches {
-		if !b.settled {
+		if !b.done {
 			open, inserts = append(open, b), append(inserts, &b.AccountBatch)
 		}
 	}
@@ -46,7 +46,7 @@ func (c *Client) write(ctx context.Context, s *step, highWatermark float64) erro
 		err = fmt.Errorf("enqueue: %w", err)
 	}
 	for i, existing := range inserted {
-		if bad := c.settle(ctx, open[i], existing); bad != nil {
+		if bad := c.setResults(ctx, open[i], existing); bad != nil {
 			return bad
 		}
 	}
@@ -86,8 +86,8 @@ func (c *Client) prepare(s *step, highWatermark float64) {
 	}
 }
 
-// settle sets the results of a batch that was inserted.
-func (c *Client) settle(ctx context.Context, b *accountBatch, existing map[int]queue.Existing) error {
+// setResults sets the results of a batch that was inserted.
+func (c *Client) setResults(ctx context.Context, b *accountBatch, existing map[int]queue.Existing) error {
 	var others []*Result // with another request, or with the same under another data key
 	for i, r := range b.results {
 		if e, exists := existing[i]; exists && !e.Same {
@@ -111,6 +111,6 @@ func (c *Client) settle(ctx context.Context, b *accountBatch, existing map[int]q
 			r.Status, r.State, r.Job.Priority = StatusKnown, e.State, e.Priority
 		}
 	}
-	b.settled = true
+	b.done = true
 	return nil
 }

@@ -95,7 +95,7 @@ func (w *Worker) poll(ctx context.Context, c *serverGroup, seen *sight) {
 	if ctx.Err() != nil {
 		return
 	}
-	seen.note(w, views)
+	seen.update(w, views)
 	for i, account := range w.accounts {
 		if views[i].Err != nil {
 			continue
@@ -103,7 +103,7 @@ func (w *Worker) poll(ctx context.Context, c *serverGroup, seen *sight) {
 		l, d := w.lanes[account], views[i].Depth
 		l.update(asked, changes[i], views[i].Lane, d)
 		if d.Normal+d.High+d.Active > 0 || !d.Due.IsZero() {
-			c.work(l)
+			c.ensureServer(l)
 		}
 	}
 }
@@ -113,7 +113,7 @@ func (w *Worker) poll(ctx context.Context, c *serverGroup, seen *sight) {
 func (w *Worker) onMessage(c *serverGroup, message string) {
 	if l := w.queues[message]; l != nil {
 		l.gate.Came(message)
-		c.work(l)
+		c.ensureServer(l)
 		return
 	}
 	select {
@@ -174,8 +174,8 @@ type serverGroup struct {
 	servers []*asynq.Server
 }
 
-// work makes sure that a lane has its server.
-func (c *serverGroup) work(l *lane) {
+// ensureServer starts the server of a lane that has none.
+func (c *serverGroup) ensureServer(l *lane) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.working[l.Account] || c.stopped {

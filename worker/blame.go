@@ -29,9 +29,9 @@ const (
 // call of this process that began after its previous refusal was accepted. After too many of
 // them the verdict becomes a refusal of the request, which ends the job with the API's code.
 //
-// own reports that the answer concerns the job, so that the breaker stays closed. While
+// ofJob reports that the answer concerns the job, so that the breaker stays closed. While
 // other jobs keep the breaker open, a refusal proves nothing about the job.
-func (l *lane) blame(r *tasks.Record, v classify.Verdict) (_ classify.Verdict, own bool) {
+func (l *lane) blame(r *tasks.Record, v classify.Verdict) (_ classify.Verdict, ofJob bool) {
 	if v.Throttled {
 		return v, l.throttledAlone(r)
 	}

@@ -39,7 +39,7 @@ func (t *callbackQueue) mayTry() bool {
 	return true
 }
 
-func (t *callbackQueue) note(err error) {
+func (t *callbackQueue) record(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.next = time.Time{}
@@ -59,7 +59,7 @@ func (w *Worker) enqueueCallback(ctx context.Context, r tasks.Record) error {
 		return &SnoozeError{unqueuedDelay, "callbacks cannot be queued"}
 	}
 	err := w.finalizer().EnqueueCallback(ctx, r)
-	w.callbackQueue.note(err)
+	w.callbackQueue.record(err)
 	if err != nil {
 		return &SnoozeError{unqueuedDelay, "its callback could not be queued"}
 	}

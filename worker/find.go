@@ -17,8 +17,8 @@ const pageTries = 4
 
 // find returns the instances of exactly the job's channel type and name. The API may return
 // any number of others whose names contain this one. Each page takes a slot of the account's
-// quota for lists, and is passed to see, whose error ends the search.
-func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record, see func(*cams.Search) error) ([]cams.Instance, error) {
+// quota for lists, and is passed to visit, whose error ends the search.
+func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record, visit func(*cams.Search) error) ([]cams.Instance, error) {
 	s := cams.Search{ChannelType: r.Request.ChannelType, InstanceName: r.Request.InstanceName}
 	for failures := 0; ; {
 		if err := w.pageSlot(ctx, l, r, s.Pages()); err != nil {
@@ -40,7 +40,7 @@ func (w *Worker) find(ctx context.Context, l *lane, r tasks.Record, see func(*ca
 			}
 		}
 		if err == nil {
-			if err := see(&s); err != nil {
+			if err := visit(&s); err != nil {
 				return nil, err
 			}
 		}

@@ -9,12 +9,12 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// begin writes the mark and counts the try. If it is not known whether the mark was written,
-// begin makes no call and takes the mark back.
+// markCalling writes the mark and counts the try. If it is not known whether the mark was written,
+// markCalling makes no call and takes the mark back.
 //
 // Dies before it is taken back: the record may be marked for a call that was never made, and
 // lookups find no instance.
-func (w *Worker) begin(ctx context.Context, queued tasks.Record) (tasks.Record, error) {
+func (w *Worker) markCalling(ctx context.Context, queued tasks.Record) (tasks.Record, error) {
 	r := queued
 	r.Tries++
 	r.Candidates = nil

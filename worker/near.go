@@ -39,10 +39,10 @@ func (s matches) near() []cams.Instance {
 	return append(s.alike[:len(s.alike):len(s.alike)], s.others...)
 }
 
-// named returns the instance that the answer to the job's call named, if the lookup shows it
+// namedInAnswer returns the instance that the answer to the job's call named, if the lookup shows it
 // under the job's name in another form. Then answer and list agree which instance the call
 // has created, and how the API stores the name.
-func (s matches) named(r tasks.Record) *cams.Instance {
+func (s matches) namedInAnswer(r tasks.Record) *cams.Instance {
 	for _, i := range s.alike {
 		if r.Named != "" && strings.EqualFold(i.InstanceID, r.Named) {
 			return &i
@@ -65,12 +65,12 @@ func (w *Worker) lookUp(ctx context.Context, l *lane, r tasks.Record, first bool
 
 // addPage adds a page's instances of other names to the matches.
 func (w *Worker) addPage(ctx context.Context, r tasks.Record, s *matches, page []cams.Instance, first bool) error {
-	own := r.Request.NameKey()
+	key := r.Request.NameKey()
 	var alike, others []cams.Instance
 	for _, i := range page {
 		switch {
 		case !first && r.InBaseline(i.InstanceID):
-		case tasks.NameKey(r.Request.ChannelType, i.InstanceName) == own:
+		case tasks.NameKey(r.Request.ChannelType, i.InstanceName) == key:
 			alike = append(alike, i)
 		case s.many || !first && r.NearbyMany: // there are too many to prove absence
 		default:

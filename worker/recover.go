@@ -191,7 +191,7 @@ func (w *Worker) adoptIfFound(ctx context.Context, l *lane, r tasks.Record, s ma
 	if fresh, err = w.unclaimed(ctx, r, fresh); err != nil {
 		return false, err
 	}
-	named := s.named(r)
+	named := s.namedInAnswer(r)
 	switch {
 	case s.over && r.Vouched: // there are too many, and an operator has decided
 		return false, nil
@@ -269,12 +269,12 @@ func (w *Worker) listFailed(ctx context.Context, l *lane, r tasks.Record, err er
 		return err // of the wait, not of the call
 	}
 	uncalled := r.State == tasks.StateQueued && !r.Doubted
-	v, own := l.blame(&r, classify.Of(err))
+	v, ofJob := l.blame(&r, classify.Of(err))
 	switch {
-	case own && v.Outcome == tasks.OutcomeRejected && uncalled:
+	case ofJob && v.Outcome == tasks.OutcomeRejected && uncalled:
 		classify.Describe(&r, v, err)
 		return onConflict(w.end(context.WithoutCancel(ctx), l, r, tasks.StepSpent))
-	case own: // the breaker stays closed, and the job waits by itself
+	case ofJob: // the breaker stays closed, and the job waits by itself
 	default:
 		if uncalled {
 			l.countUnknownCode(&r, v, err)
@@ -282,14 +282,14 @@ func (w *Worker) listFailed(ctx context.Context, l *lane, r tasks.Record, err er
 		w.updateLane(ctx, l, r, ActionList, v, err)
 	}
 	r.Delays++
-	if !uncalled && w.lookupRefused(l, r, v, own, e) {
+	if !uncalled && w.lookupRefused(l, r, v, ofJob, e) {
 		return w.holdRefusedLookup(context.WithoutCancel(ctx), l, r, v, err)
 	}
 	due := max(e.RetryAfter, backoff.Delay(r.Delays, w.cfg.RetryMin, w.cfg.RetryMax))
 	switch {
 	case v.Throttled:
 		due = w.throttledDelay(r.Delays, err)
-	case v.Outcome == tasks.OutcomeBlocked && r.State == tasks.StateQueued && !own:
+	case v.Outcome == tasks.OutcomeBlocked && r.State == tasks.StateQueued && !ofJob:
 		due = e.RetryAfter // the breaker delays the job
 	}
 	if r.State == tasks.StateQueued {
@@ -308,11 +308,11 @@ const maxRefusedLookups = 10
 // unseen reports whether the API refuses the lookups of this job alone, so that waiting
 // does not help: it accepts other jobs, or its code concerns the request or is unknown, and
 // the breaker is closed.
-func (w *Worker) lookupRefused(l *lane, r tasks.Record, v classify.Verdict, own bool, e *cams.Error) bool {
+func (w *Worker) lookupRefused(l *lane, r tasks.Record, v classify.Verdict, ofJob bool, e *cams.Error) bool {
 	if r.Now.Sub(r.Since) < w.cfg.SettleWindow {
 		return false
 	}
-	if own {
+	if ofJob {
 		return v.Outcome == tasks.OutcomeRejected
 	}
 	refused := e.Status != 0 && !v.Throttled && (v.Kind == classify.KindRequest || v.Kind == classify.KindUnknown)

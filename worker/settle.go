@@ -18,8 +18,8 @@ import (
 // uncertain.
 func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v classify.Verdict, instance cams.Instance, callErr error) error {
 	l.countUnknownCode(&r, v, callErr)
-	v, own := l.blame(&r, v)
-	if !own {
+	v, ofJob := l.blame(&r, v)
+	if !ofJob {
 		w.updateLane(ctx, l, r, ActionCreate, v, callErr)
 	}
 	classify.Describe(&r, v, callErr)
@@ -45,7 +45,7 @@ func (w *Worker) settle(ctx context.Context, l *lane, r tasks.Record, v classify
 		due = w.throttledDelay(r.Delays, callErr)
 	case tasks.OutcomeBlocked:
 		due = classify.RetryAfter(callErr) // the breaker delays the job
-		if own {
+		if ofJob {
 			due = max(due, backoff.Delay(r.Refusals, 5*w.cfg.RetryMin, w.cfg.RetryMax))
 		}
 	case tasks.OutcomeUnsent:
@@ -107,7 +107,7 @@ func (w *Worker) succeed(ctx context.Context, l *lane, r tasks.Record) error {
 	if errors.Is(err, tasks.ErrClaimed) {
 		return w.disputed(ctx, l, r)
 	}
-	if _, told := errors.AsType[*SnoozeError](err); err != nil && !told {
+	if _, snoozed := errors.AsType[*SnoozeError](err); err != nil && !snoozed {
 		// If the record is still marked, a lookup will find the instance. The log is for
 		// the case that it does not.
 		w.cfg.Log.Error("the API created an instance, and it could not be recorded",

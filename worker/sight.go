@@ -75,8 +75,8 @@ type sight struct {
 	unseen map[string]bool
 }
 
-// note takes in a poll of all accounts.
-func (s *sight) note(w *Worker, views []View) {
+// update takes in a poll of all accounts.
+func (s *sight) update(w *Worker, views []View) {
 	var lost []string
 	var why error
 	unseen := map[string]bool{}

@@ -155,7 +155,7 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *gate.
 	// of the call begins at start, so it passes first, and the time between is for settling.
 	start := time.Now()
 	ctx = context.WithoutCancel(ctx) // from here on the queue may not interrupt
-	r, err = w.begin(ctx, r)
+	r, err = w.markCalling(ctx, r)
 	if err != nil {
 		return onConflict(err)
 	}
@@ -173,9 +173,9 @@ func (w *Worker) call(ctx context.Context, l *lane, r tasks.Record, entry *gate.
 	if e, ok := classify.CallError(err); ok {
 		a.Status, a.Code, a.RequestID = e.Status, e.Code, e.RequestID
 		if e.Code == "" {
-			told := r
-			classify.Describe(&told, v, err)
-			a.Reason = told.Message
+			described := r
+			classify.Describe(&described, v, err)
+			a.Reason = described.Message
 		}
 	} else if err == nil {
 		a.Status, a.Code, a.RequestID = 200, "OK", instance.RequestID

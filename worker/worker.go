@@ -95,7 +95,7 @@ type QueueWatcher interface {
 	Poll(ctx context.Context, accounts []string) []View
 	// Listen calls heard with each message of [tasks.WakeChannel] until ctx ends, and with
 	// "" when messages may have been lost.
-	Listen(ctx context.Context, heard func(message string))
+	Listen(ctx context.Context, onMessage func(message string))
 }
 
 // Sender makes one attempt to deliver a webhook.

@@ -108,7 +108,7 @@ func (s *Server) Next(op string, faults ...Fault) {
 func (s *Server) FailName(name string, faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.named[name] = append(s.named[name], faults...)
+	s.faultsByName[name] = append(s.faultsByName[name], faults...)
 }
 
 // Always makes every call of an operation meet a fault, after those of Next and
@@ -124,7 +124,7 @@ func (s *Server) fault(c call) *Fault {
 	op, name := c.op, c.params.Get("InstanceName")
 	ruled := s.ruled(c) // counts, whatever else the call meets
 	if op == "CreateInstance" {
-		if f := pop(s.named, name); f != nil {
+		if f := pop(s.faultsByName, name); f != nil {
 			return f
 		}
 	}

@@ -25,8 +25,8 @@ func (m QuotaModel) Known() bool { return meters[m] != nil }
 
 // meter counts calls. The limit, calls a second, may be another one each time.
 type meter interface {
-	// take counts a call, or returns how long it is until one can be counted.
-	take(now time.Time, limit int) (wait time.Duration)
+	// reserve counts a call, or returns how long it is until one can be counted.
+	reserve(now time.Time, limit int) (wait time.Duration)
 }
 
 type window struct {
@@ -34,7 +34,7 @@ type window struct {
 	used   int
 }
 
-func (w *window) take(now time.Time, limit int) time.Duration {
+func (w *window) reserve(now time.Time, limit int) time.Duration {
 	if w.second != now.Unix() {
 		*w = window{second: now.Unix()}
 	}
@@ -52,7 +52,7 @@ type bucket struct {
 	due   time.Time
 }
 
-func (b *bucket) take(now time.Time, limit int) time.Duration {
+func (b *bucket) reserve(now time.Time, limit int) time.Duration {
 	burst := b.burst
 	if burst == 0 {
 		burst = max(1, limit/10)
@@ -71,7 +71,7 @@ func (b *bucket) take(now time.Time, limit int) time.Duration {
 // sliding holds the times of the last second's calls, the oldest first.
 type sliding struct{ calls []time.Time }
 
-func (s *sliding) take(now time.Time, limit int) time.Duration {
+func (s *sliding) reserve(now time.Time, limit int) time.Duration {
 	for len(s.calls) > 0 && now.Sub(s.calls[0]) >= time.Second {
 		s.calls = s.calls[1:]
 	}
@@ -96,5 +96,5 @@ func (s *Server) overQuota(account, op string) time.Duration {
 		m = meters[s.config.QuotaModel](s.config.Burst)
 		s.meters[account+" "+op] = m
 	}
-	return m.take(s.config.Clock(), limit)
+	return m.reserve(s.config.Clock(), limit)
 }

@@ -92,21 +92,21 @@ type Config struct {
 type Server struct {
 	config Config
 
-	mu         sync.Mutex
-	random     *rand.Rand
-	nonces     nonces
-	meters     map[string]meter // by account and operation
-	instances  []record         // the oldest first
-	byID       map[string]int   // positions in instances
-	byName     nameIndex
-	queued     map[string][]Fault // by operation
-	named      map[string][]Fault // by instance name
-	always     map[string]*Fault  // by operation
-	rules      []*ruleState
-	rates      map[string]pace // by account and operation
-	calls      map[string]int  // by operation
-	throttled  map[string]int  // by operation
-	violations []string
+	mu           sync.Mutex
+	random       *rand.Rand
+	nonces       nonces
+	meters       map[string]meter // by account and operation
+	instances    []record         // the oldest first
+	byID         map[string]int   // positions in instances
+	byName       nameIndex
+	queued       map[string][]Fault // by operation
+	faultsByName map[string][]Fault // by instance name
+	always       map[string]*Fault  // by operation
+	rules        []*ruleState
+	rates        map[string]pace // by account and operation
+	calls        map[string]int  // by operation
+	throttled    map[string]int  // by operation
+	violations   []string
 
 	listening listening
 }
@@ -134,19 +134,19 @@ func New(c Config) *Server {
 		panic("camstest: there is no QuotaModel " + string(c.QuotaModel))
 	}
 	s := &Server{
-		config:    c,
-		random:    rand.New(rand.NewPCG(c.Seed, 0)),
-		nonces:    nonces{},
-		meters:    map[string]meter{},
-		byID:      map[string]int{},
-		byName:    nameIndex{},
-		queued:    map[string][]Fault{},
-		named:     map[string][]Fault{},
-		always:    map[string]*Fault{},
-		rates:     map[string]pace{},
-		calls:     map[string]int{},
-		throttled: map[string]int{},
-		listening: listening{closed: make(chan struct{})},
+		config:       c,
+		random:       rand.New(rand.NewPCG(c.Seed, 0)),
+		nonces:       nonces{},
+		meters:       map[string]meter{},
+		byID:         map[string]int{},
+		byName:       nameIndex{},
+		queued:       map[string][]Fault{},
+		faultsByName: map[string][]Fault{},
+		always:       map[string]*Fault{},
+		rates:        map[string]pace{},
+		calls:        map[string]int{},
+		throttled:    map[string]int{},
+		listening:    listening{closed: make(chan struct{})},
 	}
 	s.SetRules(c.Rules)
 	return s

@@ -35,7 +35,7 @@ func (e *RowError) Error() string {
 			all[i] = p.Column + ": " + p.Reason
 		}
 	}
-	return place(e.File, e.Line) + strings.Join(all, "; ")
+	return position(e.File, e.Line) + strings.Join(all, "; ")
 }
 
 // FileError means that a file, or the rest of it, cannot be read.
@@ -58,7 +58,7 @@ type FileError struct {
 
 // Error is one line: `tenants.csv:1: column 3 "ContactMial" is not known; did you mean ContactMail?`.
 func (e *FileError) Error() string {
-	text := place(e.File, e.Line) + e.Reason
+	text := position(e.File, e.Line) + e.Reason
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
@@ -68,7 +68,7 @@ func (e *FileError) Error() string {
 // Unwrap returns Err.
 func (e *FileError) Unwrap() error { return e.Err }
 
-func place(file string, line int) string {
+func position(file string, line int) string {
 	if file == "" {
 		return fmt.Sprintf("line %d: ", line)
 	}

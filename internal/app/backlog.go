@@ -15,7 +15,7 @@ import (
 
 // backlog lets the metrics ask the ledger and the limiter.
 type backlog struct {
-	node *App
+	app *App
 	// turns is how long this process's turns take.
 	turns *turnTimes
 }
@@ -23,10 +23,10 @@ type backlog struct {
 // Backlog counts what is still to be done, and tells how each account is paced, in
 // a few round trips for each account.
 func (b backlog) Backlog(ctx context.Context) ([]metrics.LaneBacklog, metrics.CallbackBacklog, error) {
-	var told metrics.CallbackBacklog
-	names, err := b.node.AccountNames(ctx)
+	var callbacks metrics.CallbackBacklog
+	names, err := b.app.AccountNames(ctx)
 	if err != nil {
-		return nil, told, err
+		return nil, callbacks, err
 	}
 	lanes, owed := make([]metrics.LaneBacklog, len(names)), make([]metrics.CallbackBacklog, len(names))
 	errs := inspect.EachAccount(ctx, names, func(ctx context.Context, i int) (err error) {
@@ -40,30 +40,30 @@ func (b backlog) Backlog(ctx context.Context) ([]metrics.LaneBacklog, metrics.Ca
 			continue
 		}
 		seen = true
-		told.Owed += owed[i].Owed
-		told.Dead += owed[i].Dead
-		told.OldestOwed = max(told.OldestOwed, owed[i].OldestOwed)
+		callbacks.Owed += owed[i].Owed
+		callbacks.Dead += owed[i].Dead
+		callbacks.OldestOwed = max(callbacks.OldestOwed, owed[i].OldestOwed)
 	}
 	if !seen {
-		return nil, told, errs[0]
+		return nil, callbacks, errs[0]
 	}
-	return lanes, told, nil
+	return lanes, callbacks, nil
 }
 
 // of is the backlog of one account.
-func (b backlog) of(ctx context.Context, name string) (lane metrics.LaneBacklog, told metrics.CallbackBacklog, err error) {
-	o, err := b.node.Ledger.Overview(ctx, name)
+func (b backlog) of(ctx context.Context, name string) (lane metrics.LaneBacklog, callbacks metrics.CallbackBacklog, err error) {
+	o, err := b.app.Ledger.Overview(ctx, name)
 	if err != nil {
-		return lane, told, err
+		return lane, callbacks, err
 	}
-	f, err := b.node.LaneState(ctx, name)
+	f, err := b.app.LaneState(ctx, name)
 	if err != nil {
-		return lane, told, err
+		return lane, callbacks, err
 	}
 	lane = metrics.LaneBacklog{
 		Account: name, Jobs: o.Jobs, Oldest: o.Oldest,
 		Rate: f.Quota.Rate, Ceiling: worker.Pace(f.Rate()), Paused: f.Pause != nil,
-		Desired: f.DesiredWorkers(o.Jobs[tasks.StateQueued], b.turns.of(name), b.node.Config.Concurrency(name)),
+		Desired: f.DesiredWorkers(o.Jobs[tasks.StateQueued], b.turns.of(name), b.app.Config.Concurrency(name)),
 	}
 	if o.Jobs[tasks.StateCalling]+o.Jobs[tasks.StateUncertain]+o.PendingCallbacks > 0 {
 		lane.Desired = max(lane.Desired, 1) // to look for what was made, and to tell of it
@@ -80,8 +80,8 @@ type turnTimes struct {
 	calls map[string]time.Duration
 }
 
-// note takes in one call: the last ones count most.
-func (t *turnTimes) note(a tasks.Attempt) {
+// record takes in one call: the last ones count most.
+func (t *turnTimes) record(a tasks.Attempt) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.calls == nil {

@@ -36,7 +36,7 @@ func TestTheWorkersThatAreWantedFollowTheQuotaAndNotTheBacklog(t *testing.T) {
 	}
 	var turns turnTimes
 	for range 100 {
-		turns.note(tasks.Attempt{Account: "eu", Took: 2 * time.Second})
+		turns.record(tasks.Attempt{Account: "eu", Took: 2 * time.Second})
 	}
 	if known, unknown := turns.of("eu"), turns.of("us"); known != 4500*time.Millisecond || unknown != 2500*time.Millisecond {
 		t.Errorf("a turn takes %v, and %v in an account without calls", known, unknown)

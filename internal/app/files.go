@@ -31,21 +31,21 @@ func fitFiles(lanes []worker.Lane, limit uint64, redis int, log *slog.Logger) er
 		wanted += l.Concurrency
 	}
 	fixed := filesForCallbacks + filesBeside + filesForLane*len(lanes) + redis
-	left := 0
+	available := 0
 	if limit > uint64(fixed) {
-		left = int(min(limit-uint64(fixed), 1<<30)) //nolint:gosec // bounded
+		available = int(min(limit-uint64(fixed), 1<<30)) //nolint:gosec // bounded
 	}
-	if wanted <= left {
+	if wanted <= available {
 		return nil
 	}
-	if left < len(lanes) {
+	if available < len(lanes) {
 		return exit.Usagef("the limit of open files is %d, and this worker needs %d at least, for %s; raise it (ulimit -n, LimitNOFILE)",
 			limit, fixed+len(lanes), humanize.Plural(int64(len(lanes)), "account"))
 	}
 	for i := range lanes {
-		lanes[i].Concurrency = max(lanes[i].Concurrency*left/wanted, 1)
+		lanes[i].Concurrency = max(lanes[i].Concurrency*available/wanted, 1)
 	}
 	log.Warn("the limit of open files is too low for CAMSQ_CONCURRENCY; fewer calls are made at once",
-		"limit", limit, "wanted", fixed+wanted, "calls_at_once", fmt.Sprintf("%d of %d", left, wanted), "do", "raise it (ulimit -n, LimitNOFILE)")
+		"limit", limit, "wanted", fixed+wanted, "calls_at_once", fmt.Sprintf("%d of %d", available, wanted), "do", "raise it (ulimit -n, LimitNOFILE)")
 	return nil
 }

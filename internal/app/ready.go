@@ -16,17 +16,17 @@ const readyPatience = 30 * time.Second
 
 // Ready makes sure that Redis is ready, that its records are of a format for this
 // process, and that the process shares a data key with the others. It is what every command does first but the worker, which waits.
-// A Redis that says that it is not ready yet is waited for; told hears so once.
-func (a *App) Ready(ctx context.Context, told io.Writer) error {
+// A Redis that says that it is not ready yet is waited for; notice gets one line about that.
+func (a *App) Ready(ctx context.Context, notice io.Writer) error {
 	end, said := time.Now().Add(a.patience), false
 	for {
 		err := a.ping(ctx)
-		if err == nil || redisconn.AnswerOf(err) != redisconn.Passing || !time.Now().Before(end) {
+		if err == nil || redisconn.AnswerOf(err) != redisconn.NotReady || !time.Now().Before(end) {
 			return err
 		}
 		if !said {
 			said = true
-			fmt.Fprintf(told, "camsq: %v; waiting for %s at most\n", err, humanize.Duration(a.patience))
+			fmt.Fprintf(notice, "camsq: %v; waiting for %s at most\n", err, humanize.Duration(a.patience))
 		}
 		select {
 		case <-ctx.Done():

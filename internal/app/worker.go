@@ -31,7 +31,7 @@ import (
 	"github.com/camsq/camsq/worker"
 )
 
-// The joins: what the worker asks for and who gives it.
+// The interfaces that the worker asks for, and the types that implement them.
 var (
 	_ worker.Store             = (*ledger.Ledger)(nil)
 	_ finalize.Queue           = (*queue.Client)(nil)
@@ -145,7 +145,7 @@ func (a *App) newWorkerProcess(ctx context.Context, o WorkerOptions) (*workerPro
 	wc.Lanes = lanes
 	wc.Hooks.Attempt = func(attempt tasks.Attempt) {
 		m.Attempt(attempt)
-		turns.note(attempt)
+		turns.record(attempt)
 		if o.Attempt != nil {
 			o.Attempt(attempt)
 		}
@@ -345,21 +345,21 @@ func (a *App) warnOfStrangers(ctx context.Context, log *slog.Logger) {
 
 // queueWatcher shows the worker its lanes: what holds them back is the ledger's, what
 // waits in them is asynq's.
-type queueWatcher struct{ node *App }
+type queueWatcher struct{ app *App }
 
 func (l queueWatcher) Poll(ctx context.Context, accounts []string) []worker.View {
 	var depths []tasks.Depth
 	var depthErrs []error
-	var asking sync.WaitGroup
+	var reads sync.WaitGroup
 	// At once: a part of Redis that is frozen costs its time once.
-	asking.Go(func() { depths, depthErrs = l.node.Queue.Depths(ctx, accounts) })
-	lanes, laneErrs := l.node.Ledger.Lanes(ctx, accounts)
-	asking.Wait()
+	reads.Go(func() { depths, depthErrs = l.app.Queue.Depths(ctx, accounts) })
+	lanes, laneErrs := l.app.Ledger.Lanes(ctx, accounts)
+	reads.Wait()
 	return worker.Views(lanes, laneErrs, depths, depthErrs)
 }
 
-func (l queueWatcher) Listen(ctx context.Context, heard func(string)) {
-	redisconn.Listen(ctx, l.node.Redis, tasks.WakeChannel, heard)
+func (l queueWatcher) Listen(ctx context.Context, onMessage func(string)) {
+	redisconn.Listen(ctx, l.app.Redis, tasks.WakeChannel, onMessage)
 }
 
 // NewBacklog makes one. Without turn times each account counts as one that has made no

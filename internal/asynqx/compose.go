@@ -41,11 +41,11 @@ type Composer struct {
 // in a way that is unknown here.
 func NewComposer() (*Composer, error) {
 	c := &Composer{client: asynq.NewClientFromRedisClient(capture{})}
-	shot, err := c.capture(Task{Queue: "sample", Type: "sample", ID: "sample", Payload: "sample", Timeout: time.Hour})
+	sample, err := c.capture(Task{Queue: "sample", Type: "sample", ID: "sample", Payload: "sample", Timeout: time.Hour})
 	if err != nil {
 		return nil, err
 	}
-	c.source, c.sample = shot.source, shot.call
+	c.source, c.sample = sample.source, sample.call
 	if _, err := c.collecting(); err != nil {
 		return nil, err
 	}

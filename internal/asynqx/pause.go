@@ -99,7 +99,7 @@ func (p *PauseOnError) next(again bool) time.Duration {
 // repeats reports whether the next command would get the error too.
 func repeats(err error) bool {
 	switch redisconn.AnswerOf(err) {
-	case redisconn.Silence, redisconn.Passing, redisconn.Refusal:
+	case redisconn.Silence, redisconn.NotReady, redisconn.Refusal:
 		return true
 	case redisconn.Fine, redisconn.Strange:
 	}

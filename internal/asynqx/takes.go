@@ -37,17 +37,17 @@ func (t *Takes) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
 		if queue, kind := parseScript(cmd); kind == takes {
-			t.note(queue, err)
+			t.record(queue, err)
 		}
 		return err
 	}
 }
 
-func (t *Takes) note(queue string, err error) {
+func (t *Takes) record(queue string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch redisconn.AnswerOf(err) {
-	case redisconn.Passing, redisconn.Refusal:
+	case redisconn.NotReady, redisconn.Refusal:
 		if len(t.queues) == 0 {
 			t.queues, t.since = map[string]bool{}, time.Now()
 			t.Log.Warn("no task can be taken: Redis "+redisconn.Told(err), "queue", queue, "do", redisconn.Advice(err))

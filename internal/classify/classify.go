@@ -89,7 +89,7 @@ func Of(err error) Verdict {
 	case e.Code == "":
 		return foreign(e)
 	}
-	kind, sure := judge(e.Code, e.Message)
+	kind, sure := kindOf(e.Code, e.Message)
 	switch {
 	case kind == KindCredentials && refusing(e.Status):
 		return Verdict{Kind: kind, Outcome: tasks.OutcomeBlocked, Renew: true}

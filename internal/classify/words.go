@@ -122,9 +122,9 @@ var texts = []group{
 	}},
 }
 
-// judge says what a code is about, and what the message is where the code says nothing.
+// kindOf returns what a code is about, and what the message is where the code says nothing.
 // sure is false where the words do not prove that nothing was carried out.
-func judge(code, message string) (kind Kind, sure bool) {
+func kindOf(code, message string) (kind Kind, sure bool) {
 	// Some gateways put an expired token into the message of a general code.
 	if strings.Contains(message, "SecurityToken.Expired") {
 		return KindCredentials, true

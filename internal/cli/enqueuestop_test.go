@@ -101,8 +101,8 @@ func TestAnImportSaysThatItWaitsForRoom(t *testing.T) {
 func TestAnImportSaysThatItGoesOnAndWaitsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		room := &enqueuecmd.BackpressureNotice{Writer: &out}
-		create := room.Wrap(func(_ context.Context, _ iter.Seq2[tasks.Job, error], each func(enqueue.Result)) (enqueue.Summary, error) {
+		notice := &enqueuecmd.BackpressureNotice{Writer: &out}
+		create := notice.Wrap(func(_ context.Context, _ iter.Seq2[tasks.Job, error], each func(enqueue.Result)) (enqueue.Summary, error) {
 			rows := func(n int) {
 				for range n {
 					each(enqueue.Result{})
@@ -111,7 +111,7 @@ func TestAnImportSaysThatItGoesOnAndWaitsAgain(t *testing.T) {
 			}
 			waits := func(n int) {
 				for range n {
-					room.Waiting(7<<20, 10<<20)
+					notice.Waiting(7<<20, 10<<20)
 					time.Sleep(time.Second)
 				}
 			}

@@ -32,7 +32,7 @@ type Gate struct {
 	changed  chan struct{} // closed at the next change
 	stopping <-chan struct{}
 
-	work map[string]bool // the queues in which there may be tasks
+	mayHaveTasks map[string]bool // the queues in which there may be tasks
 	// rings counts the signs of new tasks, so that one during a dequeue is not missed.
 	rings, asked int
 	due          time.Time // when the first task that comes back later does
@@ -48,7 +48,7 @@ type Gate struct {
 // concurrency turns at once. It lets nothing through once stopping is closed.
 func New(rate float64, concurrency int, stopping <-chan struct{}) *Gate {
 	return &Gate{
-		changed: make(chan struct{}), stopping: stopping, work: map[string]bool{},
+		changed: make(chan struct{}), stopping: stopping, mayHaveTasks: map[string]bool{},
 		room: min(max(int(rate*Ahead.Seconds()), 1), concurrency), most: concurrency,
 	}
 }
@@ -64,7 +64,7 @@ func (g *Gate) Enter(queue string) bool {
 		}
 		g.mu.Lock()
 		open, again := g.open(time.Now())
-		enter := open && g.work[queue]
+		enter := open && g.mayHaveTasks[queue]
 		if enter {
 			if g.taking == 0 {
 				g.asked = g.rings // the first of those that dequeue at once
@@ -72,7 +72,7 @@ func (g *Gate) Enter(queue string) bool {
 			g.taking++
 			g.took = time.Now()
 		}
-		elsewhere := open && len(g.work) > 0
+		elsewhere := open && len(g.mayHaveTasks) > 0
 		changed := g.changed
 		g.mu.Unlock()
 		if enter || elsewhere {
@@ -127,7 +127,7 @@ func (g *Gate) Left(queue string, found bool) {
 	}
 	g.taking = max(g.taking-1, 0)
 	if g.rings == g.asked {
-		delete(g.work, queue)
+		delete(g.mayHaveTasks, queue)
 	}
 }
 
@@ -142,7 +142,7 @@ func (g *Gate) Due(string) bool {
 func (g *Gate) Came(queue string) {
 	g.change(func() {
 		g.rings++
-		g.work[queue] = true
+		g.mayHaveTasks[queue] = true
 	})
 }
 
@@ -152,7 +152,7 @@ func (g *Gate) Update(d tasks.Depth, normal, high string, b Block) {
 		g.rings++
 		for queue, n := range map[string]int64{normal: d.Normal, high: d.High} {
 			if n > 0 {
-				g.work[queue] = true
+				g.mayHaveTasks[queue] = true
 			}
 		}
 		g.due, g.block = d.Due, b

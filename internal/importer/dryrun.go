@@ -24,7 +24,7 @@ const dryRunPage = 500
 func (h *DryRun) CreateAll(ctx context.Context, jobs iter.Seq2[tasks.Job, error], each func(enqueue.Result)) (enqueue.Summary, error) {
 	page := make([]enqueue.Result, 0, dryRunPage)
 	flush := func() error {
-		if err := h.settle(ctx, page, each); err != nil {
+		if err := h.reportPage(ctx, page, each); err != nil {
 			return err
 		}
 		page = page[:0]
@@ -44,8 +44,8 @@ func (h *DryRun) CreateAll(ctx context.Context, jobs iter.Seq2[tasks.Job, error]
 	return enqueue.Summary{}, flush()
 }
 
-// settle tells of some jobs, in order: each must be seen before the next is.
-func (h *DryRun) settle(ctx context.Context, page []enqueue.Result, each func(enqueue.Result)) error {
+// reportPage reports some jobs, in order: each must be seen before the next is.
+func (h *DryRun) reportPage(ctx context.Context, page []enqueue.Result, each func(enqueue.Result)) error {
 	if err := h.compare(ctx, page); err != nil {
 		return err
 	}

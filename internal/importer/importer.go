@@ -328,7 +328,7 @@ func (r *Report) AnyRejected() bool { return r.Invalid+r.Conflicts+r.Unreadable 
 // RetryArgs are the arguments with which camsq enqueue reads the corrected RejectedFile.
 func (r *Report) RetryArgs() string {
 	args := humanize.ShellQuote(r.RejectedFile)
-	if more := r.Reading.rowArgs(); more != "" {
+	if more := r.Reading.rowFlags(); more != "" {
 		args += " " + more
 	}
 	if r.Options.Priority != "" {

@@ -17,8 +17,8 @@ type ReadFlags struct {
 	IgnoreUnknown                       bool
 }
 
-// rowArgs are the flags that say what the rows are, for a file that has them too.
-func (r *ReadFlags) rowArgs() string {
+// rowFlags are the flags that say what the rows are, for a file that has them too.
+func (r *ReadFlags) rowFlags() string {
 	return (&ReadFlags{Account: r.Account, Maps: r.Maps, Sets: r.Sets, IgnoreUnknown: r.IgnoreUnknown}).args()
 }
 

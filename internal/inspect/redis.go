@@ -23,12 +23,12 @@ func (m *Model) RedisError(ctx context.Context, err error) error {
 	if e, ok := errors.AsType[*exit.Error](err); ok {
 		return e
 	}
-	told := fmt.Sprintf("Redis at %s %s", m.Config.RedisHost(), redisconn.Told(err))
+	text := fmt.Sprintf("Redis at %s %s", m.Config.RedisHost(), redisconn.Told(err))
 	switch redisconn.AnswerOf(err) {
 	case redisconn.Refusal:
-		return exit.Worded(exit.CodeUsage, told+"; "+redisconn.Advice(err), err)
-	case redisconn.Passing, redisconn.Strange:
-		return exit.Worded(exit.CodeUnreachable, told, err)
+		return exit.Worded(exit.CodeUsage, text+"; "+redisconn.Advice(err), err)
+	case redisconn.NotReady, redisconn.Strange:
+		return exit.Worded(exit.CodeUnreachable, text, err)
 	case redisconn.Silence, redisconn.Fine:
 	}
 	return exit.Unreachablef("Redis at %s does not answer; start it, or set CAMSQ_REDIS_URL: %w", m.Config.RedisHost(), err)
@@ -49,7 +49,7 @@ func (m *Model) PartlyDown(ctx context.Context, err error) bool {
 		return false
 	}
 	answer := redisconn.AnswerOf(err)
-	return answer == redisconn.Silence || answer == redisconn.Passing
+	return answer == redisconn.Silence || answer == redisconn.NotReady
 }
 
 // EachAccount does something for all accounts at once, and returns the error of each.

@@ -30,12 +30,12 @@ func (f LaneState) AwayNote() string {
 	if f.Host != "" {
 		what += " (" + f.Host + ")"
 	}
-	return fmt.Sprintf("%s: %s, for %s", what, humanize.Clip(f.cause(), 160), humanize.Duration(f.Now.Sub(f.Trip.Since)))
+	return fmt.Sprintf("%s: %s, for %s", what, humanize.Clip(f.reason(), 160), humanize.Duration(f.Now.Sub(f.Trip.Since)))
 }
 
-// cause is why the API is away: what the system said of the connection, or the code and
+// reason is why the API is away: what the system said of the connection, or the code and
 // text of the API's faults.
-func (f LaneState) cause() string {
+func (f LaneState) reason() string {
 	said := connection.ReplaceAllString(humanize.Sanitize(f.Trip.Message), "")
 	switch {
 	case f.answers():
@@ -87,7 +87,7 @@ func (f LaneState) BlockedBy() string {
 		if f.answers() {
 			return "the API is away (" + humanize.Sanitize(f.Trip.Code) + ")"
 		}
-		return "the API is away (" + humanize.Clip(f.cause(), 40) + ")"
+		return "the API is away (" + humanize.Clip(f.reason(), 40) + ")"
 	case f.Trip != nil:
 		return "refused (" + humanize.Sanitize(f.Trip.Code) + ")"
 	}

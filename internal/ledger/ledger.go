@@ -102,21 +102,21 @@ func (l *Ledger) CheckKeys(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ledger: looking up the data keys in use: %w", err)
 	}
-	own := l.keys.IDs()
-	if len(known) == 0 || slices.ContainsFunc(own, func(id string) bool { return slices.Contains(known, id) }) {
+	ids := l.keys.IDs()
+	if len(known) == 0 || slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(known, id) }) {
 		return nil
 	}
 	slices.Sort(known)
-	return &WrongKeyError{Have: own, Want: known}
+	return &WrongKeyError{Have: ids, Want: known}
 }
 
 // UseKeys checks the keys like [Ledger.CheckKeys] and makes the sealing one known
 // to all, in one step. It comes before the first request that is sealed, and after
 // [Ledger.UseFormat].
 func (l *Ledger) UseKeys(ctx context.Context) error {
-	own := l.keys.IDs()
-	args := make([]any, len(own))
-	for i, id := range own {
+	ids := l.keys.IDs()
+	args := make([]any, len(ids))
+	for i, id := range ids {
 		args[i] = id
 	}
 	others, err := keysScript.Run(ctx, l.rdb, []string{dataKeysKey}, args...).StringSlice()
@@ -125,7 +125,7 @@ func (l *Ledger) UseKeys(ctx context.Context) error {
 	}
 	if len(others) > 0 {
 		slices.Sort(others)
-		return &WrongKeyError{Have: own, Want: others}
+		return &WrongKeyError{Have: ids, Want: others}
 	}
 	return nil
 }

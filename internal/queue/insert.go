@@ -46,7 +46,7 @@ type Existing struct {
 // it for a batch that is not prepared.
 func (c *Client) Prepare(b *AccountBatch) (err error) {
 	if b.call == nil {
-		b.call, err = c.compose(b)
+		b.call, err = c.prepareCall(b)
 	}
 	return err
 }
@@ -152,7 +152,7 @@ type scriptCall struct {
 	args []any
 }
 
-func (c *Client) compose(b *AccountBatch) (*scriptCall, error) {
+func (c *Client) prepareCall(b *AccountBatch) (*scriptCall, error) {
 	normal, high := tasks.ProvisionQueue(b.Account), tasks.HighQueue(b.Account)
 	call := &scriptCall{keys: make([]string, 0, 20+2*len(b.Jobs)), args: make([]any, 0, 20+3*len(b.Jobs))}
 	call.keys = append(append(append(call.keys, asynqx.Lists(normal)...), asynqx.Lists(high)...), ledger.IndexKeys(b.Account)...)

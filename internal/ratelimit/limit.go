@@ -27,7 +27,7 @@ func (l Limit) Validate() error {
 	if l.Burst < 0 || l.Burst > 1e6 {
 		return fmt.Errorf("ratelimit: burst %d is not from 0 to 1000000", l.Burst)
 	}
-	if l.span() > 365*24*time.Hour {
+	if l.burstTime() > 365*24*time.Hour {
 		return errors.New("ratelimit: it takes more than a year to earn the burst")
 	}
 	return nil
@@ -40,8 +40,8 @@ func (l Limit) interval() time.Duration {
 	return time.Duration(math.Ceil(1e6/l.Rate)) * time.Microsecond
 }
 
-// span is the time in which an unused bucket earns its whole burst.
-func (l Limit) span() time.Duration {
+// burstTime is the time in which an unused bucket earns its whole burst.
+func (l Limit) burstTime() time.Duration {
 	if f := float64(l.burst()) * float64(l.interval()); f > math.MaxInt64/2 {
 		return math.MaxInt64
 	}

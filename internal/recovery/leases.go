@@ -59,7 +59,7 @@ type LeaseWatcher struct {
 
 // Take records that this process has taken a task, whose lease each round then extends
 // until done is called.
-func (w *LeaseWatcher) Take(queue, task string) (done func()) { return w.taken.take(queue, task) }
+func (w *LeaseWatcher) Take(queue, task string) (done func()) { return w.taken.add(queue, task) }
 
 // Poll begins a round for each group of queues that lie together, unless one has begun
 // shortly before. It does not wait: queues in a slow part of Redis delay no others.
@@ -70,11 +70,11 @@ func (w *LeaseWatcher) Poll(ctx context.Context, groups [][]string) {
 	}
 	w.began = now
 	for _, queues := range groups {
-		w.begin(ctx, queues)
+		w.startRound(ctx, queues)
 	}
 }
 
-func (w *LeaseWatcher) begin(ctx context.Context, queues []string) {
+func (w *LeaseWatcher) startRound(ctx context.Context, queues []string) {
 	if w.setBusy(queues[0]) {
 		return
 	}
@@ -158,8 +158,8 @@ type history struct {
 // lease is the last known end of a task's lease, and for how long this process has seen
 // that end.
 type lease struct {
-	ends  int64
-	still time.Duration
+	ends      int64
+	unchanged time.Duration
 }
 
 // update takes in the leases as of now and returns those that have not moved for
@@ -171,11 +171,11 @@ func (h *history) update(now time.Time, maxStep time.Duration, leases map[string
 	for task, ends := range leases {
 		l, known := h.leases[task]
 		if known && l.ends == ends {
-			l.still += passed
+			l.unchanged += passed
 		} else {
 			l = lease{ends: ends}
 		}
-		if next[task] = l; l.still >= deadAfter {
+		if next[task] = l; l.unchanged >= deadAfter {
 			stale[task] = ends
 		}
 	}

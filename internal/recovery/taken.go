@@ -13,7 +13,7 @@ type taken struct {
 	counts map[string]map[string]int
 }
 
-func (t *taken) take(queue, task string) (done func()) {
+func (t *taken) add(queue, task string) (done func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.counts == nil {

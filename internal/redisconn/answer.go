@@ -23,9 +23,9 @@ const (
 	Fine Answer = iota
 	// Silence is no answer: refused, cut, timed out.
 	Silence
-	// Passing is an answer that ends by itself, or by what is under way: Redis loads,
+	// NotReady is an answer that ends by itself, or by what is under way: Redis loads,
 	// changes its role, has too many clients, is full.
-	Passing
+	NotReady
 	// Refusal is an answer that stays until a person changes a setting, here or there.
 	Refusal
 	// Strange is any other answer.
@@ -46,17 +46,17 @@ func AnswerOf(err error) Answer {
 	}
 	text := reply.Error()
 	switch {
-	case begins(text, passing):
-		return Passing
+	case begins(text, notReady):
+		return NotReady
 	case refuses(text):
 		return Refusal
 	}
 	return Strange
 }
 
-// passing are the beginnings of the replies that pass. A proxy or a script may put ERR
+// notReady are the beginnings of the replies of a Redis that is not ready yet. A proxy or a script may put ERR
 // before them.
-var passing = []string{
+var notReady = []string{
 	"LOADING ", "READONLY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "NOREPLICAS ", "MISCONF ", "OOM ", "BUSY ", "MOVED ", "ASK ",
 	"max number of clients reached", "max number of clients + cluster connections reached",
 }
@@ -127,7 +127,7 @@ func Told(err error) string {
 	}
 	text := reply.Error()
 	switch AnswerOf(err) {
-	case Passing:
+	case NotReady:
 		if redis.IsOOMError(err) {
 			return "is full: " + clean(text, 200)
 		}
@@ -151,7 +151,7 @@ func Advice(err error) string {
 		return "correct CAMSQ_REDIS_URL or that Redis's certificate"
 	case redis.IsOOMError(err):
 		return "give it more memory (maxmemory), or let workers take jobs out"
-	case answer == Passing:
+	case answer == NotReady:
 		return "wait until it is ready, or see its log"
 	case answer == Refusal && begins(reply, []string{"NOPERM "}):
 		return "give the user all commands on camsq:* and asynq:*"

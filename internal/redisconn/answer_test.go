@@ -20,7 +20,7 @@ func (r reply) Error() string { return string(r) }
 func (reply) RedisError()     {}
 
 func TestEveryErrorOfRedisIsSilencePassesOrStays(t *testing.T) {
-	const fine, silence, passing, refusal, strange = redisconn.Fine, redisconn.Silence, redisconn.Passing, redisconn.Refusal, redisconn.Strange
+	const fine, silence, notReady, refusal, strange = redisconn.Fine, redisconn.Silence, redisconn.NotReady, redisconn.Refusal, redisconn.Strange
 	for _, tt := range []struct {
 		err  error
 		want redisconn.Answer
@@ -32,16 +32,16 @@ func TestEveryErrorOfRedisIsSilencePassesOrStays(t *testing.T) {
 		{io.EOF, silence, "does not answer: EOF"},
 		{context.DeadlineExceeded, silence, "does not answer: context deadline exceeded"},
 		{redis.ErrPoolTimeout, silence, ""},
-		{reply("LOADING Redis is loading the dataset in memory"), passing, "answers, and is not ready: LOADING Redis is loading the dataset in memory"},
-		{fmt.Errorf("ledger: %w", reply("READONLY You can't write against a read only replica.")), passing, "answers, and is not ready: READONLY You can't write against a read only replica."},
-		{reply("MASTERDOWN Link with MASTER is down"), passing, ""},
-		{reply("CLUSTERDOWN Hash slot not served"), passing, ""},
-		{reply("TRYAGAIN Multiple keys request during rehashing of slot"), passing, ""},
-		{reply("BUSY Redis is busy running a script."), passing, ""},
-		{reply("NOREPLICAS Not enough good replicas to write."), passing, ""},
-		{reply("MISCONF Redis is configured to save RDB snapshots"), passing, ""},
-		{reply("ERR max number of clients reached"), passing, "answers, and is not ready: ERR max number of clients reached"},
-		{reply("ERR LOADING says a proxy"), passing, ""},
+		{reply("LOADING Redis is loading the dataset in memory"), notReady, "answers, and is not ready: LOADING Redis is loading the dataset in memory"},
+		{fmt.Errorf("ledger: %w", reply("READONLY You can't write against a read only replica.")), notReady, "answers, and is not ready: READONLY You can't write against a read only replica."},
+		{reply("MASTERDOWN Link with MASTER is down"), notReady, ""},
+		{reply("CLUSTERDOWN Hash slot not served"), notReady, ""},
+		{reply("TRYAGAIN Multiple keys request during rehashing of slot"), notReady, ""},
+		{reply("BUSY Redis is busy running a script."), notReady, ""},
+		{reply("NOREPLICAS Not enough good replicas to write."), notReady, ""},
+		{reply("MISCONF Redis is configured to save RDB snapshots"), notReady, ""},
+		{reply("ERR max number of clients reached"), notReady, "answers, and is not ready: ERR max number of clients reached"},
+		{reply("ERR LOADING says a proxy"), notReady, ""},
 		{reply("WRONGPASS invalid username-password pair or user is disabled."), refusal, "refuses: the user name or the password is wrong"},
 		{reply("ERR invalid password"), refusal, "refuses: the user name or the password is wrong"},
 		{reply("NOAUTH Authentication required."), refusal, "refuses: it wants a password, and CAMSQ_REDIS_URL has none"},

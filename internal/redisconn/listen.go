@@ -9,7 +9,7 @@ import (
 // Listen calls heard with each message of a channel until ctx ends, and with ""
 // whenever it has begun to listen, which is also when messages may have been
 // missed. It reconnects by itself.
-func Listen(ctx context.Context, c redis.UniversalClient, channel string, heard func(message string)) {
+func Listen(ctx context.Context, c redis.UniversalClient, channel string, onMessage func(message string)) {
 	s := c.Subscribe(ctx, channel)
 	defer s.Close()
 	messages := s.ChannelWithSubscriptions(redis.WithChannelSize(1000))
@@ -23,9 +23,9 @@ func Listen(ctx context.Context, c redis.UniversalClient, channel string, heard 
 			}
 			switch m := m.(type) {
 			case *redis.Subscription:
-				heard("")
+				onMessage("")
 			case *redis.Message:
-				heard(m.Payload)
+				onMessage(m.Payload)
 			}
 		}
 	}

@@ -117,10 +117,10 @@ func pinged(err error) error {
 	return fmt.Errorf("redisconn: ask Redis for an answer: %w", err)
 }
 
-// named has each connection carry a name for CLIENT LIST. That is decoration: a Redis
+// setClientName gives each connection a name for CLIENT LIST. That is decoration: a Redis
 // that refuses it is used all the same. go-redis's own ClientName would give up the
 // connection, and blame the command that wanted it.
-func named(name string) func(context.Context, *redis.Conn) error {
+func setClientName(name string) func(context.Context, *redis.Conn) error {
 	return func(ctx context.Context, c *redis.Conn) error {
 		err := c.ClientSetName(ctx, name).Err()
 		if _, reply := errors.AsType[redis.Error](err); reply {
@@ -131,7 +131,7 @@ func named(name string) func(context.Context, *redis.Conn) error {
 }
 
 func (o Options) fill(opt *redis.Options) {
-	opt.OnConnect = named(cmp.Or(opt.ClientName, o.ClientName, "camsq"))
+	opt.OnConnect = setClientName(cmp.Or(opt.ClientName, o.ClientName, "camsq"))
 	opt.ClientName = ""
 	if opt.PoolSize == 0 {
 		opt.PoolSize = o.PoolSize
@@ -242,17 +242,17 @@ func (a *address) setQuery(query string) error {
 		a.secretQuery = a.secretQuery || strings.Contains(name, "password")
 	}
 	if a.kind == sentinel {
-		a.master = a.take("master")
-		a.sentinelUser = a.take("sentinel_username")
-		a.sentinelPassword = a.take("sentinel_password")
+		a.master = a.takeParam("master")
+		a.sentinelUser = a.takeParam("sentinel_username")
+		a.sentinelPassword = a.takeParam("sentinel_password")
 	}
 	if q.Has("db") {
-		return a.setDB(a.take("db"))
+		return a.setDB(a.takeParam("db"))
 	}
 	return nil
 }
 
-func (a *address) take(name string) string {
+func (a *address) takeParam(name string) string {
 	v := a.query.Get(name)
 	a.query.Del(name)
 	return v

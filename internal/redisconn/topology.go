@@ -53,7 +53,7 @@ func (r *relearning) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
 		if cmd.Name() != "cluster" { // which is the asking itself
-			r.heard(ctx, err)
+			r.onError(ctx, err)
 		}
 		return err
 	}
@@ -62,15 +62,15 @@ func (r *relearning) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (r *relearning) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
-		r.heard(ctx, err)
+		r.onError(ctx, err)
 		for _, cmd := range cmds {
-			r.heard(ctx, cmd.Err())
+			r.onError(ctx, cmd.Err())
 		}
 		return err
 	}
 }
 
-func (r *relearning) heard(ctx context.Context, err error) {
+func (r *relearning) onError(ctx context.Context, err error) {
 	if !movesMaster(err) || errors.Is(ctx.Err(), context.Canceled) {
 		return
 	}

@@ -265,7 +265,7 @@ func (d *decoder) judge() error {
 	if d.trusted <= 0 {
 		window, whole := d.window() // text is not to be used after this
 		if name, _ := guess(d.before, window, whole); name != utf8Enc {
-			return doubt("from here on the text is not UTF-8, as it was before; what came before may have been misread: give the encoding, or " + saveAgain)
+			return ambiguousEncoding("from here on the text is not UTF-8, as it was before; what came before may have been misread: give the encoding, or " + saveAgain)
 		}
 		d.trusted = len(window)
 	}
@@ -297,7 +297,7 @@ func validPrefix(text []byte) int {
 func untilDamage(r io.Reader, p []byte) (int, error) {
 	n, err := r.Read(p)
 	if i := bytes.Index(p[:n], []byte("\ufffd")); i >= 0 {
-		return i, doubt("from here on the text is not GB18030, as it was before; what came before may have been misread: give the encoding, or " + saveAgain)
+		return i, ambiguousEncoding("from here on the text is not GB18030, as it was before; what came before may have been misread: give the encoding, or " + saveAgain)
 	}
 	return n, err
 }

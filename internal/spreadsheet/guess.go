@@ -24,9 +24,9 @@ func guess(before byte, text []byte, whole bool) (string, error) {
 	case c.inUTF8*10 >= c.high*9 && c.high >= 20:
 		return utf8Enc, nil
 	case c.pairs == 0, c.unpaired > 0, c.western*2 >= c.pairs, !isGB18030(text, whole):
-		return "", doubt("the text is neither UTF-8 nor GB18030; give the encoding, such as windows-1252, or " + saveAgain)
+		return "", ambiguousEncoding("the text is neither UTF-8 nor GB18030; give the encoding, such as windows-1252, or " + saveAgain)
 	case c.inUTF8*10 >= c.high*8, c.inLong*2 >= c.high:
-		return "", doubt("the text could be damaged UTF-8 or GB18030; give the encoding, or " + saveAgain)
+		return "", ambiguousEncoding("the text could be damaged UTF-8 or GB18030; give the encoding, or " + saveAgain)
 	}
 	return gb18030, nil
 }

@@ -37,7 +37,7 @@ func (l *lineReader) placed(err error) error {
 	if r, ok := errors.AsType[reason](err); ok {
 		return &Error{Line: l.line, Reason: string(r)}
 	}
-	if d, ok := errors.AsType[doubt](err); ok {
+	if d, ok := errors.AsType[ambiguousEncoding](err); ok {
 		return &Error{Line: l.line, Reason: string(d), Encoding: true}
 	}
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -208,7 +208,7 @@ func (t *Table) openText(in *bufio.Reader, opts Options) error {
 		return err
 	}
 	text := newText(d)
-	t.format.Delimiter, err = text.begin(opts.Delimiter)
+	t.format.Delimiter, err = text.prepare(opts.Delimiter)
 	t.rows = text
 	return err
 }

@@ -26,8 +26,8 @@ func newText(decoded io.Reader) *text {
 	return &text{lines: lines, in: bufio.NewReaderSize(lines, headerSize)}
 }
 
-// begin finds the delimiter, if none is given, and makes ready for the first row.
-func (t *text) begin(delimiter rune) (rune, error) {
+// prepare finds the delimiter, if none is given, and prepares reading the first row.
+func (t *text) prepare(delimiter rune) (rune, error) {
 	said := t.spokenDelimiter()
 	if delimiter == 0 {
 		delimiter = said

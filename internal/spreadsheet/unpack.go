@@ -88,10 +88,10 @@ func isCorrupt(err error) bool {
 	return corrupt
 }
 
-// doubt is an encoding that cannot be told.
-type doubt string
+// ambiguousEncoding is an error: no encoding fits, or several do.
+type ambiguousEncoding string
 
-func (d doubt) Error() string { return string(d) }
+func (d ambiguousEncoding) Error() string { return string(d) }
 
 // reason is an error in what a file holds. It gets its line from who counts lines.
 type reason string

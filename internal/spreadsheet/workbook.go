@@ -57,7 +57,7 @@ func (t *Table) openWorkbook(r io.Reader, in *bufio.Reader, name string) error {
 	if err != nil {
 		return workbookError(err, 1)
 	}
-	chosen, err := b.choose(name)
+	chosen, err := b.findSheet(name)
 	if err != nil {
 		return err
 	}
@@ -119,11 +119,11 @@ func damagedZip(err error) bool {
 // meter fails when more was read than an archive's list may take.
 type meter struct {
 	io.ReaderAt
-	left int64
+	remaining int64
 }
 
 func (m *meter) ReadAt(p []byte, offset int64) (int, error) {
-	if m.left -= int64(len(p)); m.left < 0 {
+	if m.remaining -= int64(len(p)); m.remaining < 0 {
 		return 0, reason("the workbook's archive has far too many parts")
 	}
 	return m.ReaderAt.ReadAt(p, offset)
@@ -132,7 +132,7 @@ func (m *meter) ReadAt(p []byte, offset int64) (int, error) {
 func readWorkbook(at io.ReaderAt, size int64) (*workbook, error) {
 	m := &meter{at, maxDirectory}
 	z, err := zip.NewReader(m, size)
-	m.left = math.MaxInt64
+	m.remaining = math.MaxInt64
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return nil, err
 	}
@@ -183,8 +183,8 @@ func (b *workbook) foreign() error {
 	return reason("the file is a ZIP archive; unpack it and give the file in it")
 }
 
-// choose returns the sheet of a name, or the first visible one.
-func (b *workbook) choose(name string) (sheetEntry, error) {
+// findSheet returns the sheet of a name, or the first visible one.
+func (b *workbook) findSheet(name string) (sheetEntry, error) {
 	i := slices.IndexFunc(b.sheets, func(s sheetEntry) bool {
 		return name != "" && strings.EqualFold(s.name, name) || name == "" && !s.hidden
 	})

@@ -64,7 +64,7 @@ func dryRunError(err error, s importer.Input, c config.Config) error {
 	if _, ends := errors.AsType[*rowfile.FileError](err); ends {
 		return exit.Usagef("%w", importer.WithFlag(err))
 	}
-	if _, told := errors.AsType[*exit.Error](err); told {
+	if _, final := errors.AsType[*exit.Error](err); final {
 		return err
 	}
 	return exit.Unreachablef("Redis at %s stopped answering while %s was compared with what is there; nothing was sent: %w", c.RedisHost(), s.Name, err)

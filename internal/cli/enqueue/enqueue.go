@@ -152,9 +152,9 @@ func run(f *cmdutil.Factory, cmd *cobra.Command, paths []string, o enqueueOption
 	if err := a.Ready(cmd.Context(), f.Stderr); err != nil {
 		return err
 	}
-	room := &BackpressureNotice{Writer: f.Stderr}
-	a.Waiting = room.Waiting
-	in := importer.New(f.Stdin, room.Wrap(a.Client.CreateAll))
+	notice := &BackpressureNotice{Writer: f.Stderr}
+	a.Waiting = notice.Waiting
+	in := importer.New(f.Stdin, notice.Wrap(a.Client.CreateAll))
 	in.Follow, in.Rejected, in.Notify = o.wait, o.rejected, (&notices{w: f.Stderr, all: o.listAll}).print
 	rejected, err := importFiles(cmd.Context(), f, in, files, a)
 	if err != nil {
@@ -196,37 +196,37 @@ func importFiles(ctx context.Context, f *cmdutil.Factory, in *importer.Importer,
 // broken words an error in the middle of the work: what happened where, what
 // holds, and what to do.
 func broken(err error, a *app.App, got *importer.Report, before bool, after []importer.Input) error {
-	holds := "nothing was queued"
+	queued := "nothing was queued"
 	switch {
 	case got.AnyAccepted():
-		holds = "what is counted above is queued; send the file again, no job is made twice"
+		queued = "what is counted above is queued; send the file again, no job is made twice"
 	case before:
-		holds = "the files before it are queued"
+		queued = "the files before it are queued"
 	}
 	if len(after) > 0 {
 		names := make([]string, len(after))
 		for i, s := range after {
 			names[i] = s.Name
 		}
-		holds += "; not read: " + strings.Join(names, ", ")
+		queued += "; not read: " + strings.Join(names, ", ")
 	}
 	if _, ends := errors.AsType[*rowfile.FileError](err); ends && !errors.Is(err, context.Canceled) {
-		return exit.Usagef("%w; %s", importer.WithFlag(err), holds)
+		return exit.Usagef("%w; %s", importer.WithFlag(err), queued)
 	}
 	if e, ok := errors.AsType[*exit.Error](err); ok {
-		return exit.With(e.Code, fmt.Errorf("%w; %s", err, holds))
+		return exit.With(e.Code, fmt.Errorf("%w; %s", err, queued))
 	}
 	at := got.Name
 	if got.Open > 0 {
 		at = importer.Position{File: got.Name, Line: got.Open}.String()
 	}
 	if errors.Is(err, context.Canceled) {
-		return exit.With(exit.CodeSomeFailed, fmt.Errorf("stopped at %s; %s", at, holds))
+		return exit.With(exit.CodeSomeFailed, fmt.Errorf("stopped at %s; %s", at, queued))
 	}
 	// Redis may have taken the first rows and gone away before it said so.
-	holds = strings.Replace(holds, "nothing was queued", "no row is known to be queued; send the file again, no job is made twice", 1)
+	queued = strings.Replace(queued, "nothing was queued", "no row is known to be queued; send the file again, no job is made twice", 1)
 	return exit.Worded(inspect.ExitCode(err), fmt.Sprintf("Redis at %s did not take the rows from %s on; %s: it %s",
-		a.Config.RedisHost(), at, holds, redisconn.Told(err)), err)
+		a.Config.RedisHost(), at, queued, redisconn.Told(err)), err)
 }
 
 // goOn follows what was accepted, or says how to.

@@ -27,10 +27,10 @@ func refusal(ctx context.Context, m *inspect.Model, err error) error {
 	return m.RedisError(ctx, err)
 }
 
-// work is one thing that is done with many jobs.
-type work struct {
+// bulkAction is an action on many jobs.
+type bulkAction struct {
 	*cmdutil.Factory
-	node *app.App
+	app  *app.App
 	list inspect.ListSpec
 	do   func(context.Context, ...operate.Target) []error
 	// done says what was done with a job.
@@ -39,9 +39,9 @@ type work struct {
 	orBatch bool
 }
 
-// named does it with the jobs of these names, and says why it could not be done
-// with some.
-func (w *work) named(ctx context.Context, names []string) error {
+// byName applies the action to the jobs of these names, and says why it could not
+// be applied to some.
+func (w *bulkAction) byName(ctx context.Context, names []string) error {
 	var targets []operate.Target
 	failed := false
 	for _, name := range names {
@@ -64,7 +64,7 @@ func (w *work) named(ctx context.Context, names []string) error {
 			continue
 		}
 		failed = true
-		if err = refusal(ctx, w.node.Model, err); ends(ctx, err) {
+		if err = refusal(ctx, w.app.Model, err); ends(ctx, err) {
 			return err
 		}
 		fmt.Fprintln(w.Stderr, "camsq:", err)
@@ -76,17 +76,17 @@ func (w *work) named(ctx context.Context, names []string) error {
 }
 
 // find finds the one job of a name, or the completed batch if the list has such.
-func (w *work) find(ctx context.Context, name string) (operate.Target, error) {
+func (w *bulkAction) find(ctx context.Context, name string) (operate.Target, error) {
 	if batch, err := tasks.ParseBatchRef(name); err == nil && w.list.Batches != "" {
-		switch _, err := w.node.Ledger.Completion(ctx, batch); {
+		switch _, err := w.app.Ledger.Completion(ctx, batch); {
 		case inspect.IsNotFound(err):
 			return operate.Target{}, exit.With(exit.CodeSomeFailed, fmt.Errorf("there is no completed batch %q", name))
 		case err != nil:
-			return operate.Target{}, refusal(ctx, w.node.Model, err)
+			return operate.Target{}, refusal(ctx, w.app.Model, err)
 		}
 		return operate.Completion(batch), nil
 	}
-	job, err := w.node.OneJob(ctx, name, w.orBatch)
+	job, err := w.app.OneJob(ctx, name, w.orBatch)
 	return operate.Job(tasks.Ref{Account: job.Account, ID: job.ID}), err
 }
 
@@ -96,10 +96,10 @@ func ends(ctx context.Context, err error) bool {
 	return ok && (e.Code != exit.CodeSomeFailed || ctx.Err() != nil)
 }
 
-// all does it with all jobs of the list that are meant. It says how many first.
-func (w *work) all(ctx context.Context, s inspect.Filter) error {
+// all applies the action to all jobs of the list that match. It says how many first.
+func (w *bulkAction) all(ctx context.Context, s inspect.Filter) error {
 	var counts inspect.CodeCounts
-	for page, err := range w.node.Pages(ctx, w.list, s) {
+	for page, err := range w.app.Pages(ctx, w.list, s) {
 		if err != nil {
 			return err
 		}
@@ -107,11 +107,11 @@ func (w *work) all(ctx context.Context, s inspect.Filter) error {
 	}
 	if counts.Sum == 0 {
 		fmt.Fprintf(w.Stdout, "There is no %s%s.\n", w.list.Noun, s)
-		return w.node.Skipped(ctx)
+		return w.app.Skipped(ctx)
 	}
 	printCauses(&counts, w.Stdout, w.list, s)
 	var done, moved, bad int64
-	for page, err := range w.node.Pages(ctx, w.list, s) {
+	for page, err := range w.app.Pages(ctx, w.list, s) {
 		if err != nil {
 			return w.stopped(err, done)
 		}
@@ -128,7 +128,7 @@ func (w *work) all(ctx context.Context, s inspect.Filter) error {
 			case refused, inspect.IsNotFound(err):
 				moved++
 			default:
-				if err = refusal(ctx, w.node.Model, err); ends(ctx, err) {
+				if err = refusal(ctx, w.app.Model, err); ends(ctx, err) {
 					broken = err
 					continue
 				}
@@ -154,11 +154,11 @@ func (w *work) all(ctx context.Context, s inspect.Filter) error {
 	if bad > 0 {
 		return exit.ErrSomeFailed
 	}
-	return w.node.Skipped(ctx)
+	return w.app.Skipped(ctx)
 }
 
 // stopped adds to an error in the middle of the work what holds.
-func (w *work) stopped(err error, done int64) error {
+func (w *bulkAction) stopped(err error, done int64) error {
 	if e, ok := errors.AsType[*exit.Error](err); ok {
 		return exit.With(e.Code, fmt.Errorf("%s %s, then: %w; run it again for the rest", humanize.Group(done), w.done, e.Err))
 	}

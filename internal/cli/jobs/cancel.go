@@ -52,7 +52,7 @@ func cancel(f *cmdutil.Factory, cmd *cobra.Command, names []string, s inspect.Fi
 	}
 	defer a.Close()
 	ctx := cmd.Context()
-	w := &work{Factory: f, node: a, list: inspect.ListOfState(tasks.StateQueued), do: cmdutil.Operator(a, f).Cancel, done: "cancelled", orBatch: true}
+	w := &bulkAction{Factory: f, app: a, list: inspect.ListOfState(tasks.StateQueued), do: cmdutil.Operator(a, f).Cancel, done: "cancelled", orBatch: true}
 	if len(names) == 0 {
 		return w.cancelBatch(ctx, s)
 	}
@@ -81,7 +81,7 @@ func cancel(f *cmdutil.Factory, cmd *cobra.Command, names []string, s inspect.Fi
 		}
 	}
 	if len(jobs) > 0 {
-		if err := w.named(ctx, jobs); err != nil {
+		if err := w.byName(ctx, jobs); err != nil {
 			return err
 		}
 	}
@@ -92,8 +92,8 @@ func cancel(f *cmdutil.Factory, cmd *cobra.Command, names []string, s inspect.Fi
 }
 
 // cancelBatch cancels the queued jobs of a batch, and reports those that go on.
-func (w *work) cancelBatch(ctx context.Context, s inspect.Filter) error {
-	counts, open, err := w.node.Batch(ctx, s)
+func (w *bulkAction) cancelBatch(ctx context.Context, s inspect.Filter) error {
+	counts, open, err := w.app.Batch(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (w *work) cancelBatch(ctx context.Context, s inspect.Filter) error {
 	if err := w.all(ctx, s); err != nil {
 		return err
 	}
-	if counts, open, err = w.node.Batch(ctx, s); err != nil {
+	if counts, open, err = w.app.Batch(ctx, s); err != nil {
 		return err
 	}
 	w.neverSent(s.Batch, open)
@@ -127,7 +127,7 @@ func (w *work) cancelBatch(ctx context.Context, s inspect.Filter) error {
 }
 
 // neverSent tells of the rows that cancel does not reach, if a batch is open for them.
-func (w *work) neverSent(batch string, open bool) {
+func (w *bulkAction) neverSent(batch string, open bool) {
 	if open {
 		fmt.Fprintf(w.Stderr, "camsq: batch %s is not closed: rows that were never sent are not cancelled; sending the file again would queue them\n", humanize.Sanitize(batch))
 	}

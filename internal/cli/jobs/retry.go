@@ -58,12 +58,12 @@ func retry(f *cmdutil.Factory, cmd *cobra.Command, names []string, o retryOption
 		return err
 	}
 	defer a.Close()
-	w := &work{Factory: f, node: a, list: inspect.ListOfState(tasks.StateFailed), do: cmdutil.Operator(a, f).Retry, done: "put back into the queue"}
+	w := &bulkAction{Factory: f, app: a, list: inspect.ListOfState(tasks.StateFailed), do: cmdutil.Operator(a, f).Retry, done: "put back into the queue"}
 	if o.callbacks {
 		w.list, w.do, w.done = inspect.ListOfDeadCallbacks(), cmdutil.Operator(a, f).Replay, "to be told again"
 	}
 	if many {
 		return w.all(cmd.Context(), o.Filter)
 	}
-	return w.named(cmd.Context(), names)
+	return w.byName(cmd.Context(), names)
 }

@@ -239,7 +239,7 @@ func (w *resultsWriter) read(ctx context.Context, s importer.Input, in io.Reader
 	send := func() bool {
 		go func(page *resultPage) {
 			defer close(page.done)
-			page.err = w.look(ctx, page)
+			page.err = w.lookUp(ctx, page)
 		}(page)
 		select {
 		case pages <- page:
@@ -281,8 +281,8 @@ func rejection(err error) outcome {
 	return o
 }
 
-// look finds the outcomes of a page's jobs, account by account.
-func (w *resultsWriter) look(ctx context.Context, page *resultPage) error {
+// lookUp finds the outcomes of a page's jobs, account by account.
+func (w *resultsWriter) lookUp(ctx context.Context, page *resultPage) error {
 	ids, at := map[string][]string{}, map[string][]int{}
 	for i, r := range page.rows {
 		if account := r.Job.Account; account != "" { // a job that is valid has one

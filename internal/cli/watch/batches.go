@@ -53,19 +53,19 @@ func batchNotes(b inspect.BatchStatus) []string {
 		if b.Completions > 1 {
 			again = fmt.Sprintf(", completion %d", b.Completions)
 		}
-		add("completed %s%s; %s", humanize.Timestamp(b.CompletedAt, b.Now), again, told(b))
+		add("completed %s%s; %s", humanize.Timestamp(b.CompletedAt, b.Now), again, callbackText(b))
 	case b.ClosedAt.IsZero():
 		add("not closed: its producer may send more; %s", closing(b))
 	default:
 		add("closed %s (all rows sent)", humanize.Timestamp(b.ClosedAt, b.Now))
 	}
 	if b.CompletedAt.IsZero() && b.Completions > 0 {
-		add("open again after completion %d; %s", b.Completions, told(b))
+		add("open again after completion %d; %s", b.Completions, callbackText(b))
 	}
 	if open > 0 {
 		add("%s to go%s", humanize.Plural(open, "job"), b.Forecast.Describe(b.Jobs))
-		for _, hold := range b.Forecast.BlockReasons() {
-			add("%s", hold)
+		for _, reason := range b.Forecast.BlockReasons() {
+			add("%s", reason)
 		}
 	}
 	if held > 0 {
@@ -82,8 +82,8 @@ func closing(b inspect.BatchStatus) string {
 	return "the same file again closes it"
 }
 
-// told says how far telling the last completion got.
-func told(b inspect.BatchStatus) string {
+// callbackText says how far the callback of the last completion got.
+func callbackText(b inspect.BatchStatus) string {
 	if b.Callback == nil {
 		return "whether that was told is not known any more"
 	}

@@ -30,10 +30,10 @@ type eta struct {
 	asked time.Time
 	// lanes are the accounts that have open jobs, of those that were looked at.
 	lanes map[string]inspect.Forecast
-	// told is what holds back each account, as it was told last.
-	told map[string]string
-	jobs map[string]inspect.StateCounts
-	past []sample
+	// announced is what blocks each account, as it was announced last.
+	announced map[string]string
+	jobs      map[string]inspect.StateCounts
+	past      []sample
 }
 
 // sample is how many jobs had ended at a time.
@@ -43,7 +43,7 @@ type sample struct {
 }
 
 func newETA(ask func(context.Context, string, int64) (inspect.Forecast, error)) *eta {
-	return &eta{ask: ask, lanes: map[string]inspect.Forecast{}, told: map[string]string{}}
+	return &eta{ask: ask, lanes: map[string]inspect.Forecast{}, announced: map[string]string{}}
 }
 
 // update takes in where the jobs stand, looks at their lanes if it is time, and
@@ -74,15 +74,15 @@ func (o *eta) update(ctx context.Context, jobs map[string]inspect.StateCounts) (
 		}
 		lanes[account] = p
 		why := p.BlockReason()
-		if why == o.told[account] {
+		if why == o.announced[account] {
 			continue
 		}
-		o.told[account] = why
+		o.announced[account] = why
 		if why == "" {
 			news = append(news, fmt.Sprintf("%s: goes on at %s", account, p.Pace()))
 		}
-		for _, hold := range p.BlockReasons() {
-			news = append(news, account+": "+hold)
+		for _, reason := range p.BlockReasons() {
+			news = append(news, account+": "+reason)
 		}
 	}
 	o.lanes = lanes
@@ -125,29 +125,29 @@ func (o *eta) rate() (perSecond float64, ok bool) {
 // measured is how long the rate has been measured.
 func (o *eta) measured() time.Duration { return o.past[len(o.past)-1].at.Sub(o.past[0].at) }
 
-// held are the accounts that are held back, and all of which that is known.
-func (o *eta) held() (held, known []string) {
+// blocked returns the accounts that are blocked, and all of which that is known.
+func (o *eta) blocked() (blocked, known []string) {
 	for _, account := range o.open() {
 		if p, ok := o.lanes[account]; ok {
 			known = append(known, account)
 			if p.BlockedBy() != "" {
-				held = append(held, account)
+				blocked = append(blocked, account)
 			}
 		}
 	}
-	return held, known
+	return blocked, known
 }
 
-// heldBack says whether nothing can happen since every account is held back.
-func (o *eta) heldBack() bool {
+// allBlocked says whether nothing can happen since every account is blocked.
+func (o *eta) allBlocked() bool {
 	if o == nil {
 		return false
 	}
-	held, known := o.held()
-	return len(known) > 0 && len(held) == len(known)
+	blocked, known := o.blocked()
+	return len(known) > 0 && len(blocked) == len(known)
 }
 
-// remaining is when the jobs will have ended that are not held back: "40 s left". slower
+// remaining is when the jobs will have ended that are not blocked: "40 s left". slower
 // says that they end more slowly than the pace allows, and that this is reckoned with.
 func (o *eta) remaining() (text string, slower bool) {
 	var least, most time.Duration
@@ -177,23 +177,23 @@ func (o *eta) remaining() (text string, slower bool) {
 // parts are the outlook in pieces, the most important first.
 func (o *eta) parts(rate func(float64) string, pace func(f inspect.LaneState, slower bool) string) []string {
 	var parts []string
-	held, known := o.held()
+	blocked, known := o.blocked()
 	switch {
 	case len(known) == 0:
-	case len(known) == 1 && len(held) == 1:
+	case len(known) == 1 && len(blocked) == 1:
 		parts = append(parts, o.lanes[known[0]].BlockedBy())
-	case len(held) > 0:
-		parts = append(parts, fmt.Sprintf("%d of %d accounts held back", len(held), len(known)))
+	case len(blocked) > 0:
+		parts = append(parts, fmt.Sprintf("%d of %d accounts held back", len(blocked), len(known)))
 	}
-	switch left, slower := o.remaining(); {
+	switch remaining, slower := o.remaining(); {
 	case len(known) > 0 && o.lanes[known[0]].NoWorker:
 		parts = append(parts, "no worker is running")
 	case len(known) > 0 && inspect.OnlyUncertain(inspect.Total(o.jobs)) && !o.lanes[known[0]].LookupsBlocked():
 		parts = append(parts, o.lanes[known[0]].LookupNote())
-	case left != "" && len(known) == 1:
-		parts = append(parts, left+pace(o.lanes[known[0]].LaneState, slower))
-	case left != "":
-		parts = append(parts, left)
+	case remaining != "" && len(known) == 1:
+		parts = append(parts, remaining+pace(o.lanes[known[0]].LaneState, slower))
+	case remaining != "":
+		parts = append(parts, remaining)
 	}
 	if r, ok := o.rate(); ok && r > 0 {
 		parts = append(parts, rate(r))

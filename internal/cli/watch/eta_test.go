@@ -137,7 +137,7 @@ func TestTheOutlookOfSeveralAccounts(t *testing.T) {
 		if got, want := o.String(), "; 1 of 3 accounts held back, 25 s left"; got != want {
 			t.Errorf("outlook %q, want %q", got, want)
 		}
-		if o.heldBack() {
+		if o.allBlocked() {
 			t.Error("all are said to be held back")
 		}
 		// The account has other jobs, which may go first.

@@ -145,8 +145,8 @@ func (e Ending) Print(w io.Writer, took time.Duration, files []importer.Input) {
 	render.PrintCounts(w, lines)
 	printCodes(w, e.codes)
 	e.printWithout(w, files)
-	if told := e.callbacksText(); told != "" {
-		fmt.Fprintf(w, "\nCallbacks: %s\n", told)
+	if text := e.callbacksText(); text != "" {
+		fmt.Fprintf(w, "\nCallbacks: %s\n", text)
 	}
 }
 

@@ -35,7 +35,7 @@ func newProgress(w io.Writer, total int) progress {
 			return width
 		})
 	}
-	return &lines{w: w, begin: time.Now(), shown: -1}
+	return &lines{w: w, start: time.Now(), shown: -1}
 }
 
 const (
@@ -46,7 +46,7 @@ const (
 // lines prints a line when another tenth of the jobs has ended.
 type lines struct {
 	w           io.Writer
-	begin, last time.Time
+	start, last time.Time
 	shown       int64 // the tenth that was printed last
 }
 
@@ -57,7 +57,7 @@ func (l *lines) show(t inspect.StateCounts, o *eta) {
 		return
 	}
 	l.shown, l.last = tenth, time.Now()
-	fmt.Fprintf(l.w, "%s of %s ended after %s: %s%s\n", humanize.Group(done), humanize.Group(total), humanize.Duration(time.Since(l.begin)), t, o)
+	fmt.Fprintf(l.w, "%s of %s ended after %s: %s%s\n", humanize.Group(done), humanize.Group(total), humanize.Duration(time.Since(l.start)), t, o)
 }
 
 func (l *lines) say(text string) { fmt.Fprintln(l.w, text) }

@@ -60,7 +60,7 @@ func (f *follower) Follow(ctx context.Context) error {
 	if f.Terminal() {
 		return nil
 	}
-	moved, told, before := time.Now(), false, ""
+	moved, warned, before := time.Now(), false, ""
 	for first := true; ; first = false {
 		if err := f.show(ctx); err != nil {
 			return err
@@ -75,10 +75,10 @@ func (f *follower) Follow(ctx context.Context) error {
 			return err
 		}
 		switch now := fmt.Sprint(f.Counts()); {
-		case now != before || f.eta.heldBack():
+		case now != before || f.eta.allBlocked():
 			moved, before = time.Now(), now
-		case !told && time.Since(moved) > stillTime:
-			told = true
+		case !warned && time.Since(moved) > stillTime:
+			warned = true
 			f.Progress.say("Nothing has happened for " + humanize.Duration(stillTime) + ". Is a worker running (camsq worker)? Jobs of a killed worker are picked up again within seconds. camsq status says more.")
 		}
 	}

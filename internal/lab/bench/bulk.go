@@ -76,15 +76,15 @@ func (l *lab) enqueueFile(ctx context.Context, addr, path string, n int, fresh b
 	if err != nil {
 		return got, err
 	}
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
 	for running := true; running; {
 		select {
 		case <-ctx.Done():
 			return got, ctx.Err()
 		case <-r.child.Exited():
 			got.wall, running = time.Since(start), false
-		case <-look.C:
+		case <-poll.C:
 			// In its last moment there is nothing to see any more.
 			if peak, err := processPeak(r.child.Pid()); err == nil {
 				got.peak = max(got.peak, peak)

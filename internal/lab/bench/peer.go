@@ -85,7 +85,7 @@ func runPeer(ctx context.Context, args []string) error {
 	limit := flags.Float64("rate", 0, "calls a second of this process; 0 is no limit")
 	burst := flags.Int("burst", 1, "calls at once")
 	concurrency := flags.Int("concurrency", 10, "tasks at once")
-	look := flags.Duration("look", time.Second, "time between looks at an empty queue; asynq's own default is a second")
+	poll := flags.Duration("look", time.Second, "time between looks at an empty queue; asynq's own default is a second")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func runPeer(ctx context.Context, args []string) error {
 		p.limiter = rate.NewLimiter(rate.Limit(*limit), *burst)
 	}
 	server := asynq.NewServer(asynq.RedisClientOpt{Addr: *addr}, asynq.Config{
-		Concurrency: *concurrency, TaskCheckInterval: *look, IsFailure: isFailure, RetryDelayFunc: retryDelay, LogLevel: asynq.WarnLevel,
+		Concurrency: *concurrency, TaskCheckInterval: *poll, IsFailure: isFailure, RetryDelayFunc: retryDelay, LogLevel: asynq.WarnLevel,
 	})
 	if err := server.Start(p); err != nil {
 		return err

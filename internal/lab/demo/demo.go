@@ -100,7 +100,7 @@ func Run(ctx context.Context, out io.Writer, log *slog.Logger, file string, raw 
 	if err := d.enqueue(ctx); err != nil {
 		return err
 	}
-	if err := d.work(ctx); err != nil {
+	if err := d.runWorkers(ctx); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -232,7 +232,7 @@ func (d *demo) introduce() {
 // enqueue imports the rows, and prints why a row was not queued.
 func (d *demo) enqueue(ctx context.Context) error {
 	d.begun = time.Now()
-	d.recorder.begin(d.begun)
+	d.recorder.start(d.begun)
 	var notes []string
 	next, firstLine := 0, map[tasks.Ref]int{}
 	sum, err := d.apps[0].Client.CreateAll(ctx, d.sequence(), func(r enqueue.Result) {
@@ -279,9 +279,9 @@ func (d *demo) sequence() iter.Seq2[tasks.Job, error] {
 	}
 }
 
-// work runs the workers until every job has ended and its webhook is delivered, ctx
+// runWorkers runs the workers until every job has ended and its webhook is delivered, ctx
 // ends, or a limit well above the expected time has passed.
-func (d *demo) work(ctx context.Context) error {
+func (d *demo) runWorkers(ctx context.Context) error {
 	limit := time.Minute + 3*time.Duration(float64(len(d.jobs))/d.rate()*float64(time.Second))
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -31,7 +31,7 @@ type call struct {
 	tasks.Attempt
 }
 
-func (r *recorder) begin(now time.Time) {
+func (r *recorder) start(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.begun = now

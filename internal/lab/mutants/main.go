@@ -56,7 +56,7 @@ func run(ctx context.Context, out io.Writer, root string, mutants []mutant) erro
 		return errors.New("mutants: none has these words in its name or file")
 	}
 	began := time.Now()
-	tests, err := passing(ctx, root, mutants)
+	tests, err := checkPass(ctx, root, mutants)
 	if err != nil {
 		return err
 	}

@@ -86,10 +86,10 @@ func overlay(dir, root, file string, text []byte) (path string, err error) {
 	return path, os.WriteFile(path, listed, 0o600)
 }
 
-// passing makes sure that every test of the mutants is there, runs and passes on
+// checkPass makes sure that every test of the mutants is there, runs and passes on
 // the code as it is: a test that fails anyhow, or is skipped, catches nothing. It
 // returns how many they are.
-func passing(ctx context.Context, root string, mutants []mutant) (n int, err error) {
+func checkPass(ctx context.Context, root string, mutants []mutant) (n int, err error) {
 	tests := map[string][]string{}
 	for _, m := range mutants {
 		if !slices.Contains(tests[m.pkg], m.test) {

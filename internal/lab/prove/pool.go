@@ -126,7 +126,7 @@ func (p *workerPool) apply(ctx context.Context, f fault) {
 
 // withOne applies a fault to a worker, when one may be kept from working.
 func (p *workerPool) withOne(ctx context.Context, f fault, do func(context.Context, *proc, fault)) {
-	w := p.take(ctx, f.worker)
+	w := p.pick(ctx, f.worker)
 	if w == nil {
 		return
 	}
@@ -247,9 +247,9 @@ func (p *workerPool) noteKill() {
 	p.killed = time.Now()
 }
 
-// take waits for a worker that a fault may keep from working: the wanted one, or the
+// pick waits for a worker that a fault may keep from working: the wanted one, or the
 // next. One of several is always left alone. Nil means that ctx has ended.
-func (p *workerPool) take(ctx context.Context, wanted int) *proc {
+func (p *workerPool) pick(ctx context.Context, wanted int) *proc {
 	for {
 		p.mu.Lock()
 		busy := 0

@@ -123,7 +123,7 @@ func (t *trialRun) run(ctx context.Context) error {
 
 	unfinished := t.runChaos(ctx, plan)
 	t.pool.stop(stopTime)
-	s, err := t.gather(context.WithoutCancel(ctx))
+	s, err := t.takeSnapshot(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
@@ -235,8 +235,8 @@ func (t *trialRun) watch(ctx context.Context, quiet <-chan struct{}) {
 	}
 }
 
-// gather takes the snapshot that verify judges.
-func (t *trialRun) gather(ctx context.Context) (snapshot, error) {
+// takeSnapshot takes the snapshot that verify checks.
+func (t *trialRun) takeSnapshot(ctx context.Context) (snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	s := snapshot{

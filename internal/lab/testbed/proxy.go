@@ -164,8 +164,8 @@ func (p *Proxy) connect(client net.Conn) {
 	p.mu.Unlock()
 
 	var both sync.WaitGroup
-	both.Go(func() { p.carry(c, c.client, func(b []byte) bool { return p.forward(c, c.server, b, true) }) })
-	both.Go(func() { p.carry(c, c.server, func(b []byte) bool { return p.forward(c, c.client, b, false) }) })
+	both.Go(func() { p.copy(c, c.client, func(b []byte) bool { return p.forward(c, c.server, b, true) }) })
+	both.Go(func() { p.copy(c, c.server, func(b []byte) bool { return p.forward(c, c.client, b, false) }) })
 	both.Wait()
 	p.mu.Lock()
 	delete(p.conns, c)
@@ -178,9 +178,9 @@ type chunk struct {
 	due  time.Time
 }
 
-// carry moves bytes one way until either end is closed, and then closes both. forward
+// copy moves bytes one way until either end is closed, and then closes both. forward
 // returns false when the connection has ended.
-func (p *Proxy) carry(c *conn, from net.Conn, forward func([]byte) bool) {
+func (p *Proxy) copy(c *conn, from net.Conn, forward func([]byte) bool) {
 	defer c.close()
 	if p.config.Delay == 0 {
 		read(from, forward)
@@ -209,12 +209,12 @@ func (p *Proxy) carry(c *conn, from net.Conn, forward func([]byte) bool) {
 	writing.Wait()
 }
 
-// read hands on what it reads, until the connection ends or take returns false.
-func read(from net.Conn, take func([]byte) bool) {
+// read hands on what it reads, until the connection ends or handle returns false.
+func read(from net.Conn, handle func([]byte) bool) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
-		if n > 0 && !take(buf[:n]) || err != nil {
+		if n > 0 && !handle(buf[:n]) || err != nil {
 			return
 		}
 	}
