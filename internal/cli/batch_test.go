@@ -416,7 +416,7 @@ func TestVeryManyJobsAreFollowedByTheirBatch(t *testing.T) {
 	}
 	defer a.Close()
 	files := []importer.Input{{Path: "march.csv", Batch: "march"}}
-	many := enqueuecmd.Imported{Jobs: make([]importer.Accepted, inspect.MaxFollowed+1), Files: files, Batches: []string{"march"}, Hints: func() {}}
+	many := enqueuecmd.Imported{Jobs: make([]importer.Accepted, inspect.MaxFollowed+1), Files: files, Batches: []string{"march"}}
 	err = enqueuecmd.Wait(t.Context(), f, a, many)
 	if !errors.Is(err, exit.ErrSomeFailed) || errs.String() != "More than 100,000 jobs: their batches are followed, with all that they hold.\n" {
 		t.Errorf("%v: %s", err, &errs)

@@ -235,11 +235,11 @@ func goOn(ctx context.Context, f *cmdutil.Factory, a *app.App, in *importer.Impo
 	if err != nil {
 		return a.RedisError(ctx, err)
 	}
-	hints := func() { printHints(f, files, there, elsewhere) }
+	next := nextCommands(files, there, elsewhere)
 	if wait {
-		return Wait(ctx, f, a, Imported{Jobs: in.Jobs, Files: files, Batches: there, Hints: hints})
+		return Wait(ctx, f, a, Imported{Jobs: in.Jobs, Files: files, Batches: there, Next: next})
 	}
-	hints()
+	fmt.Fprint(f.Stdout, next)
 	return nil
 }
 
@@ -266,17 +266,19 @@ func batchesThere(ctx context.Context, m *inspect.Model, names []string, accepte
 	return there, elsewhere, nil
 }
 
-// printHints says how to go on.
-func printHints(f *cmdutil.Factory, files []importer.Input, there, elsewhere []string) {
+// nextCommands are lines with the commands that show the outcomes.
+func nextCommands(files []importer.Input, there, elsewhere []string) string {
+	var text strings.Builder
 	for _, name := range there {
-		fmt.Fprintln(f.Stdout, "To follow the batch:  camsq status", humanize.ShellQuote(name))
+		fmt.Fprintln(&text, "To follow the batch:  camsq status", humanize.ShellQuote(name))
 	}
 	for _, name := range elsewhere {
-		fmt.Fprintf(f.Stdout, "There is no batch %s: its jobs were sent before, and keep the batch that they had\n", humanize.Sanitize(name))
+		fmt.Fprintf(&text, "There is no batch %s: its jobs were sent before, and keep the batch that they had\n", humanize.Sanitize(name))
 	}
 	for _, s := range files {
 		if s.Path != importer.StandardInput {
-			fmt.Fprintln(f.Stdout, "Row by row:           camsq results", s.ResultArgs())
+			fmt.Fprintln(&text, "Row by row:           camsq results", s.ResultArgs())
 		}
 	}
+	return text.String()
 }

@@ -160,11 +160,9 @@ func waitFor(ctx context.Context, p *cmdutil.Factory, a *app.App, name string, a
 	if err != nil {
 		return a.RedisError(ctx, err)
 	}
-	hints := func() {
-		fmt.Fprintf(p.Stdout, "The jobs go on. To follow them again: camsq status --wait %s\n", humanize.ShellQuote(name))
-	}
+	next := fmt.Sprintf("The jobs go on. To follow them again: camsq status --wait %s\n", humanize.ShellQuote(name))
 	if len(found) > 0 {
-		return watch.WaitForBatches(ctx, p, a, []string{name}, asJSON, hints)
+		return watch.WaitForBatches(ctx, p, a, []string{name}, asJSON, next)
 	}
 	jobs, err := a.FindJobs(ctx, name)
 	if err != nil {
@@ -183,7 +181,7 @@ func waitFor(ctx context.Context, p *cmdutil.Factory, a *app.App, name string, a
 	err = f.Follow(ctx)
 	f.Progress.Close()
 	if err != nil {
-		return watch.Stopped(p, a, err, time.Since(start), inspect.Total(c.Counts()), hints)
+		return watch.Stopped(p, a, err, time.Since(start), inspect.Total(c.Counts()), next)
 	}
 	if err := statusOf(ctx, p, a, name, asJSON); err != nil {
 		return err

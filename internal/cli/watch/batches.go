@@ -93,9 +93,9 @@ func callbackText(b inspect.BatchStatus) string {
 	return "callback " + b.Callback.String()
 }
 
-// WaitForBatches follows the batches of these names until nothing of them goes
-// further by itself, and shows how they stand then. hints say how to go on.
-func WaitForBatches(ctx context.Context, p *cmdutil.Factory, a *app.App, names []string, asJSON bool, hints func()) error {
+// WaitForBatches follows the batches of these names until no job of them changes by itself,
+// and prints them. next is what it prints if it has to stop before.
+func WaitForBatches(ctx context.Context, p *cmdutil.Factory, a *app.App, names []string, asJSON bool, next string) error {
 	c := &batchSource{ledger: a.Ledger, moved: time.Now()}
 	for _, name := range names {
 		batches, err := a.BatchesOf(ctx, name)
@@ -109,7 +109,7 @@ func WaitForBatches(ctx context.Context, p *cmdutil.Factory, a *app.App, names [
 	err := f.Follow(ctx)
 	f.Progress.Close()
 	if err != nil {
-		return Stopped(p, a, err, time.Since(start), inspect.Total(c.Counts()), hints)
+		return Stopped(p, a, err, time.Since(start), inspect.Total(c.Counts()), next)
 	}
 	var all []inspect.BatchStatus
 	well := true

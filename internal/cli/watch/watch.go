@@ -19,7 +19,7 @@ const (
 	// pollTime bounds one round trip, awayTime how long Redis may be away.
 	pollTime = 5 * time.Second
 	awayTime = time.Minute
-	// stillTime is how long nothing may happen until the operator is asked to look.
+	// stillTime is how long nothing may happen until the operator is asked to check.
 	stillTime = 30 * time.Second
 )
 
@@ -27,18 +27,18 @@ var errStopped = errors.New("stopped")
 
 // Source is what is followed: the jobs of files one by one, or batches by their counts.
 type Source interface {
-	// stand counts the jobs by account, as they were seen last.
+	// Counts counts the jobs by account, as of the last poll.
 	Counts() map[string]inspect.StateCounts
-	// look looks at some of them again. It asks Redis through ask alone.
+	// Poll reads some of them again. It calls Redis through ask alone.
 	Poll(ctx context.Context, ask retryFunc) error
-	// settled says whether nothing goes further by itself.
+	// Terminal reports whether no job changes by itself any more.
 	Terminal() bool
 }
 
 // retryFunc runs one round trip, and again while Redis is away.
 type retryFunc func(ctx context.Context, what func(context.Context) error) error
 
-// follower watches a crowd until it has settled.
+// follower polls a source until it is terminal.
 type follower struct {
 	Source
 	Progress progress
@@ -54,7 +54,7 @@ func New(f *cmdutil.Factory, a *app.App, c Source) *follower {
 	return &follower{Source: c, Progress: newProgress(f.Stderr, int(all)), eta: newETA(a.Prospect)}
 }
 
-// Follow returns when the crowd has settled. Its error is errStopped when ctx ends,
+// Follow returns when the source is terminal. Its error is errStopped when ctx ends,
 // or what Redis answered last.
 func (f *follower) Follow(ctx context.Context) error {
 	if f.Terminal() {
@@ -84,7 +84,7 @@ func (f *follower) Follow(ctx context.Context) error {
 	}
 }
 
-// show shows where the crowd stands, and tells what has changed of its lanes.
+// show prints the progress, and what has changed of the lanes.
 func (f *follower) show(ctx context.Context) error {
 	lanes := f.Counts()
 	for _, line := range f.eta.update(ctx, lanes) {
@@ -198,10 +198,11 @@ func (c *batchSource) Poll(ctx context.Context, ask retryFunc) error {
 	return nil
 }
 
-// Stopped tells that jobs are followed no more though they go on, and why.
-func Stopped(f *cmdutil.Factory, a *app.App, err error, after time.Duration, jobs inspect.StateCounts, hints func()) error {
+// Stopped prints that the command follows the jobs no longer, though they continue, and
+// next. It returns the command's error.
+func Stopped(f *cmdutil.Factory, a *app.App, err error, after time.Duration, jobs inspect.StateCounts, next string) error {
 	fmt.Fprintf(f.Stdout, "No longer followed, after %s: %s: %s\n", humanize.Duration(after), humanize.Plural(jobs.Sum(), "job"), jobs)
-	hints()
+	fmt.Fprint(f.Stdout, next)
 	if err == errStopped {
 		return exit.ErrSomeFailed
 	}
