@@ -32,7 +32,7 @@ type LaneBacklog struct {
 	// Rate is how many creates a second the account is paced at now, and Ceiling what
 	// it may be paced at when nothing was throttled lately.
 	Rate, Ceiling float64
-	// Paused says that a person has stopped the account. TrippedBy is the code with which
+	// Paused says that an operator has stopped the account. TrippedBy is the code with which
 	// the API refuses it, or, if Away, that of an API that is away; "" if neither is so.
 	Paused    bool
 	TrippedBy string
@@ -43,7 +43,7 @@ type LaneBacklog struct {
 
 // CallbackBacklog is what has not been told yet.
 type CallbackBacklog struct {
-	// Owed are to be tried again, Dead were given up and wait for a person.
+	// Owed are to be tried again, Dead were given up and wait for an operator.
 	Owed, Dead int64
 	// OldestOwed is how long the oldest of Owed has been owed.
 	OldestOwed time.Duration
@@ -63,13 +63,13 @@ var (
 	callbacksOwed = prometheus.NewDesc("camsq_callbacks_owed",
 		"Outcomes that no receiver has acknowledged yet and that are to be tried again.", nil, nil)
 	callbacksDead = prometheus.NewDesc("camsq_callbacks_dead",
-		"Outcomes whose delivery was given up and waits for a person.", nil, nil)
+		"Outcomes whose delivery was given up and waits for an operator.", nil, nil)
 	laneRate = prometheus.NewDesc("camsq_lane_rate",
 		"Creates a second at which all workers together are paced now; lower than the ceiling after throttled calls.", []string{"account"}, nil)
 	laneCeiling = prometheus.NewDesc("camsq_lane_rate_ceiling",
-		"Creates a second at which they are paced when nothing was throttled lately: the configured rate, or a person's limit.", []string{"account"}, nil)
+		"Creates a second at which they are paced when nothing was throttled lately: the configured rate, or an operator's limit.", []string{"account"}, nil)
 	lanePaused = prometheus.NewDesc("camsq_lane_paused",
-		"Whether a person has stopped the account's new calls.", []string{"account"}, nil)
+		"Whether an operator has stopped the account's new calls.", []string{"account"}, nil)
 	laneTripped = prometheus.NewDesc("camsq_lane_tripped",
 		"Whether the account's jobs wait since the API refuses it (kind refused), or is away: cannot be reached or answers with faults only (kind away); by the code; 0 with code none if not.",
 		[]string{"account", "kind", "code"}, nil)

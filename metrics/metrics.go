@@ -62,9 +62,9 @@ func New(reg prometheus.Registerer, cfg Config) *Metrics {
 		requestDuration: histogram("api_request_duration_seconds",
 			"Time that a request to the API lasted, until its answer or its timeout, of all accounts.", callBuckets, "action"),
 		finished: counter("jobs_finished_total",
-			"Jobs that ended or were held for a person, by the code that says why.", "account", "state", "code"),
+			"Jobs that ended or were held for an operator, by the code that says why.", "account", "state", "code"),
 		jobDuration: histogram("job_duration_seconds",
-			"Time from enqueueing a job to its end, or to being held for a person.", jobBuckets, "account", "state"),
+			"Time from enqueueing a job to its end, or to being held for an operator.", jobBuckets, "account", "state"),
 		limiterWait: histogram("limiter_wait_seconds",
 			"Time that a call waited for the account's quota.", waitBuckets, "account", "action"),
 		lookups: counter("lookups_total",
@@ -147,7 +147,7 @@ func (m *Metrics) APICall(c tasks.APICall) {
 	}
 }
 
-// Finish counts a job that ended or was held for a person.
+// Finish counts a job that ended or was held for an operator.
 func (m *Metrics) Finish(f tasks.Finish) {
 	account, state := m.accounts.label(f.Account), other
 	if slices.Contains(tasks.States(), f.State) {

@@ -68,7 +68,7 @@ type APICall struct {
 	Took time.Duration
 }
 
-// Finish is a job that entered a state that ends it or that parks it for a person.
+// Finish is a job that entered a state that ends it or that parks it for an operator.
 type Finish struct {
 	Account string
 	State   State

@@ -25,7 +25,7 @@ type Batch struct {
 	// or has sent others since.
 	Closed time.Time
 	// Completed is when the batch was completed: closed, and none of its jobs open. It
-	// is zero if it is not, or not any more: a person has put back a job, or more came.
+	// is zero if it is not, or not any more: an operator has put back a job, or more came.
 	Completed time.Time
 	// Completions is how often it was completed.
 	Completions int64
@@ -34,7 +34,7 @@ type Batch struct {
 }
 
 // Open counts the jobs that have not ended. A held one is open: its batch is not
-// completed before a person has decided.
+// completed before an operator has decided.
 func (b Batch) Open() int64 {
 	var n int64
 	for s, count := range b.Jobs {

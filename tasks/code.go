@@ -5,10 +5,10 @@ package tasks
 const (
 	// CodeExists means that an instance of that name stood there before the first call.
 	CodeExists = "camsq.InstanceExists"
-	// CodeSeveral means that there are several instances between which only a person can choose.
+	// CodeSeveral means that there are several instances between which only an operator can choose.
 	CodeSeveral = "camsq.SeveralInstances"
 	// CodeNearMatch means that the API returned instances for the job's name whose own
-	// names are not exactly it: only a person can tell whether one is the job's.
+	// names are not exactly it: only an operator can decide whether one is the job's.
 	CodeNearMatch = "camsq.NearMatch"
 	// CodeAbsent means that no instance was found for the whole settle window after a call without an answer.
 	CodeAbsent = "camsq.NoneFound"
@@ -26,7 +26,7 @@ const (
 	CodeUnsent = "camsq.Unsent"
 	// CodeNoCredentials means that the account has no usable credentials.
 	CodeNoCredentials = "camsq.NoCredentials"
-	// CodeResolved means that a person decided.
+	// CodeResolved means that an operator decided.
 	CodeResolved = "camsq.Resolved"
 	// CodeCancelled means that an operator cancelled the job.
 	CodeCancelled = "camsq.Cancelled"

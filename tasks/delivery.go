@@ -65,7 +65,7 @@ type Delivery struct {
 	RetryAfter time.Duration
 	// Reason is one of DeliveryReasons.
 	Reason string
-	// Detail is one line for a person. It may name the host, never more of the URL. It is no metric's label.
+	// Detail is one line for an operator. It may name the host, never more of the URL. It is no metric's label.
 	Detail string
 	// Took is the time of the try itself, without the wait for a free slot.
 	Took time.Duration

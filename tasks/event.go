@@ -72,7 +72,7 @@ type EventInstance struct {
 
 // EventBatch tells how a batch stood when it was completed.
 type EventBatch struct {
-	// Completion counts how often the batch was completed: 2 and more after a person
+	// Completion counts how often the batch was completed: 2 and more after an operator
 	// has put back jobs that had failed, or more jobs came under its name.
 	Completion int64          `json:"completion"`
 	Jobs       EventBatchJobs `json:"jobs"`

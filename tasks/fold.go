@@ -18,7 +18,7 @@ const mostEscapes = 5
 // name: in lower or upper case, with white space trimmed, collapsed or dropped, without
 // what cannot be seen, in any form of Unicode (full width, ligatures, parts on their own),
 // or escaped for HTML, a URL or JSON. Names with the same key need not be the same: an
-// API that returns one for the other leaves a doubt that only a person can end.
+// API that returns one for the other leaves a doubt that only an operator can end.
 func FoldName(name string) string {
 	if isFolded(name) {
 		return name

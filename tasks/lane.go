@@ -8,16 +8,16 @@ type Lane struct {
 	Account string
 	// Now is when the lane was read.
 	Now time.Time
-	// Limit is the rate, in creates a second, that a person has set in the place of
+	// Limit is the rate, in creates a second, that an operator has set in the place of
 	// the configured one; 0 if there is no limit.
 	Limit float64
-	// Pause is set while a person has stopped the account; nil otherwise.
+	// Pause is set while an operator has stopped the account; nil otherwise.
 	Pause *Pause
 	// Trip is set while the API refuses the account; nil otherwise.
 	Trip *Trip
 }
 
-// Pause is why an account makes no new call: a person said so.
+// Pause is why an account makes no new call: an operator said so.
 type Pause struct {
 	Since time.Time
 	// Why is what the person wrote. It may be empty.

@@ -76,7 +76,7 @@ type Progress struct {
 	// here nor in Baseline came after. It is bounded; NearbyMany means that there were more.
 	Nearby     []string `json:"nearby,omitempty"`
 	NearbyMany bool     `json:"nearby_many,omitempty"`
-	// Vouched says that a person has judged the instances in question since the last
+	// Vouched says that an operator has judged the instances in question since the last
 	// call in doubt: none is the job's, also where there were too many to note them.
 	Vouched bool `json:"vouched,omitempty"`
 	// Doubted says that a call of the job once ended without an answer: whatever
@@ -94,7 +94,7 @@ type Progress struct {
 	// Named is the instance that the answer to a call named which was not a success
 	// all the same. While it is not found, the call counts as one that may have made it.
 	Named string `json:"named,omitempty"`
-	// Candidates are the instance IDs between which a held job needs a person to choose.
+	// Candidates are the instance IDs between which a held job needs an operator to choose.
 	Candidates []string `json:"candidates,omitempty"`
 
 	// Instance is the instance of a created job.
@@ -121,7 +121,7 @@ func hasID(ids []string, id string) bool {
 	return slices.ContainsFunc(ids, func(i string) bool { return strings.EqualFold(i, id) })
 }
 
-// Absolve notes a person's word that the instances in question are not the job's: they
+// Absolve notes an operator's word that the instances in question are not the job's: they
 // count as if they had stood there before its first call.
 func (p *Progress) Absolve() {
 	others := slices.Clone(p.Candidates)
@@ -134,13 +134,13 @@ func (p *Progress) Absolve() {
 // Forget drops what only a further lookup of the instance of a call in doubt would need.
 func (p *Progress) Forget() { p.Nearby, p.NearbyMany = nil, false }
 
-// Renew gives the job another budget, on a person's word. The callback of the
+// Renew gives the job another budget, on an operator's word. The callback of the
 // outcome that it takes back is no longer owed: the next outcome is told instead.
 //
 // A job that was never in doubt forgets its baseline: whatever stands there now
 // stood there before its next call. One that was keeps it, since an instance that
 // is not in it may be the job's own, come late: see [Progress.LookupFirst]. So does one
-// whose instances a person has judged: see [Progress.Absolve].
+// whose instances an operator has judged: see [Progress.Absolve].
 func (p *Progress) Renew(code, message string) {
 	*p = Progress{
 		Baseline: p.Baseline, Nearby: p.Nearby, NearbyMany: p.NearbyMany, Vouched: p.Vouched,
@@ -155,7 +155,7 @@ func (p *Progress) Renew(code, message string) {
 }
 
 // LookupFirst says that the API must be asked for the instance of an earlier call
-// before the job may call again: a person has put it back, and that call had no answer.
+// before the job may call again: an operator has put it back, and that call had no answer.
 func (p Progress) LookupFirst() bool { return p.Doubted && p.Tries == 0 }
 
 // CallbackState is how far telling an outcome got.

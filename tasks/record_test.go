@@ -147,7 +147,7 @@ func TestAnotherBudgetForgetsEverythingButADoubt(t *testing.T) {
 	}
 }
 
-// A person's word counts for every instance that was in question, also for a job that
+// An operator's word counts for every instance that was in question, also for a job that
 // was never in doubt: its next budget does not begin with the same question.
 func TestAPersonsWordOutlivesABudget(t *testing.T) {
 	baseline := []string{"i-1"}

@@ -147,7 +147,7 @@ func TestTheRequestIDOfASuccessIsKept(t *testing.T) {
 	})
 }
 
-// A person chooses between candidates: the record and the webhook name fifty.
+// An operator chooses between candidates: the record and the webhook name fifty.
 func TestCandidatesHaveTheirBound(t *testing.T) {
 	t.Parallel()
 	for existing, want := range map[worker.OnExisting]struct {

@@ -159,7 +159,7 @@ func TestACallbackTaskThatIsNotOwedSendsNothing(t *testing.T) {
 	}
 }
 
-// An outcome that changes while its callback is under way, as when a person
+// An outcome that changes while its callback is under way, as when an operator
 // resolves a held job, must not be marked as told.
 func TestAnOutcomeThatChangesMeanwhileIsToldToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

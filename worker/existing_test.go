@@ -56,7 +56,7 @@ func TestANameThatExistsNearlyBeforeTheFirstCall(t *testing.T) {
 			}
 			want(t, "candidates", r.Candidates, []string{i.InstanceID})
 
-			// A person says that it is another's: the job goes on, now and when it is put back.
+			// An operator says that it is another's: the job goes on, now and when it is put back.
 			d.decide(t, operate.Decision{By: tasks.StepResolveAbsent})
 			r, err = d.turn(t)
 			noError(t, err)
@@ -65,7 +65,7 @@ func TestANameThatExistsNearlyBeforeTheFirstCall(t *testing.T) {
 	}
 }
 
-// A job that is put back without a doubt looks once more; what a person has judged stays judged.
+// A job that is put back without a doubt looks once more; what an operator has judged stays judged.
 func TestWhatAPersonHasJudgedIsNotAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answers := []*cams.Error{said(400, "Throttling.User"), said(200, "InvalidParameter.CountryId")}

@@ -188,7 +188,7 @@ func TestJobsBehindAnExpiredKeyAreAllCreatedWhenItIsRenewed(t *testing.T) {
 	})
 }
 
-// A person who has renewed a key does not wait for the next probe.
+// An operator who has renewed a key does not wait for the next probe.
 func TestResumeProbesAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -247,7 +247,7 @@ func TestUrgentJobsGoFirstAndTheImportGoesOn(t *testing.T) {
 	})
 }
 
-// A person's limit holds for every process at once, and is taken back as quickly.
+// An operator's limit holds for every process at once, and is taken back as quickly.
 func TestALimitHoldsForEveryProcess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

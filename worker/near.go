@@ -148,7 +148,7 @@ func several(r *tasks.Record, found []cams.Instance, over bool) {
 	r.Code = tasks.CodeSeveral
 	r.Message = "several instances may be this job's: " + list(found, mostCandidates, func(i cams.Instance) string { return i.InstanceID })
 	if over {
-		r.Message = fmt.Sprintf("the API lists more than %d instances of that channel type and name, too many to tell them apart", cams.MaxFound)
+		r.Message = fmt.Sprintf("the API lists more than %d instances of that channel type and name, too many to distinguish", cams.MaxFound)
 	}
 }
 
@@ -158,7 +158,7 @@ func nearMatch(r *tasks.Record, near []cams.Instance, when string) {
 	r.Code = tasks.CodeNearMatch
 	if len(near) == 0 {
 		r.Message = fmt.Sprintf("no instance has exactly this name, but the API returns more than %d others for it that no job has: "+
-			"if it keeps the name in another form, the job's own cannot be told from them", mostNear)
+			"if it keeps the name in another form, the job's own cannot be distinguished from them", mostNear)
 		return
 	}
 	r.Message = r.Request.Redact(fmt.Sprintf("no instance has exactly this name, but the API returns for it instances that %s and that no job has: %s; "+

@@ -83,7 +83,7 @@ func TestANearMatchIsHeldAndNeverAbsent(t *testing.T) {
 				}
 				want(t, "state, code, candidates", []any{r.State, r.Code, r.Candidates}, []any{tasks.StateHeld, tasks.CodeNearMatch, []string{"1000"}})
 				if !strings.Contains(d.log.String(), `level=WARN msg="job held"`) {
-					t.Error("the log does not warn of a job that waits for a person")
+					t.Error("the log does not warn of a job that waits for an operator")
 				}
 				if took := time.Since(start); took < 3*time.Minute {
 					t.Errorf("it was held after %v: another job may still have recorded that instance", took)
@@ -197,7 +197,7 @@ func TestAmongTooManyOthersNothingIsAbsent(t *testing.T) {
 			}
 			want(t, "noted", len(r.Nearby) <= 500 && r.NearbyMany, true)
 
-			// A person knows that there is none. That is asked once.
+			// An operator knows that there is none. That is asked once.
 			d.decide(t, operate.Decision{By: tasks.StepResolveAbsent})
 			d.Worker = newFixture(t, func(n *fixture, c *worker.Config) {
 				n.ledger, n.cloud = d.ledger, d.cloud
@@ -209,7 +209,7 @@ func TestAmongTooManyOthersNothingIsAbsent(t *testing.T) {
 	}
 }
 
-// Of many candidates some are named, and a person's word counts for all of them.
+// Of many candidates some are named, and an operator's word counts for all of them.
 func TestAPersonsWordCountsForEveryCandidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lost := true
@@ -237,7 +237,7 @@ func TestAPersonsWordCountsForEveryCandidate(t *testing.T) {
 	})
 }
 
-// What comes after a person's word is not covered by it.
+// What comes after an operator's word is not covered by it.
 func TestANearMatchThatComesLateIsHeldToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFixture(t, losingAnswers, storedAs(strings.ToUpper), config(func(c *worker.Config) { c.OnNotFound = worker.NotFoundHold }))
@@ -255,7 +255,7 @@ func TestANearMatchThatComesLateIsHeldToo(t *testing.T) {
 	})
 }
 
-// decide is what a person decides about job-1.
+// decide is what an operator decides about job-1.
 func (d *fixture) decide(t *testing.T, decision operate.Decision) {
 	t.Helper()
 	o := operate.Operator{Store: withOwner{d.ledger}, Queue: noQueue{d.callbacks}}

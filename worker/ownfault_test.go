@@ -83,7 +83,7 @@ func TestUnknownCodesThatChangeAreTheAccountsToo(t *testing.T) {
 }
 
 // The looks for the instance of one job's lost call are refused for ever: once nothing more
-// can be learned a person must tell, and the job does not wait without end. Nothing is
+// can be learned an operator must tell, and the job does not wait without end. Nothing is
 // called again.
 func TestAJobInDoubtWhoseLooksAreRefusedIsHeld(t *testing.T) {
 	t.Parallel()

@@ -369,7 +369,7 @@ func (x *trial) run() {
 		t.Errorf("%s: %d instances were made", x, made)
 	}
 	// Each fault alone, and all of them together, leave a way to success; but where the
-	// API keeps another name, an instance whose answer was lost is left to a person.
+	// API keeps another name, an instance whose answer was lost is left to an operator.
 	if x.list >= listExact && r.State == tasks.StateHeld {
 		if made != 1 || r.Code != tasks.CodeNearMatch || !slices.Equal(r.Candidates, []string{"1000"}) {
 			t.Errorf("%s: the job is held (%s) with the candidates %q, and there are %d instances", x, r.Code, r.Candidates, made)

@@ -55,7 +55,7 @@ func TestEveryFaultOfTheCloud(t *testing.T) {
 				case final[reply]:
 					fails = append(fails, jobs...)
 				case reply == camstest.ReplyContradiction && !made:
-					// It named an instance that no look shows: only a person can tell.
+					// It named an instance that no look shows: only an operator can tell.
 					held = append(held, jobs...)
 				default:
 					ends = append(ends, jobs...)

@@ -365,14 +365,14 @@ eu/march#1       march  2026-11-23 09:00:00  dns   batch.completed, not taken in
 	if got, want := d.listed("failed", "--callbacks", "--batch", "april", "--account", "eu"), []string{"eu/april#1"}; !slices.Equal(got, want) {
 		t.Errorf("listed %q, want %q", got, want)
 	}
-	d.want(exit.CodeSomeFailed, "eu/april#1: to be told again\ndefault/march: to be told again\n",
+	d.want(exit.CodeSomeFailed, "eu/april#1: queued for delivery\ndefault/march: queued for delivery\n",
 		"camsq: there is no completed batch \"eu/april#2\"\n", "retry", "--callbacks", "eu/april#1", "eu/april#2", "default/march")
 	d.want(exit.CodeSomeFailed, "", "camsq: batch eu/april#1 has no dead callback; it is owed\n", "retry", "--callbacks", "eu/april#1")
 	d.want(exit.CodeOK, `
 3 dead callbacks with code dns
   default  dns  2
   eu       dns  1
-3 to be told again.
+3 queued for delivery.
 `, "", "retry", "--callbacks", "--code", "dns")
 	d.want(exit.CodeOK, "There is no dead callback.\n", "", "failed", "--callbacks")
 	if got, want := d.callbackTasks(), []string{"default/april#1", "default/march", "default/march#1", "eu/april#1", "eu/march#1"}; !slices.Equal(got, want) {

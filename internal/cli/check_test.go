@@ -134,10 +134,10 @@ func TestCheckOnARedisThatSaysNothingOfItself(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	wantLines(t, text,
-		`ok    redis  .* answers in .*, of a version that it does not tell`,
-		`warn  redis role .* does not tell whether it is a master .*`,
-		`warn  redis durability .* does not tell whether it has an append-only file .*`,
-		`warn  redis eviction .* does not tell its maxmemory-policy .*`,
+		`ok    redis  .* answers in .*, of a version that it does not report`,
+		`warn  redis role .* does not report whether it is a master .*`,
+		`warn  redis durability .* does not report whether it has an append-only file .*`,
+		`warn  redis eviction .* does not report its maxmemory-policy .*`,
 	)
 }
 

@@ -16,8 +16,8 @@ import (
 	"github.com/camsq/camsq/internal/exit"
 )
 
-// silent drops what go-redis would write to stderr by itself: its errors come back
-// too, and are said once.
+// silent drops what go-redis would write to stderr by itself: go-redis also returns
+// these errors, and camsq prints each once.
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
@@ -58,16 +58,17 @@ func root(f *cmdutil.Factory) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "camsq",
 		Short: "Create Alibaba Cloud Chat App (CAMS) instances from a queue, each at most once",
-		Long: `camsq creates Alibaba Cloud Chat App Message Service (CAMS) instances from a queue.
-Jobs come from a file or a program and go into Redis; workers make the signed calls
-within each account's quota; every outcome goes to a signed webhook. Each job creates
-at most one instance, whatever dies in between.
+		Long: `camsq creates Alibaba Cloud Chat App Message Service (CAMS) instances from a
+queue. Jobs come from a file or a program and go into Redis; workers make the
+signed calls within each account's quota; every outcome goes to a signed
+webhook. Each job creates at most one instance, whatever dies in between.
 
 To see it work on this machine alone: camsq demo
 
-Each setting is a flag of the commands that use it, a variable of the environment (the name in
-capitals) or a line of the file that CAMSQ_CONFIG names; the flag goes first, then the
-environment. camsq worker --help lists all of them. Secrets have no flag:
+Each setting is a flag of the commands that use it, a variable of the
+environment (the name in capitals) or a line of the file that CAMSQ_CONFIG
+names; the flag goes first, then the environment. camsq worker --help lists all
+of them. Secrets have no flag:
 ` + config.SecretSettings(),
 		Version:       app.Version(),
 		SilenceErrors: true,

@@ -16,10 +16,11 @@ func demoCommand(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo [FILE]",
 		Short: "Run everything locally: embedded Redis, fake API, webhook receiver",
-		Long: `demo imports FILE, or a built-in example, and processes it while you watch, in 10 to 20 s.
-Redis, a fake API, the webhook receiver and two workers run inside this one process, on
-loopback addresses. It reads none of your settings, needs no credentials, and contacts no
-real service. A few calls and a webhook fail on purpose.`,
+		Long: `demo imports FILE, or a built-in example, and processes it while you watch, in
+10 to 20 s. Redis, a fake API, the webhook receiver and two workers run inside
+this one process, on loopback addresses. It reads none of your settings, needs
+no credentials, and contacts no real service. A few calls and a webhook fail on
+purpose.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, raw := "examples/tenants.csv", examples.Tenants

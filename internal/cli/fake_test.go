@@ -183,8 +183,8 @@ func TestTheFakesReceiverVerifiesAndCounts(t *testing.T) {
 	r.stop()
 	wantLines(t, r.out.String(),
 		`webhook  instance\.created  VIBER shop  .*  evt_\w+  answered 500`,
-		`webhook  refused: callback: the webhook is not signed.*`,
-		`webhooks    3 received, 2 verified, 1 refused, 2 failed on purpose, 1 distinct`,
+		`webhook  rejected: callback: the webhook is not signed.*`,
+		`webhooks    3 received, 2 verified, 1 rejected, 2 failed on purpose, 1 distinct`,
 	)
 }
 

@@ -14,21 +14,25 @@ func proveCommand(p *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prove",
 		Short: "Kill and cut off workers and Redis, and verify every job's outcome",
-		Long: `prove tests camsq's promise on this machine: each job creates at most one instance, ends in
-exactly one recorded outcome, and that outcome reaches the webhook.
+		Long: `prove tests camsq's promise on this machine: each job creates at most one
+instance, ends in exactly one recorded outcome, and that outcome reaches the
+webhook.
 
-It starts a redis-server that writes every change to the disk, worker processes, a fake API
-that fails calls, and a webhook receiver that fails deliveries. It kills and freezes workers,
-kills Redis, and cuts connections. In the end it compares the ledger with what the API and the
-receiver saw. It reads none of your settings and calls no real API.
+It starts a redis-server that writes every change to the disk, worker processes,
+a fake API that fails calls, and a webhook receiver that fails deliveries. It
+kills and freezes workers, kills Redis, and cuts connections. In the end it
+compares the ledger with what the API and the receiver saw. It reads none of
+your settings and calls no real API.
 
---redis URL uses a database of your own Redis, which must hold no camsq jobs. Redis is then not
-killed, only the connections to it are cut, and the keys are deleted in the end.
+--redis URL uses a database of your own Redis, which must hold no camsq jobs.
+Redis is then not killed, only the connections to it are cut, and the keys are
+deleted in the end.
 
-The exit code is 0 only if nothing was created twice, nothing was lost, and every job is
-accounted for. A job whose call had an unclear answer may end held, for an operator to decide:
-then its instance, if it has one, must be among the candidates, and no other job's.
-The same seed gives the same plan and the same faults; what they hit depends on the machine.`,
+The exit code is 0 only if nothing was created twice, nothing was lost, and
+every job is accounted for. A job whose call had an unclear answer may end held,
+for an operator to decide: then its instance, if it has one, must be among the
+candidates, and no other job's. The same seed gives the same plan and the same
+faults; what they hit depends on the machine.`,
 		Args: cmdutil.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Seed == 0 {

@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the output of the scripts in test
 
 // TestScripts runs testdata/script/*.txtar, which pin what camsq prints and the
 // exit code it returns. Each script has a Redis and a folder of its own. After an
-// intended change of the output: go test ./cmd/camsq -run Scripts -update
+// intended change of the output: go test ./internal/cli -run Scripts -update
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{

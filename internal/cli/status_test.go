@@ -76,7 +76,7 @@ func TestAJobSaysWhatItWaitsFor(t *testing.T) {
 		{"its turn", func(d *cliTest) {
 			d.write("before.csv", "ChannelType,InstanceName,job_id\nVIBER,x,0\nVIBER,y,1\n")
 			d.run("enqueue", "before.csv")
-		}, "It waits for its turn: 2 jobs come before it, some N s at 4.95 a second."},
+		}, "It waits in the queue: 2 jobs come before it, some N s at 4.95 a second."},
 		{"backoff", func(d *cliTest) {
 			d.startCall("default", "j0")
 			d.transition("default", "j0", tasks.StepThrottled, 5*time.Minute+30*time.Second, func(r *tasks.Record) { r.Code = "Throttling.User" })
@@ -175,8 +175,8 @@ func TestAHighPriorityIsShown(t *testing.T) {
 	d.run("enqueue", "g.csv")
 	for id, want := range map[string]string{
 		"a": "  priority    high\n  asked for   VIBER one\n  tries       0\n\nIt is the next to be taken: the account's next slot comes in N s, at 4.95 a second.\n",
-		"b": "  priority    high\n  asked for   VIBER two\n  tries       0\n\nIt waits for its turn: 1 high-priority job comes before it, some N s at 4.95 a second.\n",
-		"c": "  batch       g\n  asked for   VIBER three\n  tries       0\n\nIt waits for its turn: 30 jobs come before it, some N s at 4.95 a second.\n",
+		"b": "  priority    high\n  asked for   VIBER two\n  tries       0\n\nIt waits in the queue: 1 high-priority job comes before it, some N s at 4.95 a second.\n",
+		"c": "  batch       g\n  asked for   VIBER three\n  tries       0\n\nIt waits in the queue: 30 jobs come before it, some N s at 4.95 a second.\n",
 	} {
 		if _, out, _ := d.run("status", id); !strings.HasSuffix(scrub(out), want) {
 			t.Errorf("status %s:\n%s\nwant at its end:\n%s", id, out, want)

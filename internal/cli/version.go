@@ -15,7 +15,7 @@ func versionCommand(f *cmdutil.Factory) *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Print the version, the commit, Go's version and the format of the records",
+		Short: "Print the version, the commit, Go's version and the record format",
 		Args:  cmdutil.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			v := struct {

@@ -12,9 +12,9 @@ func workerCommand(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "worker",
 		Short: "Take jobs from the queue and call the API, until stopped",
-		Long: `worker takes jobs from the queue and calls the API. Start as many workers as you like: they
-share each account's quota. After SIGTERM a worker starts no new call, records the calls that
-are in progress, and exits with 0.`,
+		Long: `worker takes jobs from the queue and calls the API. Start as many workers as you
+like: they share each account's quota. After SIGTERM a worker starts no new
+call, records the calls that are in progress, and exits with 0.`,
 		Args: cmdutil.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := f.Open(cmd)

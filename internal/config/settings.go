@@ -107,7 +107,7 @@ func Settings() []Setting {
 			Set: func(c *Config, v string) error { c.Account.Region = v; return nil }},
 		{Name: "rate", For: Pace, Value: strconv.Itoa(DefaultRate), Usage: "`creates` a second for each account",
 			Set: func(c *Config, v string) (err error) { c.Account.Rate, err = parseRate(v); return }},
-		{Name: "concurrency", Value: "32", Usage: "`turns` at once for each account in this process",
+		{Name: "concurrency", Value: "32", Usage: "`jobs` processed at once for each account in this process",
 			Set: func(c *Config, v string) (err error) { c.Account.Concurrency, err = parseCount(v); return }},
 		{Name: "call_timeout", Value: "15s", Usage: "longest `time` of one call",
 			Set: func(c *Config, v string) (err error) { c.CallTimeout, err = parseDuration(v); return }},
@@ -119,11 +119,11 @@ func Settings() []Setting {
 			Set: func(c *Config, v string) (err error) { c.MaxTries, err = parseCount(v); return }},
 		{Name: "max_age", Value: "24h", Usage: "`time` after its first try for which a job may try again",
 			Set: func(c *Config, v string) (err error) { c.MaxAge, err = parseDuration(v); return }},
-		{Name: "reconcile_delay", Value: "2s", Usage: "`time` before the first look for the instance of a lost answer",
+		{Name: "reconcile_delay", Value: "2s", Usage: "`time` before the first lookup of an uncertain job's instance",
 			Set: func(c *Config, v string) (err error) { c.ReconcileDelay, err = parseDuration(v); return }},
-		{Name: "settle_window", For: Pace, Value: "3m", Usage: "`time` for which no look may find it before it counts as absent",
+		{Name: "settle_window", For: Pace, Value: "3m", Usage: "`time` for which lookups must find no instance before it counts as absent",
 			Set: func(c *Config, v string) (err error) { c.SettleWindow, err = parseDuration(v); return }},
-		{Name: "absent", Value: "resend", Usage: "what then: resend or hold",
+		{Name: "absent", Value: "resend", Usage: "what to do with a job whose instance is absent: resend or hold",
 			Set: func(c *Config, v string) error {
 				c.Absent = worker.OnNotFound(v)
 				return oneOf(v, string(worker.NotFoundResend), string(worker.NotFoundHold))
@@ -145,9 +145,9 @@ func Settings() []Setting {
 			Set: func(c *Config, v string) (err error) { c.Keep, err = parseDuration(v); return }},
 		{Name: "listen", Value: "127.0.0.1:9464", Usage: "`address` of /metrics, /healthz and /readyz",
 			Set: func(c *Config, v string) error { c.Listen = v; return nil }},
-		{Name: "channel_types", For: Files, Usage: "channel types that may be asked for, separated by commas (default WHATSAPP,MESSENGER,INSTAGRAM,VIBER)",
+		{Name: "channel_types", For: Files, Usage: "channel types that may be asked for, separated by commas (default WHATSAPP, MESSENGER, INSTAGRAM, VIBER)",
 			Set: func(c *Config, v string) error { c.ChannelTypes = splitList(v); return nil }},
-		{Name: "log_format", Value: "text", Usage: "form of the worker's log: text or json",
+		{Name: "log_format", Value: "text", Usage: "format of the worker's log: text or json",
 			Set: func(c *Config, v string) error { c.LogFormat = v; return oneOf(v, "text", "json") }},
 	}
 }
@@ -171,7 +171,7 @@ func (c Config) Contradiction() error {
 	case c.RetryMax < c.RetryMin:
 		return exit.Usagef("CAMSQ_RETRY_MAX %v is less than CAMSQ_RETRY_MIN %v", c.RetryMax, c.RetryMin)
 	case c.SettleWindow < c.ReconcileDelay:
-		return exit.Usagef("CAMSQ_SETTLE_WINDOW %v is less than CAMSQ_RECONCILE_DELAY %v: no look would fall into it", c.SettleWindow, c.ReconcileDelay)
+		return exit.Usagef("CAMSQ_SETTLE_WINDOW %v is less than CAMSQ_RECONCILE_DELAY %v: no lookup would fall into it", c.SettleWindow, c.ReconcileDelay)
 	}
 	return nil
 }

@@ -113,7 +113,7 @@ func (f LaneState) queuedNote(r tasks.Record, before int64) string {
 		if f.moreBefore {
 			about = "more than"
 		}
-		return fmt.Sprintf("It waits for its turn: %s before it, %s %s at %s.", come, about, humanize.Duration(time.Duration(float64(before)/f.Quota.Rate*float64(time.Second))), f.Pace())
+		return fmt.Sprintf("It waits in the queue: %s before it, %s %s at %s.", come, about, humanize.Duration(time.Duration(float64(before)/f.Quota.Rate*float64(time.Second))), f.Pace())
 	case before == 0:
 		return fmt.Sprintf("It is the next to be taken: the account's next slot comes %s, at %s.", f.nextSlot(), f.Pace())
 	}

@@ -172,7 +172,7 @@ func TestABatchThatGoesOnIsCompletedAgain(t *testing.T) {
 		end(t, l, "b", tasks.StateFailed, "InvalidParameter.X")
 		first := body(t, completion(t, l, "march", 1))
 
-		// A person puts a job back.
+		// An operator puts a job back.
 		r := step(t, l, get(t, l, "b"), tasks.StepRetried)
 		if b := batch(t, l, "march"); !b.Completed.IsZero() || b.Closed.IsZero() || len(b.Codes) != 0 || r.Completes != 0 {
 			t.Errorf("with a job that was put back: %+v", b)

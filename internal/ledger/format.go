@@ -57,7 +57,7 @@ const (
 	Reading Use = iota
 	// Producing writes new records, which workers of this version and of the next read.
 	Producing
-	// Operating changes records on a person's word.
+	// Operating changes records on an operator's word.
 	Operating
 	// Working changes records of every kind. Workers alone raise the format in use.
 	Working

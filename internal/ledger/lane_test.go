@@ -132,7 +132,7 @@ func TestALaneThatHasTrippedIsProbedByOneJobAtATime(t *testing.T) {
 				t.Errorf("a probe of %s before its time: %v, and the wait is %v", job, ok, wait)
 			}
 		}
-		noError(t, l.ResumeLane(t.Context(), account)) // a person will not wait
+		noError(t, l.ResumeLane(t.Context(), account)) // an operator will not wait
 		if ok, _ := probe(t, l, "b"); !ok {
 			t.Error("the first probe after that was refused")
 		}

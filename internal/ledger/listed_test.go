@@ -14,7 +14,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// A person works a list off while others do the same, and jobs fail again.
+// An operator works a list off while others do the same, and jobs fail again.
 func TestAListHoldsEachJobOnceThoughJobsLeaveAndReturn(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, c redis.UniversalClient) {
 		l := open(t, c, 0)

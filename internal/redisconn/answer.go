@@ -26,7 +26,7 @@ const (
 	// NotReady is an answer that ends by itself, or by what is under way: Redis loads,
 	// changes its role, has too many clients, is full.
 	NotReady
-	// Refusal is an answer that stays until a person changes a setting, here or there.
+	// Refusal is an answer that stays until an operator changes a setting, here or there.
 	Refusal
 	// Strange is any other answer.
 	Strange
@@ -138,7 +138,7 @@ func Told(err error) string {
 	return "answers: " + clean(text, 200)
 }
 
-// Advice is what a person does about an error of Redis.
+// Advice is what an operator does about an error of Redis.
 func Advice(err error) string {
 	reply := ""
 	if r, ok := errors.AsType[redis.Error](err); ok {

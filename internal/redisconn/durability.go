@@ -126,7 +126,7 @@ func (s Server) roleFinding(where string) durabilityFinding {
 	case "master":
 		return durabilityFinding{"role", LevelOK, "role master", "master", ""}
 	case "":
-		return durabilityFinding{"role", LevelWarn, "", where + " does not tell whether it is a master", "make sure that it is one, or nothing can be written"}
+		return durabilityFinding{"role", LevelWarn, "", where + " does not report whether it is a master", "make sure that it is one, or nothing can be written"}
 	}
 	return durabilityFinding{"role", LevelFail, "role " + s.Role, where + " is a replica, which cannot be written to", "name the master in CAMSQ_REDIS_URL"}
 }
@@ -139,7 +139,7 @@ func (s Server) durabilityFinding(where string) durabilityFinding {
 	setting := "appendfsync " + s.appendfsync
 	switch {
 	case s.appendonly == "":
-		return durabilityFinding{what, LevelWarn, "", where + " does not tell whether it has an append-only file", "without one " + lost}
+		return durabilityFinding{what, LevelWarn, "", where + " does not report whether it has an append-only file", "without one " + lost}
 	case s.appendonly != "yes":
 		return durabilityFinding{what, LevelWarn, "appendonly " + s.appendonly, where + " has NO append-only file: " + lost, "set appendonly yes"}
 	case s.appendfsync == "no":
@@ -157,7 +157,7 @@ func (s Server) evictionFinding(where string) durabilityFinding {
 	case s.policy == "noeviction":
 		return durabilityFinding{what, LevelOK, setting, "none (maxmemory-policy noeviction)", ""}
 	case s.policy == "":
-		return durabilityFinding{what, LevelWarn, "", where + " does not tell its maxmemory-policy", "it must be noeviction, or jobs vanish when memory is short"}
+		return durabilityFinding{what, LevelWarn, "", where + " does not report its maxmemory-policy", "it must be noeviction, or jobs vanish when memory is short"}
 	case s.Limit == "0":
 		return durabilityFinding{what, LevelWarn, setting, "maxmemory-policy is " + s.policy + ", harmless while maxmemory is 0", "set noeviction before you set a limit"}
 	}

@@ -28,9 +28,10 @@ func NewPause(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pause ACCOUNT...",
 		Short: "Stop the new calls of an account, until it is resumed",
-		Long: `pause stops an account's new calls in every worker: at once as a rule, within 5 s whatever other
-part of a Redis Cluster is away. Calls under way end and are recorded, and lost answers are still
-looked for. Jobs can be sent meanwhile; they wait.
+		Long: `pause stops an account's new calls in every worker: at once as a rule, within 5
+s whatever other part of a Redis Cluster is away. Calls under way end and are
+recorded, and uncertain jobs are still looked up. Jobs can be sent meanwhile;
+they wait.
 
 Exit codes: 0 it is paused; 2 there is no such account; 3 Redis did not answer.`,
 		Example: `  camsq pause emea --reason "wrong file, see ticket 17"`,
@@ -54,8 +55,9 @@ func NewResume(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resume ACCOUNT...",
 		Short: "Resume an account that was paused or that the API refused",
-		Long: `resume ends a pause. If the API refuses the account or cannot be reached (camsq status says why),
-one call tries it again at once, and the others follow when it is let in.
+		Long: `resume ends a pause. If the API refuses the account or cannot be reached (camsq
+status says why), one call tries it again at once, and the others follow when it
+is let in.
 
 Exit codes: 0 it may go on; 2 there is no such account; 3 Redis did not answer.`,
 		Example: `  camsq resume emea`,
@@ -87,11 +89,13 @@ func NewLimit(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "limit ACCOUNT RATE|off",
 		Short: "Change an account's rate while its workers run",
-		Long: `limit sets how many creates an account may make, in the place of CAMSQ_RATE and for every worker,
-within a second, until it is set anew: 8/s, 30/m, 500/h, or 8 for 8/s. With off the configured
-rate holds again. When the API throttles, workers go below it by themselves.
+		Long: `limit sets how many creates an account may make, in the place of CAMSQ_RATE and
+for every worker, within a second, until it is set anew: 8/s, 30/m, 500/h, or 8
+for 8/s. With off the configured rate holds again. When the API throttles,
+workers go below it by themselves.
 
-Exit codes: 0 it holds; 2 wrong usage, or there is no such account; 3 Redis did not answer.`,
+Exit codes: 0 it holds; 2 wrong usage, or there is no such account; 3 Redis did
+not answer.`,
 		Example: `  camsq limit emea 8/s
   camsq limit emea off`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -59,7 +59,7 @@ func (k *checker) explain(a config.Account, err error) {
 			k.explainForeign(a, e, answers)
 			return
 		}
-		k.fail(exit.CodeUsage, "api", a.Name, fmt.Sprintf("the list is refused: HTTP %d %s", e.Status, said), "see the vendor's page of error codes")
+		k.fail(exit.CodeUsage, "api", a.Name, fmt.Sprintf("the API rejected the list call: HTTP %d %s", e.Status, said), "see the vendor's page of error codes")
 	}
 }
 

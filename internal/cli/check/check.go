@@ -31,11 +31,12 @@ func New(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check Redis, the credentials, the API and the receivers",
-		Long: `check tells whether all that a worker needs is ready: the settings, Redis and how well it
-keeps what is written to it, each account's credentials, endpoint and clock, the receivers.
-It creates no instance and sends no webhook; the API is asked for a list (cams:ListInstance).
-The exit code is 0 if all is well or there are warnings only, 2 if something is set wrongly,
-3 if something cannot be reached.`,
+		Long: `check verifies that everything a worker needs is ready: the settings, Redis and
+how well it keeps what is written to it, each account's credentials, endpoint
+and clock, the receivers. It creates no instance and sends no webhook; the API
+is asked for a list (cams:ListInstance). The exit code is 0 if all is well or
+there are warnings only, 2 if something is set wrongly, 3 if something cannot be
+reached.`,
 		Args: cmdutil.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			k := &checker{Factory: f, send: send}
@@ -187,7 +188,7 @@ func (k *checker) checkAccount(ctx context.Context, a config.Account) {
 	start := time.Now()
 	_, err = api.FindInstances(ctx, "WHATSAPP", "camsq-check-"+strings.ToLower(rand.Text()))
 	if err == nil {
-		k.ok("api", a.Name, "%s accepts the signature and lists instances, in %v; whether it allows cams:CreateInstance only a job can tell",
+		k.ok("api", a.Name, "%s accepts the signature and lists instances, in %v; whether it allows cams:CreateInstance only a job can show",
 			a.Host(), time.Since(start).Round(time.Millisecond))
 		return
 	}
@@ -209,9 +210,9 @@ func (k *checker) sourceName(a config.Account, source cams.CredentialSource) str
 // checkReceiver looks at the account's webhook settings.
 func (k *checker) checkReceiver(ctx context.Context, c config.Config, a config.Account) {
 	if a.CallbackURL == "" {
-		text := "none is set; outcomes are told to those that jobs name, and by camsq status and results"
+		text := "none is set; outcomes go to the receivers that jobs name, and to camsq status and results"
 		if c.CallbackSecret == "" {
-			text = "none is set; outcomes are told by camsq status and results"
+			text = "none is set; outcomes are only in camsq status and results"
 		}
 		k.ok("receiver", a.Name, "%s", text)
 		return

@@ -38,7 +38,7 @@ func (k *checker) checkReplicas(s redisconn.Server, where string) {
 	}
 	switch s.MinReplicas {
 	case "":
-		k.warn("redis failover", "", fmt.Sprintf("%s has %s, and does not tell whether it waits for any: a failover may lose writes", where, humanize.Plural(replicas, "replica")),
+		k.warn("redis failover", "", fmt.Sprintf("%s has %s, and does not report whether it waits for any: a failover may lose writes", where, humanize.Plural(replicas, "replica")),
 			"make sure that min-replicas-to-write is 1 or more; docs/operations.md says what a failover can lose")
 	case "0":
 		k.warn("redis failover", "", fmt.Sprintf("%s has %s and min-replicas-to-write 0: a failover may lose writes, and with them what keeps a call from being made twice",
@@ -64,7 +64,7 @@ func (k *checker) checkCoverage(ctx context.Context, a *app.App) {
 	const slots = 16384
 	switch assigned, failed := redisconn.Number(info["cluster_slots_assigned"]), redisconn.Number(info["cluster_slots_fail"]); {
 	case len(info) == 0:
-		k.warn("redis cluster", "", "the cluster does not tell how it stands", "make sure that all its slots have a master")
+		k.warn("redis cluster", "", "the cluster does not report its state", "make sure that all its slots have a master")
 	case assigned < slots:
 		k.fail(exit.CodeUnreachable, "redis cluster", "", fmt.Sprintf("%d of %d slots have no master: what lies there stands", slots-assigned, slots), "redis-cli --cluster fix")
 	case failed > 0:

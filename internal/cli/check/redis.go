@@ -60,7 +60,7 @@ func (k *checker) redisFailsAt(check, account, where string, err error) {
 }
 
 func (k *checker) checkServer(s redisconn.Server, where string) {
-	version := "of a version that it does not tell"
+	version := "of a version that it does not report"
 	if s.Version != "" {
 		version = "version " + s.Version + " of " + s.Product
 	}

@@ -13,6 +13,10 @@ import (
 	"github.com/camsq/camsq/internal/exit"
 )
 
+// helpWidth is the most columns that a line of help has: the width of a terminal
+// that its user has not resized.
+const helpWidth = 80
+
 // Usage prints how a command is used: its own flags, and apart from them the settings
 // that it uses. It stands in for cobra's template, whose engine keeps the linker from
 // leaving out methods that nothing calls: the binary would be 9 MB larger.
@@ -43,15 +47,15 @@ func Usage(cmd *cobra.Command) error {
 		}
 	})
 	printFlags(w, "Flags:", own)
-	printFlags(w, "Settings, each also a variable of the environment or a line of the file that CAMSQ_CONFIG names:", settings)
+	printFlags(w, "Settings, also environment variables or lines of the file CAMSQ_CONFIG names:", settings)
 	if cmd.HasAvailableSubCommands() {
-		fmt.Fprintf(w, "\n%s COMMAND --help says more about a command.\n", cmd.CommandPath())
+		fmt.Fprintf(w, "\n%s COMMAND --help shows the help of a command.\n", cmd.CommandPath())
 	}
 	return nil
 }
 
-// FlagError is what is wrong with a flag: a setting that the command does not use is
-// told apart from a flag that does not exist.
+// FlagError returns the usage error for a wrong flag. A setting that the command does
+// not use gets another text than a flag that does not exist.
 func FlagError(cmd *cobra.Command, err error) error {
 	help := strings.TrimSpace(cmd.CommandPath()) + " --help"
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
@@ -72,6 +76,6 @@ func flagSet() *pflag.FlagSet {
 
 func printFlags(w io.Writer, title string, f *pflag.FlagSet) {
 	if f.HasAvailableFlags() {
-		fmt.Fprintf(w, "\n%s\n%s\n", title, strings.TrimRight(f.FlagUsages(), "\n"))
+		fmt.Fprintf(w, "\n%s\n%s\n", title, strings.TrimRight(f.FlagUsagesWrapped(helpWidth), "\n"))
 	}
 }

@@ -42,39 +42,43 @@ func New(p *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "enqueue FILE...",
 		Short: "Put the rows of files into the queue (- is standard input)",
-		Long: `enqueue makes a job of each row of a table and puts it into the queue. A table is text with
-separators (CSV), or a workbook (.xlsx: its first visible sheet), also packed (.gz, .zst).
-Its first row names the columns: ChannelType and InstanceName are required; the other
-parameters of CreateInstance, job_id, account, priority, callback_url and metadata.KEY may
-be there. --template writes an empty one.
+		Long: `enqueue makes a job of each row of a table and puts it into the queue. A table
+is text with separators (CSV), or a workbook (.xlsx: its first visible sheet),
+also packed (.gz, .zst). Its first row names the columns: ChannelType and
+InstanceName are required; the other parameters of CreateInstance, job_id,
+account, priority, callback_url and metadata.KEY may be there. --template writes
+an empty one.
 
-priority is high or normal. Jobs of high priority go before the others of their account: they
-get most of its quota while there are any, and never all of it. A job that is in the queue
-already keeps the priority that it has.
+priority is high or normal. Jobs of high priority go before the others of their
+account: they get most of its quota while there are any, and never all of it. A
+job that is in the queue already keeps the priority that it has.
 
-The file format is detected and printed: UTF-8 or UTF-16 with or without a mark, GB18030 (GBK);
-commas, semicolons, tabs or vertical bars. Text whose characters take two bytes is taken for
-GB18030, which cannot be told from EUC-KR, Shift_JIS or Big5: a sample of it is shown, and
---encoding decides. Text that is neither UTF-8 nor like that is refused.
-What a spreadsheet has spoiled (3.9E+08 in an ID, a date in a name, #REF!) makes a bad row.
+The file format is detected and printed: UTF-8 or UTF-16 with or without a BOM,
+GB18030 (GBK); commas, semicolons, tabs or vertical bars. Two-byte text is read
+as GB18030, which cannot be told apart from EUC-KR, Shift_JIS and Big5 reliably:
+camsq prints a sample to check, and --encoding overrides the guess. A file in
+any other encoding is rejected, unless --encoding names it. A row with a value
+that a spreadsheet corrupted (3.9E+08 in an ID, a date in a name, #REF!) is
+rejected.
 
-Sending a file again is safe: a row is the same job however often it comes. A job is known
-by its job_id, or else by account, ChannelType and InstanceName together. Bad rows do not
-stop the others. They are listed, and written to FILE.rejected.csv with what is wrong with
-each: correct them there and enqueue that file. Its first column, camsq_rejected, is left out
-when it is read, and so is the apostrophe in front of cells that a spreadsheet would take
-for a formula.
+Sending a file again is safe: a row is the same job however often it comes. A
+job is known by its job_id, or else by account, ChannelType and InstanceName
+together. Rejected rows do not stop the others. They are listed, and written to
+FILE.rejected.csv with the reason for each: correct them there and enqueue that
+file. Its first column, camsq_rejected, is left out when it is read, and so is
+the apostrophe in front of cells that a spreadsheet would take for a formula.
 
-A file is a batch. At the end of one that was sent whole its batch is closed: once every job of
-it has ended, the account's webhook receiver is told (batch.completed).
+A file is a batch. At the end of one that was sent whole its batch is closed:
+once every job of it has ended, the account's webhook receiver gets
+batch.completed.
 
-Exit codes: 0 all well; 1 some rows were refused, or, with --wait, some rows have no
-instance in the end, or the wait was stopped with Ctrl-C; 2 wrong usage, a file that cannot
-be understood, or a Redis whose records are not for this version; 3 Redis did not answer; 4 the template
-could not be written.`,
+Exit codes: 0 all well; 1 some rows were rejected, or, with --wait, some rows
+have no instance in the end, or the wait was stopped with Ctrl-C; 2 wrong usage,
+a file that cannot be understood, or a Redis whose records are not for this
+version; 3 Redis did not answer; 4 the template could not be written.`,
 		Example: `  camsq enqueue --template -o tenants.xlsx
   camsq enqueue --dry-run tenants.csv
-  camsq enqueue --map "Company=InstanceName" --set ChannelType=VIBER customers.xlsx
+  camsq enqueue --map Company=InstanceName --set ChannelType=VIBER crm.xlsx
   camsq enqueue --wait tenants.csv more.csv.gz
   camsq enqueue --priority high today.csv
   make-rows | camsq enqueue --batch march -`,
@@ -101,12 +105,12 @@ could not be written.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.BoolVar(&o.wait, "wait", false, "follow the jobs until each has ended (of more than 100,000: their batches); Ctrl-C stops following, not the jobs")
-	f.BoolVar(&o.dryRun, "dry-run", false, "check every row and send nothing; needs no Redis, and tells what is there already if there is one")
+	f.BoolVar(&o.dryRun, "dry-run", false, "check every row and send nothing; needs no Redis, and reports which jobs exist already if it can reach one")
 	f.StringVar(&o.batch, "batch", "", "`name` of the batch (default: the file's name without its ending)")
 	cmdutil.AddReadFlags(&o.reading, f)
 	f.StringVar(&o.priority, "priority", "", "priority of rows that name none: `high` or normal")
-	f.StringVar(&o.rejected, "rejected", "", "`file` for the rows that are refused (default: FILE.rejected.csv)")
-	f.BoolVar(&o.listAll, "list-all", false, "list every bad row and every one that comes twice, not just the first 20 of a file")
+	f.StringVar(&o.rejected, "rejected", "", "`file` for the rejected rows (default: FILE.rejected.csv)")
+	f.BoolVar(&o.listAll, "list-all", false, "list every rejected row and every one that comes twice, not just the first 20 of a file")
 	f.BoolVar(&o.template, "template", false, "write a table with a header and one example row, and do nothing else")
 	f.StringVarP(&o.output, "output", "o", "", "`file` for --template: .csv or .xlsx (default: standard output)")
 	cmdutil.AddSettings(cmd, config.Client|config.Files|config.Pace)

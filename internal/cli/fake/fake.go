@@ -47,21 +47,24 @@ func New(p *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fake",
 		Short: "Run a fake API on this machine, to try workers without an account",
-		Long: `fake is a CAMS stand-in: it checks signatures, has a quota, answers in odd shapes, and
-misbehaves as often as you ask. It keeps what it is told in memory alone. It prints what a
-worker must be told to use it, and what happened when it is stopped.
-GET /_fake/instances, /_fake/stats and /_fake/webhooks tell scripts the same, as JSON, and
-PUT /_fake/quota?creates=N changes the quota while it runs.
+		Long: `fake is a CAMS stand-in: it checks signatures, has a quota, answers in odd
+shapes, and misbehaves as often as you ask. It keeps its state in memory only.
+It prints the settings with which a worker uses it and, when it is stopped, what
+happened. GET /_fake/instances, /_fake/stats and /_fake/webhooks return the same
+as JSON, and PUT /_fake/quota?creates=N changes the quota while it runs.
 
---rules FILE says which calls meet what, so that an answer which a worker got from the cloud
-can be played again. It is JSON: {"rules": [RULE, …], "store": FORM, "filter": "stored"}. The
-first rule that fits counts, by action (CreateInstance if it has none), name (a regular
-expression), over (only above so many calls of the action in the running second) and times
-(only so many calls). It answers with status, code and message (status 200: a business answer),
-with html and status, or with a success of other fields (answer: {"ChannelType": "…"}); lose
-makes the instance and ends the connection; created makes it whatever the answer says; endless
-is a list that never ends, each description so many bytes long; headers go with any answer:
-  {"rules": [{"over": 8, "status": 400, "code": "System.LimitControl", "message": "slow down"}]}
+--rules FILE says which calls meet what, so that an answer which a worker got
+from the cloud can be played again. It is JSON: {"rules": [RULE, …], "store":
+FORM, "filter": "stored"}. The first rule that fits counts, by action
+(CreateInstance if it has none), name (a regular expression), over (only above
+so many calls of the action in the running second) and times (only so many
+calls). It answers with status, code and message (status 200: a business
+answer), with html and status, or with a success of other fields (answer:
+{"ChannelType": "…"}); lose makes the instance and ends the connection; created
+makes it whatever the answer says; endless is a list that never ends, each
+description so many bytes long; headers go with any answer:
+  {"rules": [{"over": 8, "status": 400, "code": "System.LimitControl",
+              "message": "slow down"}]}
   {"rules": [{"times": 5, "lose": true}], "store": "lower", "filter": "stored"}
 An endpoint that is away is a stand-in that does not run.`,
 		Args: cmdutil.NoArguments,
@@ -274,7 +277,7 @@ func (f *fakeServer) receive(c config.Config, o options) (net.Listener, []string
 			f.out.say("webhook  %s  %s %s  %s  %s  answered %d", a.Event.Type,
 				humanize.Sanitize(d.Request.ChannelType), humanize.Sanitize(d.Request.InstanceName), humanize.Sanitize(d.Code), a.ID, a.Status)
 		},
-		OnRefused: func(err error) { f.out.say("webhook  refused: %s", humanize.Sanitize(err.Error())) },
+		OnRefused: func(err error) { f.out.say("webhook  rejected: %s", humanize.Sanitize(err.Error())) },
 	}
 	return l, append([]string{"CAMSQ_CALLBACK_URL=http://" + l.Addr().String() + "/", "CAMSQ_CALLBACK_ALLOW_PRIVATE=true"}, paste...), nil
 }

@@ -132,7 +132,7 @@ func (f *fakeServer) summary() {
 	}
 	if f.receiver != nil {
 		c := f.receiver.Counts()
-		f.out.say("webhooks    %d received, %d verified, %d refused, %d failed on purpose, %d distinct",
+		f.out.say("webhooks    %d received, %d verified, %d rejected, %d failed on purpose, %d distinct",
 			c.Received, c.Verified, c.Refused, c.Failed, c.Distinct)
 	}
 }

@@ -22,12 +22,13 @@ func NewCancel(p *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cancel JOB|BATCH... | --batch NAME",
 		Short: "Cancel jobs whose API call has not started",
-		Long: `cancel ends queued jobs for good: those that are named (ID or ACCOUNT/ID), or those of a batch.
-A job whose call was already sent cannot be cancelled: run cancel again for jobs that return to
-the queue. No webhook reports a cancelled job.
+		Long: `cancel ends queued jobs for good: those that are named (ID or ACCOUNT/ID), or
+those of a batch. A job whose call was already sent cannot be cancelled: run
+cancel again for jobs that return to the queue. No webhook reports a cancelled
+job.
 
-Exit codes: 0 nothing of what is named goes on; 1 some jobs do, or there is no such job or
-batch; 2 wrong usage; 3 Redis did not answer.`,
+Exit codes: 0 nothing of what is named goes on; 1 some jobs do, or there is no
+such job or batch; 2 wrong usage; 3 Redis did not answer.`,
 		Example: `  camsq cancel order-7
   camsq cancel --batch tenants --account eu`,
 		RunE: func(cmd *cobra.Command, args []string) error { return cancel(p, cmd, args, s) },

@@ -37,8 +37,8 @@ func NewHeld(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "held",
 		Short: "List the jobs that wait for an operator's decision",
-		Long: `held counts the jobs whose outcome only an operator can decide, and lists the newest.
-docs/runbook.md says what to look at; camsq resolve decides.
+		Long: `held counts the jobs whose outcome only an operator can decide, and lists the
+newest. docs/runbook.md says what to look at; camsq resolve decides.
 
 ` + listHelp,
 		Example: `  camsq held
@@ -60,10 +60,11 @@ func NewFailed(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "failed",
 		Short: "List the jobs that failed, or the callbacks that were given up",
-		Long: `failed counts the jobs that ended without an instance, and lists the newest. None is ever
-left out: they are there for as long as records are kept (CAMSQ_KEEP). camsq retry puts
-them back. With --callbacks it lists the callbacks that were given up; their code is the
-reason why the last try failed. Those of completed batches stand there as ACCOUNT/BATCH#NUMBER.
+		Long: `failed counts the jobs that ended without an instance, and lists the newest.
+None is ever left out: they are there for as long as records are kept
+(CAMSQ_KEEP). camsq retry puts them back. With --callbacks it lists the
+callbacks that were given up; their code is the reason why the last try failed.
+Those of completed batches stand there as ACCOUNT/BATCH#NUMBER.
 
 ` + listHelp,
 		Example: `  camsq failed --code camsq.TriesSpent --all
@@ -83,11 +84,12 @@ reason why the last try failed. Those of completed batches stand there as ACCOUN
 	return cmd
 }
 
-const listHelp = `With --json there is one JSON object on each line, with the fields of camsq status --json, and
-no counts: every job that matches, or as many as --limit says.
+const listHelp = `With --json the output is one JSON object on each line, with the fields of
+camsq status --json, and no counts: every job that matches, or as many as
+--limit says.
 
-Exit codes: 0 the list was printed, even if it is empty; 2 wrong usage; 3 Redis did not answer; 4 the list
-could not be written.`
+Exit codes: 0 the list was printed, even if it is empty; 2 wrong usage; 3 Redis
+did not answer; 4 the list could not be written.`
 
 type listOptions struct {
 	inspect.Filter

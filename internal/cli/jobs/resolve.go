@@ -24,12 +24,15 @@ func NewResolve(p *cmdutil.Factory) *cobra.Command {
 		Short: "Decide how a held job ended",
 		Long: `resolve decides how a held job (ID or ACCOUNT/ID) ended:
 
-  --created ID  the instance of that ID is the job's: it is recorded and reported as created
-  --absent      none of the instances in question is the job's: it goes back into the queue with
-                another budget, is looked up once more, and is called again if there is none
+  --created ID  the instance with that ID is the job's: the job is recorded and
+                reported as created
+  --absent      none of the instances in question is the job's: the job returns
+                to the queue with another budget, is looked up once more, and is
+                called again if the lookup finds none
   --failed      the job is given up
 
-Exit codes: 0 it is done; 1 it is not, and stderr says why; 2 wrong usage; 3 Redis did not answer.`,
+Exit codes: 0 it is done; 1 it is not, and stderr says why; 2 wrong usage; 3
+Redis did not answer.`,
 		Example: `  camsq resolve order-7 --created cams-xxxx --note "seen in the console"
   camsq resolve default/order-8 --absent`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -17,16 +17,18 @@ func NewRetry(p *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry JOB... | --batch NAME | --code CODE | --all",
 		Short: "Put failed jobs back into the queue with another budget",
-		Long: `retry gives failed jobs another budget of tries and time, and puts them back into the queue:
-those that are named (ID or ACCOUNT/ID), or all that match. A job of which a call once ended
-without an answer is looked up first: an instance that turned up late is taken, not made twice.
-The new outcome is told to the webhook as an event of its own.
+		Long: `retry gives failed jobs another budget of tries and time, and puts them back
+into the queue: those that are named (ID or ACCOUNT/ID), or all that match. A
+job with an uncertain call in its past is looked up first: an instance that
+appeared late is adopted, not created twice. The new outcome is a webhook event
+of its own.
 
-With --callbacks it replays callbacks that were given up instead, as camsq failed --callbacks
-lists them, those of batches too; --code is then the reason that is shown there.
+With --callbacks it replays callbacks that were given up instead, as camsq
+failed --callbacks lists them, those of batches too; --code is then the reason
+that is shown there.
 
-Exit codes: 0 all were put back; 1 some could not be, and stderr says why; 2 wrong usage;
-3 Redis did not answer.`,
+Exit codes: 0 all were put back; 1 some could not be, and stderr says why; 2
+wrong usage; 3 Redis did not answer.`,
 		Example: `  camsq retry default/order-7 order-8
   camsq retry --code camsq.TriesSpent --account default
   camsq retry --callbacks --all`,
@@ -60,7 +62,7 @@ func retry(f *cmdutil.Factory, cmd *cobra.Command, names []string, o retryOption
 	defer a.Close()
 	w := &bulkAction{Factory: f, app: a, list: inspect.ListOfState(tasks.StateFailed), do: cmdutil.Operator(a, f).Retry, done: "put back into the queue"}
 	if o.callbacks {
-		w.list, w.do, w.done = inspect.ListOfDeadCallbacks(), cmdutil.Operator(a, f).Replay, "to be told again"
+		w.list, w.do, w.done = inspect.ListOfDeadCallbacks(), cmdutil.Operator(a, f).Replay, "queued for delivery"
 	}
 	if many {
 		return w.all(cmd.Context(), o.Filter)

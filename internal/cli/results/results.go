@@ -32,26 +32,29 @@ func New(p *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "results FILE",
 		Short: "Write a file's rows with the outcome of each",
-		Long: `results writes the rows of a file that was enqueued, in their order and with all their columns,
-and adds: job, state, instance_id, code, message, request_id, tries, finished_at, callback.
-finished_at is in UTC. state is one of
+		Long: `results writes the rows of a file that was enqueued, in their order and with all
+their columns, and adds: job, state, instance_id, code, message, request_id,
+tries, finished_at, callback. finished_at is in UTC. state is one of
 
-  created, failed, held, cancelled, queued, calling, uncertain   as in camsq status --help
-  rejected    the row is bad and was not queued; message says why
+  created, failed, held, cancelled, queued, calling, uncertain
+              as in camsq status --help
+  rejected    the row was not queued; message says why
   conflict    its job ID stands for another request; the row was not queued
-  unknown     there is no such job: the row was never enqueued, or ended longer ago than records are kept
-  unreadable  there is a record, and this camsq or its data key cannot read it
+  unknown     no such job: the row was never enqueued, or its record has expired
+  unreadable  a record exists, but this camsq or its data key cannot read it
 
-It reads whatever enqueue reads; give it the same --map, --set and so on. The name behind -o says
-what is written: CSV (.csv, .txt or no ending), a workbook (.xlsx), or a line of JSON for each row,
-with the row as it was under "row" (.jsonl, .ndjson). CSV begins with a UTF-8 mark and has the separators of the file that was read, so that Excel
-opens it right; a cell that begins with = + - @, a tab or a line end gets an apostrophe in front, so
-that no spreadsheet takes it for a formula. The cells of a workbook are texts and need none.
-With -o the file is there once it is complete, and only its owner may read it.
+It reads whatever enqueue reads; give it the same --map, --set and so on. The
+name behind -o says what is written: CSV (.csv, .txt or no ending), a workbook
+(.xlsx), or a line of JSON for each row, with the row as it was under "row"
+(.jsonl, .ndjson). CSV begins with a UTF-8 BOM and has the separators of the
+file that was read, so that Excel opens it right; a cell that begins with = + -
+@, a tab or a line end gets an apostrophe in front, so that no spreadsheet takes
+it for a formula. The cells of a workbook are texts and need none. With -o the
+file is there once it is complete, and only its owner may read it.
 
-Exit codes: 0 it was written, whatever the outcomes; 1 stopped with Ctrl-C; 2 wrong usage, or a
-file that cannot be understood (the rows before that place are written); 3 Redis did not answer; 4 the
-results could not be written.`,
+Exit codes: 0 it was written, whatever the outcomes; 1 stopped with Ctrl-C; 2
+wrong usage, or a file that cannot be understood (the rows before that place are
+written); 3 Redis did not answer; 4 the results could not be written.`,
 		Example: `  camsq results tenants.csv -o outcomes.csv
   camsq results customers.xlsx -o outcomes.xlsx --only failed,unfinished
   camsq results tenants.csv --only failed,rejected`,

@@ -26,9 +26,10 @@ func New(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [JOB|BATCH]",
 		Short: "Show the state of all accounts, a job or a batch",
-		Long: `status shows where the jobs of every account stand, or one job (ID or ACCOUNT/ID), or one batch.
+		Long: `status shows where the jobs of every account stand, or one job (ID or
+ACCOUNT/ID), or one batch.
 
-  queued     waits for its turn, its backoff or the account's quota
+  queued     waits in the queue, for its backoff or for the account's quota
   calling    the call is being made
   uncertain  the answer was lost; the outcome is being looked up
   held       only an operator can decide how it ended: camsq held
@@ -36,14 +37,15 @@ func New(f *cmdutil.Factory) *cobra.Command {
   failed     has no instance and is not tried again by itself: camsq failed
   cancelled  cancelled before its call was sent
 
-Of a batch it tells besides why jobs failed, how long the rest needs at the account's pace in
-force, and whether it was completed: its producer has sent the last job (camsq enqueue says so at
-the end of a file), and every job has ended, also those that were held. With --wait it follows the
-batch until no job of it goes further by itself.
+For a batch it also shows failure codes, the remaining time at the current rate,
+and whether the batch is completed: its producer has sent the last job (camsq
+enqueue says so at the end of a file), and every job has ended, also those that
+were held. With --wait it follows the batch until no job of it goes further by
+itself.
 
-Exit codes: 0 it was found, however it stands; 1 there is no such job or batch, or, with --wait,
-some jobs have no instance in the end, or the wait was stopped with Ctrl-C; 2 wrong usage;
-3 Redis did not answer.`,
+Exit codes: 0 it was found, however it stands; 1 there is no such job or batch,
+or, with --wait, some jobs have no instance in the end, or the wait was stopped
+with Ctrl-C; 2 wrong usage; 3 Redis did not answer.`,
 		Example: `  camsq status
   camsq status tenants
   camsq status --wait tenants

@@ -85,7 +85,7 @@ func closing(b inspect.BatchStatus) string {
 // callbackText says how far the callback of the last completion got.
 func callbackText(b inspect.BatchStatus) string {
 	if b.Callback == nil {
-		return "whether that was told is not known any more"
+		return "whether that was reported is no longer known"
 	}
 	if b.Callback.State == tasks.CallbackNone {
 		return "no webhook, since the account has no receiver"
