@@ -88,7 +88,7 @@ func TestCorrectionsAreNotOverwritten(t *testing.T) {
 	if slices.Contains(d.files(), "f.csv.rejected.csv~") {
 		t.Error("what was written again the same was kept twice")
 	}
-	const kept = "  What stood there before is kept as f.csv.rejected.csv~.\n"
+	const kept = "  The earlier file of that name is now f.csv.rejected.csv~.\n"
 	if _, out, _ := d.run("enqueue", "f.csv"); strings.Contains(out, kept) {
 		t.Errorf("it says that the same was kept:\n%s", out)
 	}
@@ -105,7 +105,7 @@ func TestCorrectionsAreNotOverwritten(t *testing.T) {
 		t.Errorf("under another name: exit %d, %s", code, errs)
 	}
 	code, _, errs := d.run("enqueue", "--rejected", "no/such/place.csv", "g.csv")
-	if code != 1 || !strings.Contains(errs, "the bad rows of g.csv are not in a file of their own; name one that can be written: --rejected: open ") {
+	if code != 1 || !strings.Contains(errs, "cannot write the rejected rows of g.csv: --rejected: open ") {
 		t.Errorf("where nothing can be written: exit %d, %s", code, errs)
 	}
 	code, _, errs = d.run("enqueue", "--rejected", "r.csv", "f.csv", "g.csv")
@@ -251,11 +251,11 @@ func TestAGuessedEncodingIsShownByASample(t *testing.T) {
 		code           int
 	}{
 		{"a cell", ascii + gbk("VIBER,one,示例商店\nVIBER,two,上海\n"),
-			"f.csv: note: read as GB18030; line 3 says \"示例商店\". If that is not what it says, give --encoding\n", nil, 0},
+			"f.csv: note: read as GB18030; line 3 reads \"示例商店\". If that is wrong, give --encoding\n", nil, 0},
 		{"a header", gbk("ChannelType,InstanceName,商店\nVIBER,one,上海\n"),
-			"f.csv: note: read as GB18030; the header says \"商店\". If that is not what it says, give --encoding\n", []string{"--map", "商店=metadata.shop"}, 0},
+			"f.csv: note: read as GB18030; the header reads \"商店\". If that is wrong, give --encoding\n", []string{"--map", "商店=metadata.shop"}, 0},
 		{"a long cell with a control character", ascii + gbk("VIBER,one,示\x1b[2J"+strings.Repeat("店", 50)+"\n"),
-			"f.csv: note: read as GB18030; line 3 says \"示 [2J" + strings.Repeat("店", 34) + "…\". If that is not what it says, give --encoding\n" +
+			"f.csv: note: read as GB18030; line 3 reads \"示 [2J" + strings.Repeat("店", 16) + "…\". If that is wrong, give --encoding\n" +
 				"f.csv:3: metadata.shop: holds a control character; remove it\n", nil, 1},
 		{"given", ascii + gbk("VIBER,one,示例商店\n"), "", []string{"--encoding", "gb18030"}, 0},
 		{"a mark", "\x84\x31\x95\x33" + ascii + gbk("VIBER,one,示例商店\n"), "", nil, 0},
