@@ -51,7 +51,7 @@ func ExampleClient_Create() {
 	// Output:
 	// default/tenant-7 queued
 	// default/tenant-7 known
-	// enqueue: job default/tenant-7 is there already (queued) with another request; give this one an ID of its own, or send the same request
+	// enqueue: job default/tenant-7 exists (queued) with another request; give this one an ID of its own, or send the same request
 }
 
 // A customer is waiting at the counter, and an import of thousands is under way.

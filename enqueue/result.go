@@ -45,7 +45,7 @@ type ConflictError struct {
 }
 
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("enqueue: job %s is there already (%s) with another request; give this one an ID of its own, or send the same request", e.Ref, e.State)
+	return fmt.Sprintf("enqueue: job %s exists (%s) with another request; give this one an ID of its own, or send the same request", e.Ref, e.State)
 }
 
 // UnreadableError means that the existing job with this ID cannot be read.
@@ -59,7 +59,7 @@ type UnreadableError struct {
 func (e *UnreadableError) Unwrap() error { return e.Err }
 
 func (e *UnreadableError) Error() string {
-	return fmt.Sprintf("enqueue: job %s is there already and cannot be compared; send it again, with the same ID, once it can be read: %v", e.Ref, e.Err)
+	return fmt.Sprintf("enqueue: job %s exists and cannot be compared; send it again, with the same ID, once it can be read: %v", e.Ref, e.Err)
 }
 
 // Summary counts the results of many jobs.

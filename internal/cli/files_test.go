@@ -308,7 +308,7 @@ func TestATemplateIsWrittenAndCanBeFilledIn(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 		code, printed, errs = d.run("enqueue", "--template", "-o", name)
-		said(t, name+" again", code, 2, printed+errs, "camsq: -o "+name+" is there already; name another file\n")
+		said(t, name+" again", code, 2, printed+errs, "camsq: -o "+name+" exists; name another file\n")
 	}
 	code, printed, errs := d.run("enqueue", "--template", "-o", "t.xls")
 	said(t, "another form", code, 2, printed+errs, "camsq: -o t.xls: the name must end in .csv or .xlsx, which says what is written\n")

@@ -80,7 +80,7 @@ func TestAJobSaysWhatItWaitsFor(t *testing.T) {
 		{"backoff", func(d *cliTest) {
 			d.startCall("default", "j0")
 			d.transition("default", "j0", tasks.StepThrottled, 5*time.Minute+30*time.Second, func(r *tasks.Record) { r.Code = "Throttling.User" })
-		}, "It waits 5 min more after Throttling.User, then takes its turn at 4.95 a second."},
+		}, "It waits 5 min more after Throttling.User, then it is called at the account's pace, 4.95 a second."},
 		{"taken", func(d *cliTest) {
 			if err := d.rdb.RPopLPush(d.t.Context(), "asynq:{provision:default}:pending", "asynq:{provision:default}:active").Err(); err != nil {
 				d.t.Fatal(err)
@@ -104,7 +104,7 @@ func TestAJobSaysWhatItWaitsFor(t *testing.T) {
 		{"uncertain", func(d *cliTest) {
 			d.startCall("default", "j0")
 			d.transition("default", "j0", tasks.StepAmbiguous, 4*time.Second, nil)
-		}, "The answer to its call was lost. A worker looks for the instance, next in N s; nothing is sent before that is settled."},
+		}, "The answer to its call was lost. A worker looks the instance up, next in N s; nothing is sent before that is settled."},
 		{"held", func(d *cliTest) { d.hold("default", "j0", "i-1", "i-2") }, "It waits for an operator: camsq resolve default/j0, with --created INSTANCE_ID, --absent or --failed."},
 		{"failed", func(d *cliTest) { d.reject("default", "j0", "No", "") }, "It has ended, and is not tried again by itself: camsq retry default/j0."},
 		{"cancelled", func(d *cliTest) { d.transition("default", "j0", tasks.StepCancel, 0, nil) }, "It has ended: it was cancelled before its call."},

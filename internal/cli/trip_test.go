@@ -69,7 +69,7 @@ eu: `+away+`; camsq resume eu tries it at once
 
 	for job, want := range map[string]string{
 		"j0": "It waits because account eu " + away + ".",
-		"j1": "The answer to its call was lost. A worker looks for the instance when the API is back; nothing is sent before that is settled. Account eu " + away + ".",
+		"j1": "The answer to its call was lost. A worker looks the instance up when the API is back; nothing is sent before that is settled. Account eu " + away + ".",
 	} {
 		_, out, _ := d.run("status", job)
 		lines := strings.Split(strings.TrimSpace(scrub(out)), "\n")
@@ -149,7 +149,7 @@ func TestARefusedLookIsToldWithItsCode(t *testing.T) {
 	d.startCall("default", "j1")
 	d.transition("default", "j1", tasks.StepAmbiguous, 4*time.Second, nil)
 	_, out, _ := d.run("status", "j1")
-	if want := "A worker looks for the instance when the API lets account default list instances again; nothing is sent before that is settled. It has refused that for N s (Product.Unsubscript); one job tries it again in 1 h."; !strings.Contains(scrub(out), want) {
+	if want := "A worker looks the instance up when the API lets account default list instances again; nothing is sent before that is settled. It has refused that for N s (Product.Unsubscript); one job tries it again in 1 h."; !strings.Contains(scrub(out), want) {
 		t.Errorf("status of a lost answer:\n%s\nwant in it:\n%s", out, want)
 	}
 }

@@ -107,7 +107,7 @@ func (f LaneState) queuedNote(r tasks.Record, before int64) string {
 		if r.Code != "" {
 			after = " after " + r.Code
 		}
-		return fmt.Sprintf("It waits %s more%s, then takes its turn at %s.", humanize.Duration(r.Wait()), after, f.Pace())
+		return fmt.Sprintf("It waits %s more%s, then it is called at the account's pace, %s.", humanize.Duration(r.Wait()), after, f.Pace())
 	case before > 0:
 		about := "some"
 		if f.moreBefore {

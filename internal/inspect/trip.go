@@ -118,7 +118,7 @@ func (f LaneState) unknown() string {
 
 // lookupNote says when the answer of an uncertain job is looked for.
 func (f LaneState) lookupNote(wait time.Duration) string {
-	const lost, nothing = "The answer to its call was lost. A worker looks for the instance", "nothing is sent before that is settled."
+	const lost, nothing = "The answer to its call was lost. A worker looks the instance up", "nothing is sent before that is settled."
 	switch {
 	case f.Away() && f.LookupsBlocked():
 		return fmt.Sprintf("%s when the API is back; %s Account %s %s; %s.", lost, nothing, f.Account, f.AwayNote(), f.nextProbe())

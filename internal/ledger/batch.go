@@ -193,7 +193,7 @@ func (l *Ledger) UpdateCompletion(ctx context.Context, c tasks.Completion, to ta
 	default:
 		return nil
 	}
-	return fmt.Errorf("ledger: noting that %s was told: %w", c.BatchRef, err)
+	return fmt.Errorf("ledger: recording the delivery of %s: %w", c.BatchRef, err)
 }
 
 // OwedBatches pages through the account's completions whose callback has been owed

@@ -41,7 +41,7 @@ func (l *Ledger) askTime(ctx context.Context, p redis.Pipeliner, account string)
 		seconds, err1 := strconv.ParseInt(parts[0], 10, 64)
 		micros, err2 := strconv.ParseInt(parts[1], 10, 64)
 		if err1 != nil || err2 != nil {
-			return time.Time{}, fmt.Errorf("ledger: Redis tells the time as %.40q", parts)
+			return time.Time{}, fmt.Errorf("ledger: Redis reports the time as %.40q", parts)
 		}
 		return time.Unix(seconds, micros*1000), nil
 	}

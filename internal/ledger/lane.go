@@ -239,7 +239,7 @@ func (l *Ledger) AccountsWithUnresolved(ctx context.Context, accounts []string) 
 		}
 	}
 	if failure != nil {
-		return out, fmt.Errorf("ledger: looking for jobs in doubt of account %s: %w", strings.Join(silent, ", "), failure)
+		return out, fmt.Errorf("ledger: listing the unresolved jobs of account %s: %w", strings.Join(silent, ", "), failure)
 	}
 	return out, nil
 }

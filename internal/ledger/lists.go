@@ -43,7 +43,7 @@ func (l *Ledger) UnresolvedDue(ctx context.Context, account string, n int) ([]st
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("ledger: listing the jobs in doubt of account %s: %w", account, err)
+		return nil, fmt.Errorf("ledger: listing the unresolved jobs of account %s: %w", account, err)
 	}
 	var due []string
 	for _, list := range lists {

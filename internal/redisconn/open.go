@@ -114,7 +114,7 @@ func pinged(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("redisconn: ask Redis for an answer: %w", err)
+	return fmt.Errorf("redisconn: cannot reach Redis: %w", err)
 }
 
 // setClientName gives each connection a name for CLIENT LIST. That is decoration: a Redis

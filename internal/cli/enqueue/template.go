@@ -18,7 +18,7 @@ func template(f *cmdutil.Factory, name string) error {
 		return exit.Usagef("-o %s: the name must end in .csv or .xlsx, which says what is written", name)
 	}
 	if _, err := f.Dir.Stat(name); err == nil && name != "" {
-		return exit.Usagef("-o %s is there already; name another file", name)
+		return exit.Usagef("-o %s exists; name another file", name)
 	}
 	out, err := f.Dir.Create("the template", "-o", name, "", f.Stdout)
 	if err != nil {
