@@ -25,7 +25,7 @@ var plan = map[string][]string{
 	"internal/cli": {
 		"examples", "internal/app", "internal/cli/accounts", "internal/cli/check", "internal/cli/cmdutil", "internal/cli/enqueue",
 		"internal/cli/fake", "internal/cli/jobs", "internal/cli/render", "internal/cli/results", "internal/cli/status",
-		"internal/config", "internal/exit", "internal/lab/demo", "internal/lab/prove",
+		"internal/config", "internal/exit", "internal/lab/demo", "internal/lab/prove", "internal/workdir",
 	},
 
 	// A family of commands knows no other one: what they share is in cmdutil, render and watch.

@@ -36,16 +36,18 @@ func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 
 func execute(ctx context.Context, f *cmdutil.Factory, args []string) int {
 	setGlobals()
+	stdout := &output{w: f.Stdout}
+	f.Stdout = stdout
 	root := root(f)
 	root.SetArgs(args)
 	root.SetIn(f.Stdin)
 	root.SetOut(f.Stdout)
 	root.SetErr(f.Stderr)
-	err := root.ExecuteContext(ctx)
+	err := stdout.failure(root.ExecuteContext(ctx))
 	if err == nil {
 		return exit.CodeOK
 	}
-	if err != exit.ErrSomeFailed {
+	if err != exit.ErrSomeFailed && err != exit.ErrNotWritten {
 		fmt.Fprintln(f.Stderr, "camsq:", err)
 	}
 	if e, ok := errors.AsType[*exit.Error](err); ok {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/camsq/camsq/enqueue/rowfile"
+	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/spreadsheet"
 )
 
@@ -105,7 +106,7 @@ func TestCorrectionsAreNotOverwritten(t *testing.T) {
 		t.Errorf("under another name: exit %d, %s", code, errs)
 	}
 	code, _, errs := d.run("enqueue", "--rejected", "no/such/place.csv", "g.csv")
-	if code != 1 || !strings.Contains(errs, "cannot write the rejected rows of g.csv: --rejected: open ") {
+	if code != exit.CodeWrite || !strings.Contains(errs, "cannot write the rejected rows of g.csv: --rejected: open ") {
 		t.Errorf("where nothing can be written: exit %d, %s", code, errs)
 	}
 	code, _, errs = d.run("enqueue", "--rejected", "r.csv", "f.csv", "g.csv")

@@ -247,4 +247,24 @@ func TestAFullDiskIsExitCode4AndNamesWhatWasWritten(t *testing.T) {
 		code := d.runTo(t.Context(), nil, fullDisk{}, &errs, args...)
 		said(t, what, code, exit.CodeWrite, errs.String(), "camsq: cannot write "+what+" to standard output: no space left on device\n")
 	}
+	for _, args := range [][]string{
+		{"version"}, {"status"}, {"status", "--json"}, {"status", "a"}, {"failed"}, {"held"}, {"pause", "default"}, {"resume", "default"},
+		{"enqueue", "one.csv"}, {"enqueue", "--dry-run", "one.csv"}, {"help"}, {"enqueue", "--help"}, {"retry", "a"},
+	} {
+		var errs strings.Builder
+		code := d.runTo(t.Context(), nil, fullDisk{}, &errs, args...)
+		said(t, strings.Join(args, " "), code, exit.CodeWrite, errs.String(), "camsq: cannot write the output to standard output: no space left on device\n")
+	}
+	// What is worse than that keeps its code.
+	for _, tt := range []struct {
+		code int
+		args []string
+	}{
+		{exit.CodeUsage, []string{"status", "--no-such-flag"}},
+	} {
+		var errs strings.Builder
+		if code := d.runTo(t.Context(), nil, fullDisk{}, &errs, tt.args...); code != tt.code {
+			t.Errorf("camsq %q: exit %d, want %d: %s", tt.args, code, tt.code, &errs)
+		}
+	}
 }

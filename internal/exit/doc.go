@@ -1,2 +1,2 @@
-// Package exit is camsq's exit codes, which scripts rely on, and the errors that carry them.
+// Package exit defines camsq's exit codes, which scripts rely on, and the errors that carry them.
 package exit

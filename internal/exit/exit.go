@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// The exit codes, which scripts rely on.
+// The exit codes.
 const (
 	CodeOK          = 0
 	CodeSomeFailed  = 1 // some jobs or rows failed
 	CodeUsage       = 2 // wrong usage or configuration
-	CodeUnreachable = 3 // what is needed could not be reached
-	CodeWrite       = 4 // what was to be written could not be
+	CodeUnreachable = 3 // a required service could not be reached
+	CodeWrite       = 4 // an output could not be written, such as on a full disk
 )
 
 // Error is an error with the exit code that it means.
@@ -34,8 +34,11 @@ func Unreachablef(format string, args ...any) error {
 	return &Error{CodeUnreachable, fmt.Errorf(format, args...)}
 }
 
-// ErrSomeFailed ends a command that has said itself what failed.
-var ErrSomeFailed = &Error{CodeSomeFailed, errors.New("some failed")}
+// Errors of commands that have printed themselves what happened.
+var (
+	ErrSomeFailed = &Error{CodeSomeFailed, errors.New("some failed")}
+	ErrNotWritten = &Error{CodeWrite, errors.New("an output could not be written")}
+)
 
 // With gives an error an exit code.
 func With(code int, err error) error { return &Error{code, err} }
@@ -49,3 +52,7 @@ type wordedError struct {
 	text string
 	err  error
 }
+
+func (e wordedError) Error() string { return e.text }
+
+func (e wordedError) Unwrap() error { return e.err }

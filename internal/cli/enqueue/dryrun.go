@@ -17,7 +17,7 @@ import (
 )
 
 // dryRun is a dry run: everything but the sending.
-func dryRun(ctx context.Context, f *cmdutil.Factory, files []importer.Input, o enqueueOptions, c config.Config) error {
+func dryRun(ctx context.Context, f *cmdutil.Factory, files []importer.Input, o enqueueOptions, c config.Config, n *notices) error {
 	h := &importer.DryRun{Index: importer.NewIndex(0)}
 	queued := "valid"
 	a, without, err := app.OpenForDryRun(ctx, c)
@@ -29,7 +29,7 @@ func dryRun(ctx context.Context, f *cmdutil.Factory, files []importer.Input, o e
 		h.Lookup, queued = a.Client.Lookup, "valid and new"
 	}
 	in := importer.New(f.Stdin, h.CreateAll)
-	in.Index, in.Digest, in.Rejected, in.Notify = h.Index, importer.RequestDigest, o.rejected, (&notices{w: f.Stderr, all: o.listAll}).print
+	in.Index, in.Digest, in.Rejected, in.Notify = h.Index, importer.RequestDigest, o.rejected, n.print
 	lanes, rejected := map[string]int64{}, false
 	for _, s := range files {
 		got, err := in.Import(ctx, s)

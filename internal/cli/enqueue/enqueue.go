@@ -75,7 +75,8 @@ batch.completed.
 Exit codes: 0 all well; 1 some rows were rejected, or, with --wait, some rows
 have no instance in the end, or the wait was stopped with Ctrl-C; 2 wrong usage,
 a file that cannot be understood, or a Redis whose records are not for this
-version; 3 Redis did not answer; 4 the template could not be written.`,
+version; 3 Redis did not answer; 4 the template, the report or the rejected rows
+could not be written.`,
 		Example: `  camsq enqueue --template -o tenants.xlsx
   camsq enqueue --dry-run tenants.csv
   camsq enqueue --map Company=InstanceName --set ChannelType=VIBER crm.xlsx
@@ -144,9 +145,14 @@ func run(f *cmdutil.Factory, cmd *cobra.Command, paths []string, o enqueueOption
 	for i := range files {
 		files[i].Options.Priority = priority
 	}
+	n := &notices{w: f.Stderr, all: o.listAll}
 	if o.dryRun {
-		return dryRun(cmd.Context(), f, files, o, c)
+		return n.failure(dryRun(cmd.Context(), f, files, o, c, n))
 	}
+	return n.failure(enqueueFiles(cmd, f, files, o, c, n))
+}
+
+func enqueueFiles(cmd *cobra.Command, f *cmdutil.Factory, files []importer.Input, o enqueueOptions, c config.Config, n *notices) error {
 	a, err := app.Open(c)
 	if err != nil {
 		return err
@@ -159,7 +165,7 @@ func run(f *cmdutil.Factory, cmd *cobra.Command, paths []string, o enqueueOption
 	notice := &BackpressureNotice{Writer: f.Stderr}
 	a.Waiting = notice.Waiting
 	in := importer.New(f.Stdin, notice.Wrap(a.Client.CreateAll))
-	in.Follow, in.Rejected, in.Notify = o.wait, o.rejected, (&notices{w: f.Stderr, all: o.listAll}).print
+	in.Follow, in.Rejected, in.Notify = o.wait, o.rejected, n.print
 	rejected, err := importFiles(cmd.Context(), f, in, files, a)
 	if err != nil {
 		return err

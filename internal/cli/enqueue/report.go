@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/camsq/camsq/internal/cli/render"
+	"github.com/camsq/camsq/internal/exit"
 	"github.com/camsq/camsq/internal/humanize"
 	"github.com/camsq/camsq/internal/importer"
 	"github.com/camsq/camsq/tasks"
@@ -21,6 +22,17 @@ type notices struct {
 	all  bool // list every row
 	file string
 	rows map[importer.NoticeKind]int // of this file
+	// notWritten reports that a file of rejected rows could not be written.
+	notWritten bool
+}
+
+// failure returns the error that the command ends with: a file that could not be written
+// is worse than some rows that were rejected.
+func (n *notices) failure(err error) error {
+	if n.notWritten && (err == nil || err == exit.ErrSomeFailed) {
+		return exit.ErrNotWritten
+	}
+	return err
 }
 
 func (n *notices) print(notice importer.Notice) {
@@ -28,6 +40,7 @@ func (n *notices) print(notice importer.Notice) {
 		n.file, n.rows = notice.File, map[importer.NoticeKind]int{}
 	}
 	n.rows[notice.Kind]++
+	n.notWritten = n.notWritten || notice.Kind == importer.NoticeNotSaved
 	switch count := n.rows[notice.Kind]; {
 	case n.all || count <= maxListed:
 		fmt.Fprintln(n.w, notice.Text)
