@@ -49,7 +49,8 @@ type EventData struct {
 	// RequestID is the API's own, to be quoted to its support.
 	RequestID string `json:"request_id"`
 	Tries     int    `json:"tries"`
-	// Adopted is true when the instance was found by a lookup, after a create whose answer was lost.
+	// Adopted is true if a lookup found the instance: after a create whose answer was lost, or
+	// before the first call (CAMSQ_EXISTING=adopt).
 	Adopted bool `json:"adopted"`
 	// Metadata is the producer's, given back untouched.
 	Metadata map[string]string `json:"metadata"`

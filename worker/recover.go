@@ -305,7 +305,7 @@ func (w *Worker) listFailed(ctx context.Context, l *lane, r tasks.Record, err er
 // that do not concern the account.
 const maxRefusedLookups = 10
 
-// unseen reports whether the API refuses the lookups of this job alone, so that waiting
+// lookupRefused reports whether the API refuses the lookups of this job alone, so that waiting
 // does not help: it accepts other jobs, or its code concerns the request or is unknown, and
 // the breaker is closed.
 func (w *Worker) lookupRefused(l *lane, r tasks.Record, v classify.Verdict, ofJob bool, e *cams.Error) bool {

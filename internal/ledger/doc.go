@@ -19,17 +19,17 @@
 //
 //	camsq:Q:job:ID        string: the record, see below
 //	camsq:Q:state:STATE   sorted set of IDs by the time they entered the state (queued, calling, uncertain, held, failed)
-//	camsq:Q:count         hash: how many jobs stand in each state; expired ones still count
+//	camsq:Q:count         hash: how many jobs are in each state; expired ones still count
 //	camsq:Q:batch:NAME    hash: the same for one batch; why its jobs failed (code:CODE) and when it
 //	                      started; closed and completed (how many jobs it had then, and when), completions
 //	camsq:Q:batches       sorted set of batch names by their last job
 //	camsq:Q:completions:NAME  hash: for each completion N what batch:NAME was then (N), and how far
-//	                      telling it got (N:callback), both JSON
-//	camsq:Q:batches:owed  sorted set of NAME#N: completions whose callback is owed, by the time since when
+//	                      its delivery got (N:callback), both JSON
+//	camsq:Q:batches:owed  sorted set of NAME#N: completions whose callback is owed, by the time from which it is
 //	camsq:Q:batches:dead  sorted set of NAME#N: completions whose callback was given up
 //	camsq:Q:name:DIGEST   the ID of the job that holds this (ChannelType, InstanceName), in whichever form: see [tasks.NameKey]
 //	camsq:Q:instance:ID   the ID of the job that has this instance
-//	camsq:Q:owed          sorted set of IDs whose callback is owed, by the time since when
+//	camsq:Q:owed          sorted set of IDs whose callback is owed, by the time from which it is
 //	camsq:Q:dead          sorted set of IDs whose callback was given up
 //	camsq:Q:lead:DUTY     the lock of the one process that sweeps, or reconciles
 //	camsq:Q:lane          hash: what holds the account back (limit, paused…, tripped…, the probe): see [tasks.Lane]
@@ -39,7 +39,7 @@
 //
 // A batch is completed when its producer has closed it and no job of it is open; a
 // held job is open. The script that ends the last job, or that closes the batch,
-// notes so, keeps the facts that are told, and puts the completion among the owed:
+// notes so, keeps the facts of the event, and puts the completion among the owed:
 // all in one step, so a process that dies after it loses nothing. A job that is put back
 // takes completed away, and one more job makes both closed and completed differ from
 // the number of jobs: then neither holds, and nothing has to be undone.

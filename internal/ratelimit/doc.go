@@ -15,7 +15,7 @@
 // urgent ones first; that no caller waits much longer than MaxWait; and that no
 // slot further ahead than the horizon (200 ms) is taken, which bounds what a dead
 // process takes with it. It refuses to guess: where Redis has lost the bucket, a
-// burst has to be earned again, and where Redis does not answer, Wait fails.
+// burst allowance starts at zero, and where Redis does not answer, Wait fails.
 // Between processes it promises no order.
 //
 // A bucket is one hash at the key that the caller names. Times are in
@@ -34,8 +34,8 @@
 //
 //	level    what the rate was lowered to
 //	lowered  when
-//	found    a level that the ones since then are within a half of
-//	since    since when
+//	found    a reference level; later levels within half of it belong to the same series
+//	since    when that series began
 //	row      calls turned away in a row, about
 //
 // Put the account between braces in the key, and the bucket lies in the slot

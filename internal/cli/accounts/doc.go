@@ -1,2 +1,2 @@
-// Package accounts is the commands that change an account's pace: pause, resume, limit.
+// Package accounts implements the commands that change an account's pace: pause, resume, limit.
 package accounts

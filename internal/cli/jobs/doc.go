@@ -1,3 +1,3 @@
-// Package jobs is the commands that list jobs and decide about them: held, failed,
+// Package jobs implements the commands that list jobs and decide about them: held, failed,
 // retry, cancel and resolve.
 package jobs
