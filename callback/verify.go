@@ -90,7 +90,7 @@ func (k Keyring) verify(content []byte, signatures string) bool {
 // ReadEvent reads a webhook from a request that came in, verifies it and decodes
 // it. The ID is the same each time that the webhook is delivered: do the work
 // once per ID, then answer 2xx. Any other answer but 410 makes the sender try
-// again. The error wraps one of this package's Err values, or tells of a body
+// again. The error wraps one of this package's Err values, or reports a body
 // that could not be read or is signed but no event.
 func ReadEvent(r *http.Request, now time.Time, keys Keyring) (id string, event Event, err error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBodyBytes+1))

@@ -79,7 +79,7 @@ func decodeXML(body []byte) (answer, bool) {
 	return answer{Code: text(e.Code), Message: text(e.Message), RequestID: text(e.RequestID)}, true
 }
 
-// ok tells whether the code is the one for success. The page says OK; its Chinese
+// ok reports whether the code is the one for success. The page says OK; its Chinese
 // twin says 200.
 func (a answer) ok() bool { return a.Code == "OK" || a.Code == "200" }
 

@@ -104,7 +104,7 @@ func newTransport(dial func(context.Context, string, string) (net.Conn, error)) 
 		TLSHandshakeTimeout: 10 * time.Second,
 		MaxIdleConnsPerHost: 64,
 		// The vendor's load balancers drop idle connections after about 10 s, and a
-		// create that meets such a reset is in doubt: a new handshake is cheaper.
+		// create that meets such a reset is uncertain: a new handshake is cheaper.
 		IdleConnTimeout:        5 * time.Second,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHeader,

@@ -94,7 +94,7 @@ func (c *Client) CreateInstance(ctx context.Context, r CreateInstanceRequest) (I
 // contradicted says what of a success answer is not what was asked for. What the answer
 // leaves out contradicts nothing, and neither does a name that is a number. Names are
 // compared as they are: whether a name that differs is this one as the API keeps it, a
-// look at the list has to tell.
+// lookup has to report.
 func (r CreateInstanceRequest) contradicted(row instanceRow) error {
 	channel := oneLine(notPlaceholder(string(row.ChannelType)), maxField)
 	name := row.InstanceName.says()

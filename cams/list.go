@@ -99,7 +99,7 @@ func (s *Search) Others() []Instance { return s.others }
 // Pages is how many pages were taken.
 func (s *Search) Pages() int { return s.list.pages }
 
-// Take takes the next page of what the API finds, and tells whether it is the last.
+// Take takes the next page of what the API finds, and reports whether it is the last.
 // total is how many it finds in all, or 0 if that is not known. An error means that
 // what is absent in Found may be there all the same: the search is to begin anew.
 func (s *Search) Take(page []Instance, total int) (done bool, err error) {
@@ -119,7 +119,7 @@ func (s *Search) Take(page []Instance, total int) (done bool, err error) {
 	return done || s.over && err == nil, err
 }
 
-// SearchPage asks for the next page of a search, and tells whether it was the last. It
+// SearchPage asks for the next page of a search, and reports whether it was the last. It
 // is one call. After an error the same page may be asked for again, unless the error's
 // code is OK: then the search is to begin anew. The error is always an *[Error].
 func (c *Client) SearchPage(ctx context.Context, s *Search) (done bool, err error) {

@@ -10,7 +10,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// Backlog tells what is still to be done. It is asked once for each scrape, by
+// Backlog reports what is still to be done. It is asked once for each scrape, by
 // several goroutines at once if there are several scrapers; its answer must cost
 // the store little. An error means that no account could be asked: the scrape
 // then reports camsq_redis_up 0 and leaves the other gauges out, since unknown is not zero.
@@ -41,7 +41,7 @@ type LaneBacklog struct {
 	Desired int
 }
 
-// CallbackBacklog is what has not been told yet.
+// CallbackBacklog is what has not been delivered yet.
 type CallbackBacklog struct {
 	// Owed are to be tried again, Dead were given up and wait for an operator.
 	Owed, Dead int64
@@ -152,7 +152,7 @@ func (l LaneBacklog) tripKind() string {
 }
 
 // byLabel gives every account its lane, with zeros where the store knows of no
-// job, and joins the lanes of unlisted accounts: one series told twice would
+// job, and joins the lanes of unlisted accounts: one series sent twice would
 // fail the whole scrape.
 func (c *backlogCollector) byLabel(lanes []LaneBacklog) map[string]joinedLanes {
 	joined, unknown := make(map[string]joinedLanes, len(c.accounts)), map[string]bool{}

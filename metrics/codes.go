@@ -13,7 +13,7 @@ const (
 	none = "none"
 )
 
-// callCodes lists the codes that are told apart, under the outcome that a call
+// callCodes lists the codes with series of their own, under the outcome that a call
 // with this code is expected to have. A code with another outcome is counted as
 // well; its series then begins with its first event instead of at zero.
 //
@@ -112,7 +112,7 @@ var familyCodes = []string{
 	"ServiceBusy", "isp.UNKNOWN",
 }
 
-// allCodes lists every code that is told apart, whatever it is of.
+// allCodes lists every code with a series of its own, whatever it is of.
 func allCodes() []string { return slices.Concat(namedCodes(), familyCodes, httpCodes) }
 
 // namedCodes lists those of the API and of camsq itself.

@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Health tells whether the process can do its work now. Every client that reaches the
+// Health reports whether the process can do its work now. Every client that reaches the
 // page reads the error's text, so it must be one line that names what is missing
 // and must hold no secret.
 type Health interface {

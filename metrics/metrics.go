@@ -12,7 +12,7 @@ import (
 
 // Config says which label values there may be, and whom to ask for the gauges.
 type Config struct {
-	// Accounts are the lanes that are told apart. Any other is counted as "other".
+	// Accounts are the lanes with series of their own. Any other is counted as "other".
 	Accounts []string
 	// Version is the program's own. Defaults to "unknown".
 	Version string

@@ -6,7 +6,7 @@ import (
 )
 
 // Attempt is one CreateInstance call, as the counter, the log line and the
-// record all tell it.
+// record all report it.
 type Attempt struct {
 	Account string
 	JobID   string

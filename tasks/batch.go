@@ -121,7 +121,7 @@ type Completion struct {
 // topEventCodes is how many codes an event names.
 const topEventCodes = 10
 
-// Event returns the event that tells the completion. It depends on the facts
+// Event returns the event of the completion. It depends on the facts
 // alone, so every try carries the same bytes.
 func (c Completion) Event() Event {
 	f := c.Facts

@@ -10,7 +10,7 @@ const (
 	// CodeNearMatch means that the API returned instances for the job's name whose own
 	// names are not exactly it: only an operator can decide whether one is the job's.
 	CodeNearMatch = "camsq.NearMatch"
-	// CodeAbsent means that no instance was found for the whole settle window after a call without an answer.
+	// CodeAbsent means that no instance was found for the whole settle window after an uncertain call.
 	CodeAbsent = "camsq.NoneFound"
 	// CodeContradicted means that an answer named an instance and contradicted itself or the request, and no look
 	// showed that this is the job's.

@@ -71,7 +71,7 @@ type Delivery struct {
 	Took time.Duration
 }
 
-// CostsTry tells whether the try counts against the schedule. What the receiver had no part in does not.
+// CostsTry reports whether the try counts against the schedule. What the receiver had no part in does not.
 func (d Delivery) CostsTry() bool {
 	return d.Reason != ReasonGated && d.Reason != ReasonInterrupted
 }

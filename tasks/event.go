@@ -32,7 +32,7 @@ type Event struct {
 	Data      EventData `json:"data"`
 }
 
-// EventData tells how one job ended, or (only BatchID, Account and Batch are set) how one batch did.
+// EventData says how one job ended, or (only BatchID, Account and Batch are set) how one batch did.
 // It carries no contact data: of the request it repeats only what names the instance.
 type EventData struct {
 	JobID    string         `json:"job_id"`
@@ -71,7 +71,7 @@ type EventInstance struct {
 	SubmitTime       string `json:"submit_time"`
 }
 
-// EventBatch tells how a batch stood when it was completed.
+// EventBatch counts a batch's jobs when it was completed.
 type EventBatch struct {
 	// Completion counts how often the batch was completed: 2 and more after an operator
 	// has put back jobs that had failed, or more jobs came under its name.

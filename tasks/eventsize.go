@@ -9,7 +9,7 @@ const MaxEvent = 64 << 10
 // and its metadata. No job that [Job.Validate] accepts has one.
 const mostText = 512
 
-// encodeWithin encodes an event within its bound. An outcome that could not be told would
+// encodeWithin encodes an event within its bound. An outcome that could not be delivered would
 // break the promise, so one that is too long is shortened, always in the same way: first
 // the message, then the metadata goes, then the texts are cut that no valid job has.
 func encodeWithin(e Event) ([]byte, error) {

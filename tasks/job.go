@@ -21,7 +21,7 @@ type Job struct {
 	// Priority says whether the job goes before the account's others. It is no part
 	// of the request: the same job sent with another priority keeps the one it has.
 	Priority Priority `json:"priority,omitempty"`
-	// CallbackURL is who is told of the outcome, instead of the default receiver.
+	// CallbackURL is the receiver of the outcome, instead of the default receiver.
 	CallbackURL string `json:"callback_url,omitempty"`
 	// Metadata is the producer's own; it comes back in the webhook as it was given.
 	Metadata map[string]string `json:"metadata,omitempty"`

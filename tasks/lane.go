@@ -52,7 +52,7 @@ type Trip struct {
 type ProbeID struct {
 	// Ref is the job.
 	Ref
-	// Turn tells the turns of the job apart. It holds no "#".
+	// Turn distinguishes the turns of the job. It holds no "#".
 	Turn string
 }
 

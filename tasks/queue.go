@@ -10,9 +10,9 @@ import (
 const (
 	// TypeCreateInstance is a turn of a job. Its payload is the job's ID; the queue names the account.
 	TypeCreateInstance = "instance:create"
-	// TypeDeliverCallback tells a job's outcome. Its payload is a [Ref].
+	// TypeDeliverCallback delivers a job's outcome. Its payload is a [Ref].
 	TypeDeliverCallback = "callback:deliver"
-	// TypeDeliverBatch tells that a batch was completed. Its payload is a [BatchRef].
+	// TypeDeliverBatch delivers that a batch was completed. Its payload is a [BatchRef].
 	TypeDeliverBatch = "callback:batch"
 )
 

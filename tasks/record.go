@@ -47,7 +47,7 @@ type Record struct {
 	// Now is when the record was read.
 	Now time.Time
 	// Completes is the completion of its batch that a write of the record brought
-	// about; zero otherwise. Only the write's own answer tells it.
+	// about; zero otherwise. Only the write's own answer has it.
 	Completes int64
 	Progress
 }
@@ -65,7 +65,7 @@ type Progress struct {
 	Tries int `json:"tries,omitempty"`
 	// FirstTry is when the first call that cost a try began; the age budget counts from it.
 	FirstTry time.Time `json:"first_try,omitzero"`
-	// Delays counts the waits in a row that ended without an answer, for the backoff.
+	// Delays counts the waits in a row that brought no answer, for the backoff.
 	Delays int `json:"delays,omitempty"`
 	// Baseline holds the IDs of the instances of the same name, in whichever form the API
 	// keeps it (see [FoldName]), that stood there before the first call. Nil means that
@@ -77,9 +77,9 @@ type Progress struct {
 	Nearby     []string `json:"nearby,omitempty"`
 	NearbyMany bool     `json:"nearby_many,omitempty"`
 	// Vouched says that an operator has judged the instances in question since the last
-	// call in doubt: none is the job's, also where there were too many to note them.
+	// uncertain call: none is the job's, also where there were too many to note them.
 	Vouched bool `json:"vouched,omitempty"`
-	// Doubted says that a call of the job once ended without an answer: whatever
+	// Doubted reports that the outcome of a call of the job was once uncertain: whatever
 	// was concluded since, its instance may still turn up.
 	Doubted bool `json:"doubted,omitempty"`
 	// Lookups counts how often recovery listed the instances since the job became uncertain.
@@ -131,13 +131,13 @@ func (p *Progress) Absolve() {
 	p.Baseline, p.Candidates, p.Vouched = &others, nil, true
 }
 
-// Forget drops what only a further lookup of the instance of a call in doubt would need.
+// Forget drops what only a further lookup of the instance of an uncertain call would need.
 func (p *Progress) Forget() { p.Nearby, p.NearbyMany = nil, false }
 
 // Renew gives the job another budget, on an operator's word. The callback of the
-// outcome that it takes back is no longer owed: the next outcome is told instead.
+// outcome that it takes back is no longer owed: the next outcome is delivered instead.
 //
-// A job that was never in doubt forgets its baseline: whatever stands there now
+// A job that was never uncertain forgets its baseline: whatever stands there now
 // stood there before its next call. One that was keeps it, since an instance that
 // is not in it may be the job's own, come late: see [Progress.LookupFirst]. So does one
 // whose instances an operator has judged: see [Progress.Absolve].
@@ -174,7 +174,7 @@ const (
 	CallbackDead CallbackState = "dead"
 )
 
-// CallbackStates lists every state of a callback that there is to tell.
+// CallbackStates lists every state of a callback.
 func CallbackStates() []CallbackState {
 	return []CallbackState{CallbackOwed, CallbackDelivered, CallbackGone, CallbackDead}
 }
@@ -187,7 +187,7 @@ type CallbackProgress struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Event returns the event that tells the record's outcome. It depends on the
+// Event returns the event of the record's outcome. It depends on the
 // outcome alone, so every try of one outcome carries the same bytes. ok is false
 // where the state owes none.
 func (r Record) Event() (e Event, ok bool) {

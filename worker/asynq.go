@@ -19,7 +19,7 @@ import (
 // callbackConcurrency is the most callbacks that a process delivers at once.
 const callbackConcurrency = 64
 
-// ShutdownTimeout is how long [Worker.Run] waits for running turns when it is told to stop:
+// ShutdownTimeout is how long [Worker.Run] waits for running turns when it is asked to stop:
 // longer than a call and its settling can take.
 func (w *Worker) ShutdownTimeout() time.Duration { return w.cfg.CallTimeout + settleTime }
 

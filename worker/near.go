@@ -153,7 +153,7 @@ func several(r *tasks.Record, found []cams.Instance, over bool) {
 }
 
 // nearMatch writes code and message of a job that has near matches or, with none, too many
-// instances of other names to tell them apart.
+// instances of other names to distinguish them.
 func nearMatch(r *tasks.Record, near []cams.Instance, when string) {
 	r.Code = tasks.CodeNearMatch
 	if len(near) == 0 {

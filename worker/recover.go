@@ -14,7 +14,7 @@ import (
 )
 
 // baseline records which instances the API lists for the job's name before its first call,
-// so that recovery can tell an older instance from the job's own. If there is one, the job
+// so that recovery can distinguish an older instance from the job's own. If there is one, the job
 // ends or adopts it, as configured. The begin step writes the baseline. An instance that an
 // operator has judged before counts as older.
 //
@@ -168,7 +168,7 @@ func (w *Worker) lookUpAgain(ctx context.Context, r tasks.Record, left time.Dura
 	return w.reschedule(ctx, r, due, "whether the call made an instance is not known yet")
 }
 
-// holdNear holds a job that has near matches, or too many instances to tell them apart.
+// holdNear holds a job that has near matches, or too many instances to distinguish them.
 func (w *Worker) holdNear(ctx context.Context, l *lane, r tasks.Record, s matches) error {
 	near := s.near()
 	nearMatch(&r, near, "appeared after the first lookup")
@@ -176,7 +176,7 @@ func (w *Worker) holdNear(ctx context.Context, l *lane, r tasks.Record, s matche
 	return w.holdJob(ctx, l, r, tasks.StepSeveral, near)
 }
 
-// adoptIfFound ends a job that has a call without an answer, if the lookup shows how the call
+// adoptIfFound ends a job that has an uncertain call, if the lookup shows how the call
 // ended. One instance that is not in the baseline and belongs to no other job is the job's
 // own. If there are several, an operator must choose.
 //
@@ -262,7 +262,7 @@ func (w *Worker) lookUpFirst(ctx context.Context, l *lane, r tasks.Record) (task
 }
 
 // listFailed delays a job whose lookup failed. It costs no try, since nothing was created. The
-// state does not change: a lookup without an answer is no evidence.
+// state does not change: a lookup that fails is no evidence.
 func (w *Worker) listFailed(ctx context.Context, l *lane, r tasks.Record, err error) error {
 	e, ok := classify.CallError(err)
 	if !ok {

@@ -73,7 +73,7 @@ type pace struct {
 	calls  int
 }
 
-// RulesFile is what a file tells a server to do: see ParseRules.
+// RulesFile is how a file configures a server: see ParseRules.
 type RulesFile struct {
 	Rules []Rule
 	// Store names the form in which names are kept, as StoreForm knows it.

@@ -23,7 +23,7 @@ type App struct {
 	// use is what the process does with the records, so that it is not let in to those
 	// whose format is not for it. The zero value reads.
 	Use ledger.Use
-	// waiting is told while jobs that are put in wait for room in Redis. It may be nil.
+	// waiting is called while an import waits for memory in Redis. It may be nil.
 	Waiting func(used, max int64)
 	// patience is how long a Redis that is not ready is waited for.
 	patience time.Duration

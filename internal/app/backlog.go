@@ -20,7 +20,7 @@ type backlog struct {
 	turns *turnTimes
 }
 
-// Backlog counts what is still to be done, and tells how each account is paced, in
+// Backlog counts what is still to be done, and reports how each account is paced, in
 // a few round trips for each account.
 func (b backlog) Backlog(ctx context.Context) ([]metrics.LaneBacklog, metrics.CallbackBacklog, error) {
 	var callbacks metrics.CallbackBacklog
@@ -66,7 +66,7 @@ func (b backlog) of(ctx context.Context, name string) (lane metrics.LaneBacklog,
 		Desired: f.DesiredWorkers(o.Jobs[tasks.StateQueued], b.turns.of(name), b.app.Config.Concurrency(name)),
 	}
 	if o.Jobs[tasks.StateCalling]+o.Jobs[tasks.StateUncertain]+o.PendingCallbacks > 0 {
-		lane.Desired = max(lane.Desired, 1) // to look for what was made, and to tell of it
+		lane.Desired = max(lane.Desired, 1) // to look up what was created, and to deliver it
 	}
 	if f.Trip != nil {
 		lane.TrippedBy, lane.Away = humanize.Or(f.Trip.Code, "none"), f.Trip.Away

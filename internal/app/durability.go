@@ -25,7 +25,7 @@ func (a *App) WarnOfRedis(ctx context.Context, log *slog.Logger) {
 			case c.Level == redisconn.LevelOK && c.Setting != "appendfsync everysec":
 				continue
 			case c.Level == redisconn.LevelOK, c.Setting == "":
-				// What a server does not tell may well be right.
+				// What a server does not report may well be right.
 				level = slog.LevelInfo
 			}
 			log.LogAttrs(ctx, level, "redis "+c.What, slog.String("server", where), slog.String("setting", humanize.Or(c.Setting, "unknown")),

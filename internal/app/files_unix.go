@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// filesLimit is how many files this process may hold open; 0 if it cannot tell. Go has
+// filesLimit is how many files this process may hold open; 0 if that is unknown. Go has
 // raised the soft limit to the hard one.
 func filesLimit() uint64 {
 	var r syscall.Rlimit

@@ -64,7 +64,7 @@ type WorkerOptions struct {
 	sweep time.Duration
 	// registry is where the metrics go. Nil makes one.
 	Registry *prometheus.Registry
-	// attempt is told of each call, after the metrics. It may be nil.
+	// attempt is called with each call, after the metrics. It may be nil.
 	Attempt func(tasks.Attempt)
 }
 
@@ -89,7 +89,7 @@ func (a *App) RunWorker(ctx context.Context, o WorkerOptions) error {
 	}
 	a.WarnOfRedis(ctx, o.Log)
 	a.warnOfStrangers(ctx, o.Log)
-	// All parts are told to stop at once: no call may begin after that, not even while a
+	// All parts are asked to stop at once: no call may begin after that, not even while a
 	// round of the reconciler ends. What they use is closed when the last has ended.
 	ctx, stop := context.WithCancel(ctx)
 	var parts sync.WaitGroup
@@ -316,7 +316,7 @@ func (a *App) waitForRedis(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// refused tells whether Redis refuses what the worker must do, which waiting does not
+// refused reports whether Redis refuses what the worker must do, which waiting does not
 // mend. Whatever else goes wrong is met on the way.
 func (a *App) refused(ctx context.Context) error {
 	for _, err := range a.Tryout(ctx) {

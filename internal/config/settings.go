@@ -63,7 +63,7 @@ type Audience uint
 const (
 	Client   Audience = 1 << iota // work with the jobs in Redis
 	Files                         // read jobs from files
-	Pace                          // tell how fast an account is
+	Pace                          // show how fast an account is
 	Operator                      // decide about jobs
 	Check                         // check what a worker needs
 	File                          // read the settings file alone

@@ -120,7 +120,7 @@ func Counted(n int64, one, does, do string) string {
 	return Plural(n, one) + " " + do
 }
 
-// PerSecond tells a rate in the unit in which it reads best.
+// PerSecond formats a rate in the unit in which it reads best.
 func PerSecond(rate float64) string {
 	number := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 	round := func(f float64) float64 { r, _ := strconv.ParseFloat(strconv.FormatFloat(f, 'g', 3, 64), 64); return r }

@@ -20,7 +20,7 @@ type DryRun struct {
 // dryRunPage is how many jobs are looked up in one step.
 const dryRunPage = 500
 
-// CreateAll is what becomes of each job, as [enqueue.Client.CreateAll] would tell.
+// CreateAll calls each with the result that [enqueue.Client.CreateAll] would have.
 func (h *DryRun) CreateAll(ctx context.Context, jobs iter.Seq2[tasks.Job, error], each func(enqueue.Result)) (enqueue.Summary, error) {
 	page := make([]enqueue.Result, 0, dryRunPage)
 	flush := func() error {

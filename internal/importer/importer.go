@@ -43,8 +43,8 @@ type Accepted struct {
 // CreateAll is [enqueue.Client.CreateAll], or [DryRun.CreateAll].
 type CreateAll func(ctx context.Context, jobs iter.Seq2[tasks.Job, error], each func(enqueue.Result)) (enqueue.Summary, error)
 
-// maxIndexed is how many jobs of a run are kept to tell of rows that come twice: as
-// many as a spreadsheet has rows. Behind them such a row is told as a job that is
+// maxIndexed is how many jobs of a run are kept to find rows that come twice: as
+// many as a spreadsheet has rows. Beyond them such a row counts as a job that is
 // there already, which it is.
 const maxIndexed = 1 << 20
 
@@ -60,7 +60,7 @@ type Importer struct {
 	Rejected string
 	// Follow keeps the accepted jobs in Jobs.
 	Follow bool
-	// Digest returns a number by which DryRun tells requests apart.
+	// Digest returns a number by which DryRun distinguishes requests.
 	Digest func(tasks.Job) uint32
 
 	Index *index

@@ -11,10 +11,10 @@ import (
 	"github.com/camsq/camsq/internal/workdir"
 )
 
-// rejectedEnding is what the name of a file gets for the file of its bad rows.
+// rejectedEnding is appended to the name of a file for the file of its rejected rows.
 const rejectedEnding = ".rejected.csv"
 
-// rejectedRows is the file of a file's rows that were refused: their own columns,
+// rejectedRows is the file of a file's rejected rows: their own columns,
 // behind one that says why. It is made with the first of them.
 type rejectedRows struct {
 	dir       workdir.Dir
@@ -29,7 +29,7 @@ type rejectedRows struct {
 }
 
 // add writes a row. Its cells are guarded: the file is meant to be opened in a
-// spreadsheet program, and [rowfile.RejectedColumn] tells the reader so.
+// spreadsheet program, and [rowfile.RejectedColumn] marks that for the reader.
 func (r *rejectedRows) add(header, cells []string, raw, why string) {
 	if r.err != nil {
 		return
@@ -80,7 +80,7 @@ func (r *rejectedRows) save() (bool, error) {
 func sameContent(dir workdir.Dir, path string, other io.ReadSeeker) (bool, error) {
 	f, err := dir.Open(path)
 	if err != nil {
-		return false, nil // then there is nothing to keep, or renaming it tells why
+		return false, nil // then there is nothing to keep, or renaming it returns why
 	}
 	defer f.Close()
 	if _, err := other.Seek(0, io.SeekStart); err != nil {

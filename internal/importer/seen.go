@@ -25,7 +25,7 @@ type index struct {
 
 type indexEntry struct {
 	at      uint32 // base of its file, and the line in it
-	request uint32 // a digest, to tell the same request from another
+	request uint32 // a digest, to distinguish requests
 }
 
 // indexedFile is a file and the number that its line 0 has among all.
@@ -97,7 +97,7 @@ func nameDigest(name string) [8]byte {
 	return [8]byte(sum[:8])
 }
 
-// RequestDigest tells requests apart; the same one may come with two batches and two
+// RequestDigest distinguishes requests; the same one may come with two batches and two
 // priorities.
 func RequestDigest(job tasks.Job) uint32 {
 	job.Batch, job.Priority = "", ""

@@ -46,7 +46,7 @@ type Input struct {
 
 const StandardInput = "-"
 
-// BatchOf is the name of a file's batch: the file's, without what tells its form.
+// BatchOf is the name of a file's batch: the file's, without its endings.
 // Rows that are given back go into the batch that they were of.
 func BatchOf(path string) string {
 	if path == StandardInput {
@@ -124,7 +124,7 @@ func (s Input) Open(ctx context.Context, stdin io.Reader) (io.ReadCloser, error)
 	return r, nil
 }
 
-// Rows reads the file. found is told what it is; it may be nil.
+// Rows reads the file. found is called with the format; it may be nil.
 func (s Input) Rows(r io.Reader, found func(rowfile.FileInfo)) iter.Seq2[rowfile.Row, error] {
 	o := s.Options
 	o.OnFormat = found

@@ -66,7 +66,7 @@ func (m *Model) AccountStatus(ctx context.Context, name string) (AccountStatus, 
 	return s, nil
 }
 
-// FullestServer tells of the fullest server of the accounts' if it is too full, or is "".
+// FullestServer reports the fullest server of the accounts' if it is too full, or is "".
 func (m *Model) FullestServer(ctx context.Context, all []AccountStatus) string {
 	used, most := make([]int64, len(all)), make([]int64, len(all))
 	names := make([]string, len(all))
@@ -75,7 +75,7 @@ func (m *Model) FullestServer(ctx context.Context, all []AccountStatus) string {
 	}
 	_ = EachAccount(ctx, names, func(ctx context.Context, i int) (err error) {
 		used[i], most[i], err = m.Queue.Memory(ctx, names[i])
-		return err // what does not tell is not full
+		return err // a server that does not report it is not full
 	})
 	worst := 0
 	for i := range all {

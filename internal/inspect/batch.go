@@ -83,7 +83,7 @@ func (m *Model) batchInReach(ctx context.Context, accounts []string, name string
 	return found, nil
 }
 
-// BatchStatus is all that is told of one batch.
+// BatchStatus is all that commands report of one batch.
 func (m *Model) BatchStatus(ctx context.Context, b *tasks.Batch) (BatchStatus, error) {
 	s := newBatchStatus(b)
 	if b.Completions > 0 {

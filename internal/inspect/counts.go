@@ -33,7 +33,7 @@ func (t StateCounts) Ended() int64 {
 	return n
 }
 
-// What a row is called that has no state, or none that can be told.
+// What a row is called that has no state, or none that can be read.
 const (
 	RowRejected   tasks.State = "rejected"   // it breaks a rule and was never queued
 	RowConflict   tasks.State = "conflict"   // its job ID stands for another request
@@ -84,7 +84,7 @@ func Terminal(s tasks.State) bool {
 }
 
 // StateOf is where a job stands that was looked up. A record that was read but
-// not understood is told apart from one that is not there.
+// not understood is distinguished from one that is not there.
 func StateOf(f tasks.Lookup) tasks.State {
 	switch {
 	case f.Err == nil:

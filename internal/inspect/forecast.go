@@ -63,7 +63,7 @@ func (p Forecast) Describe(jobs StateCounts) string {
 	return fmt.Sprintf(": %s at %s", rest, p.Pace())
 }
 
-// LookupNote tells what goes on while nothing but lost answers is open.
+// LookupNote says what happens while nothing but lost answers is open.
 func (p Forecast) LookupNote() string {
 	return "answers were lost; their outcomes are looked up for up to " + humanize.Duration(p.Settle)
 }

@@ -40,7 +40,7 @@ func (m *Model) Available(ctx context.Context) error {
 }
 
 // AccountNames are those that are configured, and those besides that have jobs in
-// this Redis: their jobs wait, and the operator must be told so.
+// this Redis: their jobs wait, and the operator must learn that.
 func (m *Model) AccountNames(ctx context.Context) ([]string, error) {
 	names := m.Config.Names()
 	known, err := m.Queue.Accounts(ctx)

@@ -77,7 +77,7 @@ func (m *Model) FindJobs(ctx context.Context, name string) ([]JobStatus, error) 
 	return out, nil
 }
 
-// JobStatus is what is told of a job that was looked up.
+// JobStatus is what commands report of one job.
 func (m *Model) JobStatus(ctx context.Context, f tasks.Lookup) (JobStatus, error) {
 	if f.Err != nil {
 		ref := f.Record.Ref()

@@ -69,7 +69,7 @@ func (f LaneState) Rate() float64 {
 // Lowered says whether the workers go slower than they may, since the API throttled.
 func (f LaneState) Lowered() bool { return f.Quota.Rate < 0.995*worker.Pace(f.Rate()) }
 
-// Pace tells the rate in force, and why it is what it is.
+// Pace describes the rate in force, and why it is what it is.
 func (f LaneState) Pace() string {
 	text := humanize.PerSecond(f.Quota.Rate)
 	switch {

@@ -54,7 +54,7 @@ func (f LaneState) answers() bool {
 }
 
 // connection is what stands before the cause in an error of Go's of a connection: the
-// address is the API's, which is told already. One of a proxy's begins otherwise.
+// address is the API's, which is named already. One of a proxy's begins otherwise.
 var connection = regexp.MustCompile(`^(dial|read|write) (tcp|udp)[46]?( [^ ]+)?: ((connect|read|write): )?`)
 
 // LookupsBlocked says whether the looks for lost answers wait too: an account that may not

@@ -75,7 +75,7 @@ func (l *Ledger) BatchIn(ctx context.Context, accounts []string, name string) ([
 	return out, nil
 }
 
-// decodeBatch is lenient: it is about numbers that are told to people.
+// decodeBatch is lenient: it is about numbers that are only shown.
 func decodeBatch(account, name string, f map[string]string) tasks.Batch {
 	number := func(field string) int64 {
 		n, _ := strconv.ParseInt(f[field], 10, 64)
@@ -124,7 +124,7 @@ func stateArgs() []any {
 
 // CloseBatch notes that the last job of a batch was sent in an account. If none of
 // its jobs is open, the batch is completed by that, and the number of the completion
-// is returned; it is then to be told. Else, and if the account has no job of it, the
+// is returned; it is then to be delivered. Else, and if the account has no job of it, the
 // number is 0. Closing again changes nothing, unless there are more jobs than then,
 // and returns the number again for as long as it is owed.
 func (l *Ledger) CloseBatch(ctx context.Context, account, name string) (completion int64, err error) {
@@ -139,7 +139,7 @@ func (l *Ledger) CloseBatch(ctx context.Context, account, name string) (completi
 }
 
 // Completion reads one completion of a batch. Its errors wrap [tasks.ErrNotFound],
-// also if it was told and there was another after it, and [tasks.ErrUnreadable].
+// also if it was delivered and there was another after it, and [tasks.ErrUnreadable].
 func (l *Ledger) Completion(ctx context.Context, ref tasks.BatchRef) (tasks.Completion, error) {
 	number := strconv.FormatInt(ref.Completion, 10)
 	f, err := l.rdb.HMGet(ctx, laneOf(ref.Account).completions(ref.Batch), number, number+":callback").Result()

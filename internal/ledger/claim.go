@@ -40,7 +40,7 @@ func (l *Ledger) LockName(ctx context.Context, r tasks.Record) (holder string, e
 	}
 }
 
-// Claimed tells which of the instances other jobs of the account have.
+// Claimed reports which of the instances other jobs of the account have.
 func (l *Ledger) Claimed(ctx context.Context, r tasks.Record, instanceIDs []string) (map[string]bool, error) {
 	lane, claimed := laneOf(r.Account), map[string]bool{}
 	cmds := make([]*redis.StringCmd, len(instanceIDs))
@@ -64,7 +64,7 @@ func (l *Ledger) Claimed(ctx context.Context, r tasks.Record, instanceIDs []stri
 	return claimed, nil
 }
 
-// Taken tells which of the names, by their [tasks.NameKey], another job of the account
+// Taken reports which of the names, by their [tasks.NameKey], another job of the account
 // holds that is calling or uncertain. An instance of such a name, in whatever form, may
 // be that job's own, though it is not claimed yet. A job in any other state has made none
 // that it has not claimed.

@@ -188,7 +188,7 @@ func decodeHead(head string, r *tasks.Record) error {
 	return fmt.Errorf("its state %.20q is unknown", f[1])
 }
 
-// HeadState is the state that a head tells, or "" if it cannot be read.
+// HeadState is the state that a head has, or "" if it cannot be read.
 func HeadState(head string) tasks.State {
 	var r tasks.Record
 	if err := decodeHead(head, &r); err != nil {

@@ -21,7 +21,7 @@ const (
 	DeadCallbacks List = "dead"
 )
 
-// The lists of completed batches that are to be told, and of those whose callback
+// The lists of completed batches that are to be delivered, and of those whose callback
 // was given up. Their members are as [tasks.BatchRef.Key] says.
 const (
 	OwedBatches List = "batches:owed"

@@ -16,7 +16,7 @@ var InsertLua = recordLua + insertLua
 //go:embed insert.lua
 var insertLua string
 
-// Insertion returns what tells, of an account's normalised jobs, the key of the record
+// Insertion returns, of an account's normalised jobs, the key of the record
 // and the sealed request, for [InsertLua].
 func (l *Ledger) Insertion(account string) func(tasks.Job) (key string, sealed []byte, err error) {
 	lane := laneOf(account)

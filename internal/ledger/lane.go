@@ -99,7 +99,7 @@ func decodeLane(account string, now time.Time, f map[string]string) tasks.Lane {
 
 // Trip notes that the API refused the account in the turn of a job, or was away, with
 // the trip's Away, Action, Code, Message and Witness, and that the next probe may come after next. A
-// lane that has tripped already is told this only by its prober: calls that were
+// lane that has tripped already learns this only from its prober: calls that were
 // under way when it tripped say nothing new.
 func (l *Ledger) Trip(ctx context.Context, id tasks.ProbeID, t tasks.Trip, next time.Duration) error {
 	err := tripScript.Run(ctx, l.rdb, []string{laneOf(id.Account).control()},
@@ -144,7 +144,7 @@ func (l *Ledger) endProbe(ctx context.Context, id tasks.ProbeID, next int64) err
 }
 
 // prober is how a lane keeps the turn that probes: "job#turn". A job's ID has no number
-// sign, so the scripts can tell the job.
+// sign, so the scripts find the job.
 func prober(id tasks.ProbeID) string { return id.ID + "#" + id.Turn }
 
 // PauseLane stops the account's new calls, in every process, until an operator

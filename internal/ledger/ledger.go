@@ -177,7 +177,7 @@ func (l *Ledger) GetMany(ctx context.Context, account string, ids []string) ([]t
 // Transition moves the record by a step, with the progress that it carries, and
 // returns it as it then stands. due is how long it needs no processing. If it
 // ends the last job of a batch that is closed, it notes in the same step that the
-// batch is completed and that this is to be told: see [tasks.Record.Completes].
+// batch is completed and that this is to be delivered: see [tasks.Record.Completes].
 //
 // The write is durable as far as Redis is when Transition returns nil. It
 // tries for as long as ctx allows (and at most [writeTime]) while Redis cannot be reached;

@@ -10,7 +10,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// Priorities tells the priorities of an account's jobs in one round trip, in the
+// Priorities returns the priorities of an account's jobs in one round trip, in the
 // order of the IDs, and opens no record for it. A job that is not there, or whose
 // priority this version does not know, counts as normal: it is a question of
 // which queue a task belongs into, and the normal one is always served.

@@ -108,7 +108,7 @@ func (e *NotCandidateError) Error() string {
 }
 
 // Retry gives failed jobs another budget and puts them back into the queue. A worker looks
-// a job up before it calls again, if a call of the job ever ended without an answer.
+// a job up before it calls again, if a call of the job was ever uncertain.
 //
 // It returns an error or nil for each target: a [*RefusedError], an error that wraps
 // tasks.ErrNotFound or tasks.ErrUnreadable, or the error of Redis. The targets with nil are

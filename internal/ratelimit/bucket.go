@@ -33,7 +33,7 @@ type Bucket struct {
 	last     int64
 	interval time.Duration
 
-	rate      float64   // as Redis told it last; 0 before the first time
+	rate      float64   // as Redis reported it last; 0 before the first time
 	gate      time.Time // no slot starts earlier, in no process
 	notBefore time.Time // asking Redis is of no use earlier
 }
@@ -42,7 +42,7 @@ type Bucket struct {
 // The vendor's own command line obeys no longer one either.
 const maxRetryAfter = time.Minute
 
-// Throttled tells that the API turned a call away for flow control. It lowers the
+// Throttled reports that the API turned a call away for flow control. It lowers the
 // rate, for all processes at once, to just under what goes through. A single call
 // among hundreds of good ones costs a hundredth of the rate for some seconds; a
 // series brings the rate down as fast as it comes, to a hundredth of the ceiling
@@ -77,7 +77,7 @@ func (b *Bucket) Throttled(ctx context.Context, retryAfter time.Duration) error 
 	return nil
 }
 
-// shut lets no slot start here before t. All that wait are told, since it may be
+// shut lets no slot start here before t. All waiters are woken, since it may be
 // too long for them.
 func (b *Bucket) shut(t time.Time) {
 	if !t.After(b.gate) || !t.After(time.Now()) {

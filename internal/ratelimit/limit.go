@@ -19,7 +19,7 @@ type Limit struct {
 	Burst int
 }
 
-// Validate tells what is wrong with the limit.
+// Validate returns what is wrong with the limit.
 func (l Limit) Validate() error {
 	if !(l.Rate >= 1e-6 && l.Rate <= 1e6) { // NaN too
 		return fmt.Errorf("ratelimit: rate %v is not from 0.000001 to 1000000 a second", l.Rate)

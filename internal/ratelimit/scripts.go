@@ -69,7 +69,7 @@ func (l *Limiter) throttled(ctx context.Context, key string, limit Limit, retryA
 	return s, a.err
 }
 
-// release gives back the n slots up to last, and tells when, and whether no process
+// release gives back the n slots up to last, and returns when, and whether no process
 // had booked since. A slot that does not come back is wasted, no more.
 func (l *Limiter) release(ctx context.Context, key string, limit Limit, last int64, n int, interval time.Duration) (now int64, done bool, err error) {
 	a, err := l.run(ctx, releaseScript, 2, key, limit, last, n, interval.Microseconds())

@@ -21,7 +21,7 @@ func (e *WaitTooLongError) Error() string {
 // RetryAfter is After, as package worker asks for it.
 func (e *WaitTooLongError) RetryAfter() time.Duration { return e.After }
 
-// Wait blocks until the caller may do one thing, and tells how long it waited.
+// Wait blocks until the caller may do one thing, and returns how long it waited.
 //
 // It returns an error that wraps a [*WaitTooLongError] if that takes longer than
 // [Config.MaxWait]: at once if a pause says so, else when the time has passed. It

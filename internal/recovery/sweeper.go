@@ -60,7 +60,7 @@ type Sweeper struct {
 }
 
 // grace is how long a job may have no task before the task counts as lost: a worker may
-// have written the record and not yet told the queue.
+// have written the record and not yet acknowledged the task.
 const grace = time.Minute
 
 func (s Sweeper) withDefaults() Sweeper {

@@ -111,12 +111,12 @@ func serverInfo(ctx context.Context, c redis.Cmdable, addr string) Server {
 type durabilityFinding struct {
 	What  string // role, durability or eviction
 	Level string // as in checkResult
-	// setting is the one at fault, as Redis names it; "" if the server does not tell.
+	// setting is the one at fault, as Redis names it; "" if the server does not report it.
 	Setting    string
 	Text, Hint string
 }
 
-// Findings tells how well the server keeps what is written to it. where names it.
+// Findings reports how well the server keeps what is written to it. where names it.
 func (s Server) Findings(where string) []durabilityFinding {
 	return []durabilityFinding{s.roleFinding(where), s.durabilityFinding(where), s.evictionFinding(where)}
 }

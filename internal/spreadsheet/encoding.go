@@ -20,7 +20,7 @@ import (
 // that is not ASCII on.
 const windowSize = 1 << 20
 
-// The encodings that are detected, as people are told of them.
+// The encodings that are detected, as messages name them.
 const (
 	ascii   = "ASCII"
 	utf8Enc = "UTF-8"

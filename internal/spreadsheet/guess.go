@@ -48,7 +48,7 @@ func isGB18030(text []byte, whole bool) bool {
 	return true
 }
 
-// counts are what tells encodings apart.
+// counts are what distinguishes encodings.
 type counts struct {
 	high           int // bytes beyond ASCII
 	inUTF8, inLong int // of them, those in characters of UTF-8, and in such of three bytes or more

@@ -8,7 +8,7 @@ import (
 
 // lineReader gives every line the same end, a line feed, and counts them: lines
 // come with CR LF, with LF, and from old programs with CR alone. It refuses NUL
-// bytes, which no text has, and tells where its source broke off.
+// bytes, which no text has, and reports where its source broke off.
 type lineReader struct {
 	src  io.Reader
 	line int  // where the next byte stands, from 1

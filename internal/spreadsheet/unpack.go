@@ -12,7 +12,7 @@ import (
 )
 
 // maxZstdWindow bounds the memory that a zstd file may ask for. It is what the
-// zstd command itself unpacks without being told.
+// zstd command itself unpacks by default.
 const maxZstdWindow = 8 << 20
 
 // packings are the ways to pack a file that are unpacked here.

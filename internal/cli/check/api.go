@@ -63,7 +63,7 @@ func (k *checker) explain(a config.Account, err error) {
 	}
 }
 
-// explainForeign tells of an answer that is not one of the API's.
+// explainForeign reports an answer that is not one of the API's.
 func (k *checker) explainForeign(a config.Account, e *cams.Error, answers string) {
 	text := answers + ", and not as CAMS does"
 	if e.Err != nil {
@@ -90,7 +90,7 @@ type refusal struct {
 	check, text, do string
 }
 
-// refusals are told apart by words in the code, and in the message where the code has
+// refusals are distinguished by words in the code, and in the message where the code has
 // none of them; the first that fits counts. That the account is meant is judged before,
 // by the worker.
 var refusals = []refusal{

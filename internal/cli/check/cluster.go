@@ -18,7 +18,7 @@ import (
 func (k *checker) checkMemory(s redisconn.Server, where string) {
 	used, most := redisconn.Number(s.Used), redisconn.Number(s.Limit)
 	if most == 0 {
-		return // there is no limit, or it does not tell
+		return // there is no limit, or it is not reported
 	}
 	switch text := inspect.MemoryWarning(where, used, most); {
 	case used >= most:
@@ -76,7 +76,7 @@ func (k *checker) checkCoverage(ctx context.Context, a *app.App) {
 	}
 }
 
-// checkScripts tells of the tryout. What several accounts meet is said once.
+// checkScripts reports the tryout. What several accounts have in common is reported once.
 func (k *checker) checkScripts(ctx context.Context, a *app.App) {
 	names, said := a.Config.Names(), map[string]bool{}
 	for i, err := range a.Tryout(ctx) {

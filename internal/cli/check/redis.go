@@ -18,7 +18,7 @@ import (
 // oldestRedis is the first that has ZRANGE by score, which the ledger uses.
 const oldestRedis = "6.2"
 
-// checkRedis asks whether Redis answers and keeps what it is told.
+// checkRedis checks whether Redis answers and keeps its writes.
 func (k *checker) checkRedis(ctx context.Context, a *app.App) {
 	ctx, cancel := context.WithTimeout(ctx, 2*redisconn.CheckTime)
 	defer cancel()

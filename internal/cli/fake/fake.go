@@ -248,7 +248,7 @@ func run(ctx context.Context, p *cmdutil.Factory, c config.Config, o options) er
 	return nil
 }
 
-// receive makes the receiver, and says what a worker must be told of it.
+// receive makes the receiver, and prints the settings of a worker for it.
 func (f *fakeServer) receive(c config.Config, o options) (net.Listener, []string, error) {
 	secret, paste := c.CallbackSecret, []string{}
 	if secret == "" {

@@ -15,7 +15,7 @@ import (
 	"github.com/camsq/camsq/tasks"
 )
 
-// refusal tells what is wrong with a job from a Redis that is away.
+// refusal distinguishes what is wrong with a job from a Redis that is away.
 func refusal(ctx context.Context, m *inspect.Model, err error) error {
 	_, refused := errors.AsType[*operate.RefusedError](err)
 	for _, about := range []error{tasks.ErrNotFound, tasks.ErrUnreadable, tasks.ErrConflict, tasks.ErrClaimed} {

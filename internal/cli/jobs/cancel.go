@@ -127,7 +127,7 @@ func (w *bulkAction) cancelBatch(ctx context.Context, s inspect.Filter) error {
 	return exit.ErrSomeFailed
 }
 
-// neverSent tells of the rows that cancel does not reach, if a batch is open for them.
+// neverSent reports the rows that cancel does not reach, if a batch is open for them.
 func (w *bulkAction) neverSent(batch string, open bool) {
 	if open {
 		fmt.Fprintf(w.Stderr, "camsq: batch %s is not closed: rows that were never sent are not cancelled; sending the file again would queue them\n", humanize.Sanitize(batch))

@@ -202,7 +202,7 @@ func targetOf(r tasks.Record) operate.Target {
 	return operate.Job(r.Ref())
 }
 
-// printCauses tells the most frequent cause of each account first.
+// printCauses prints the most frequent cause of each account first.
 func printCauses(c *inspect.CodeCounts, w io.Writer, list inspect.ListSpec, s inspect.Filter) {
 	fmt.Fprintf(w, "%s%s\n", humanize.Plural(c.Sum, list.Noun), s)
 	keys := slices.SortedFunc(maps.Keys(c.Counts), func(a, b inspect.CodeKey) int {

@@ -23,7 +23,7 @@ const (
 	rateJobs = 5
 )
 
-// eta tells how fast followed jobs end, what holds them back, and when the rest
+// eta reports how fast followed jobs end, what holds them back, and when the rest
 // will have ended. A nil ETA prints nothing.
 type eta struct {
 	ask   func(ctx context.Context, account string, jobs int64) (inspect.Forecast, error)

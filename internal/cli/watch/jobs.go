@@ -135,7 +135,7 @@ func (c *JobSource) Ending(ctx context.Context, ask retryFunc) (Ending, error) {
 	return end, nil
 }
 
-// Print tells how the jobs ended.
+// Print prints how the jobs ended.
 func (e Ending) Print(w io.Writer, took time.Duration, files []importer.Input) {
 	fmt.Fprintf(w, "%s, followed for %s\n", humanize.Plural(e.Count.Sum(), "job"), humanize.Duration(took))
 	var lines []render.CountLine
@@ -150,10 +150,10 @@ func (e Ending) Print(w io.Writer, took time.Duration, files []importer.Input) {
 	}
 }
 
-// topCodes is how many codes of failed jobs are told.
+// topCodes is how many codes of failed jobs are printed.
 const topCodes = 10
 
-// printCodes tells why jobs failed, the most frequent reason first.
+// printCodes prints why jobs failed, the most frequent reason first.
 func printCodes(w io.Writer, codes map[string]int64) {
 	var lines []render.CountLine
 	for _, c := range tasks.TopCodes(codes, topCodes) {

@@ -297,7 +297,7 @@ func (l *lab) bulkLarge(ctx context.Context, rows int, t *table) error {
 	return nil
 }
 
-// weighed takes in a file and tells how many bytes of Redis each job takes.
+// weighed imports a file and returns how many bytes of Redis each job takes.
 func (l *lab) weighed(ctx context.Context, path string, rows int) (intake, int64, error) {
 	before, err := l.usedMemory(ctx)
 	if err != nil {

@@ -20,7 +20,7 @@ const (
 	MarkAfterCall    // the mark is written when the call is over
 	MarkOnTimer      // a mark whose deadline has passed is taken away: the job is queued
 	JudgeAtOnce      // a turn that finds a mark judges, without waiting for its deadline
-	RetryOnTimeout   // a call without an answer is made again
+	RetryOnTimeout   // an uncertain call is made again
 	NoBaseline       // no lookup of what existed before the call
 	NoInstanceClaims // no check whether another job has the instance
 	NoNameLock       // two jobs of one name may call at once

@@ -25,7 +25,7 @@ type Broken struct {
 	Trace []string
 }
 
-// String tells it in words, a line for each step.
+// String describes it in words, a line for each step.
 func (b *Broken) String() string {
 	var out strings.Builder
 	for i, line := range b.Trace {
@@ -185,7 +185,7 @@ func (x *search) way(at int32) (way []state) {
 	return way
 }
 
-// trace tells what happened on the way. It walks the way again, so that each
+// trace describes what happened on the way. It walks the way again, so that each
 // worker keeps its name.
 func (x *search) trace(way []state) (lines []string) {
 	now := x.c.start()

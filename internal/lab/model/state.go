@@ -72,7 +72,7 @@ var moves = [...]struct {
 	retried:        {tasks.StepRetried, queued},
 }
 
-// endsCall says whether the step tells how a call ended.
+// endsCall says whether the step records how a call ended.
 func (s step) endsCall() bool { return succeeded <= s && s <= ambiguous }
 
 // isEdge says whether the step may lead from one state to the other.

@@ -237,7 +237,7 @@ func (n *next) write(i int) {
 	}
 }
 
-// unmark is how worker i takes back a mark of which it cannot tell whether it was
+// unmark is how worker i takes back a mark of which it does not know whether it was
 // written: by its own revision, or by another write from the one that it was made from.
 func (n *next) unmark(i int) {
 	w := n.s.workers[i]

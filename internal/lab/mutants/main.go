@@ -1,12 +1,12 @@
 // Command mutants proves that the tests notice when a guard of the promise is
 // gone. It takes one guard after the other out of the code, runs the test that
-// must fail without it, and tells which test failed. make mutants runs it; words
+// must fail without it, and prints which test failed. make mutants runs it; words
 // after the command run only the mutants with all of them in their name or file.
 //
 // It promises that each test passes on the code as it is, that a mutant counts as
 // caught only by a test that failed, and not by code that does not compile, and
 // that a list which no longer fits the code is an error. It never writes into the
-// work tree. It refuses to invent mutants: each is a mistake that a person could
+// work tree. It refuses to invent mutants: each is a mistake that an engineer could
 // make, listed in the file mutants.txtar of the package that it changes.
 package main
 
