@@ -9,7 +9,7 @@ import (
 	"github.com/camsq/camsq/internal/lab/prove"
 )
 
-func proveCommand(p *cmdutil.Factory) *cobra.Command {
+func proveCommand(f *cmdutil.Factory) *cobra.Command {
 	var o prove.Options
 	cmd := &cobra.Command{
 		Use:   "prove",
@@ -45,25 +45,25 @@ faults; what they hit depends on the machine.`,
 			if o.Oddities, err = prove.ParseOddities(o.OddList); err != nil {
 				return err
 			}
-			o.KeepLogs = p.Dir.Path(o.KeepLogs)
-			return prove.Run(cmd.Context(), o, p.Env, p.Stdout, p.Stderr)
+			o.KeepLogs = f.Dir.Path(o.KeepLogs)
+			return prove.Run(cmd.Context(), o, f.Env, f.Stdout, f.Stderr)
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	f.IntVar(&o.Jobs, "jobs", 1000, "jobs to send")
-	f.IntVar(&o.Kills, "kills", 15, "how often a worker is killed (kill -9)")
-	f.IntVar(&o.Stops, "stops", 2, "how often a worker is frozen for longer than its lease (SIGSTOP)")
-	f.IntVar(&o.Workers, "workers", 3, "worker processes")
-	f.Float64Var(&o.Faults, "faults", 0.2, "share of calls and of webhooks that fail, 0 to 0.9")
-	f.StringVar(&o.OddList, "odd", prove.DefaultOddities, "unusual behaviour of the API: `names` (stored in another form), codes, pages, contradictions; several with commas, all, or none")
-	f.DurationVar(&o.Away, "away", 0, "how long the API is unreachable, once")
-	f.Uint64Var(&o.Seed, "seed", 0, "seed of the plan and the faults (default random)")
-	f.StringVar(&o.Redis, "redis", prove.OwnRedis, "auto: a redis-server from the PATH; or the `URL` of an empty database")
-	f.BoolVar(&o.Keep, "keep", false, "with --redis URL: keep the keys")
-	f.StringVar(&o.KeepLogs, "keep-logs", "", "keep the logs in a folder of this `directory`")
-	f.DurationVar(&o.StopAfter, "stop-after", 0, "end after this `time`; jobs that have not ended by then count as in flight")
-	f.BoolVar(&o.JSON, "json", false, "print the result as JSON")
-	f.BoolVar(&o.Quiet, "quiet", false, "print nothing but the result")
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.IntVar(&o.Jobs, "jobs", 1000, "jobs to send")
+	flags.IntVar(&o.Kills, "kills", 15, "how often a worker is killed (kill -9)")
+	flags.IntVar(&o.Stops, "stops", 2, "how often a worker is frozen for longer than its lease (SIGSTOP)")
+	flags.IntVar(&o.Workers, "workers", 3, "worker processes")
+	flags.Float64Var(&o.Faults, "faults", 0.2, "share of calls and of webhooks that fail, 0 to 0.9")
+	flags.StringVar(&o.OddList, "odd", prove.DefaultOddities, "unusual behaviour of the API: `names` (stored in another form), codes, pages, contradictions; several with commas, all, or none")
+	flags.DurationVar(&o.Away, "away", 0, "how long the API is unreachable, once")
+	flags.Uint64Var(&o.Seed, "seed", 0, "seed of the plan and the faults (default random)")
+	flags.StringVar(&o.Redis, "redis", prove.OwnRedis, "auto: a redis-server from the PATH; or the `URL` of an empty database")
+	flags.BoolVar(&o.Keep, "keep", false, "with --redis URL: keep the keys")
+	flags.StringVar(&o.KeepLogs, "keep-logs", "", "keep the logs in a folder of this `directory`")
+	flags.DurationVar(&o.StopAfter, "stop-after", 0, "end after this `time`; jobs that have not ended by then count as in flight")
+	flags.BoolVar(&o.JSON, "json", false, "print the result as JSON")
+	flags.BoolVar(&o.Quiet, "quiet", false, "print nothing but the result")
 	return cmd
 }

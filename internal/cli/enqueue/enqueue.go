@@ -37,7 +37,7 @@ func closeBatch(ctx context.Context, a *app.App, batch string, accounts map[stri
 }
 
 // New makes the command enqueue.
-func New(p *cmdutil.Factory) *cobra.Command {
+func New(f *cmdutil.Factory) *cobra.Command {
 	var o enqueueOptions
 	cmd := &cobra.Command{
 		Use:   "enqueue FILE...",
@@ -98,22 +98,22 @@ could not be written.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.template {
-				return template(p, o.output)
+				return template(f, o.output)
 			}
-			return run(p, cmd, args, o)
+			return run(f, cmd, args, o)
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	f.BoolVar(&o.wait, "wait", false, "follow the jobs until each has ended (of more than 100,000: their batches); Ctrl-C stops following, not the jobs")
-	f.BoolVar(&o.dryRun, "dry-run", false, "check every row and send nothing; needs no Redis, and reports which jobs exist already if it can reach one")
-	f.StringVar(&o.batch, "batch", "", "`name` of the batch (default: the file's name without its ending)")
-	cmdutil.AddReadFlags(&o.reading, f)
-	f.StringVar(&o.priority, "priority", "", "priority of rows that name none: `high` or normal")
-	f.StringVar(&o.rejected, "rejected", "", "`file` for the rejected rows (default: FILE.rejected.csv)")
-	f.BoolVar(&o.listAll, "list-all", false, "list every rejected row and every one that comes twice, not just the first 20 of a file")
-	f.BoolVar(&o.template, "template", false, "write a table with a header and one example row, and do nothing else")
-	f.StringVarP(&o.output, "output", "o", "", "`file` for --template: .csv or .xlsx (default: standard output)")
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&o.wait, "wait", false, "follow the jobs until each has ended (of more than 100,000: their batches); Ctrl-C stops following, not the jobs")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "check every row and send nothing; needs no Redis, and reports which jobs exist already if it can reach one")
+	flags.StringVar(&o.batch, "batch", "", "`name` of the batch (default: the file's name without its ending)")
+	cmdutil.AddReadFlags(&o.reading, flags)
+	flags.StringVar(&o.priority, "priority", "", "priority of rows that name none: `high` or normal")
+	flags.StringVar(&o.rejected, "rejected", "", "`file` for the rejected rows (default: FILE.rejected.csv)")
+	flags.BoolVar(&o.listAll, "list-all", false, "list every rejected row and every one that comes twice, not just the first 20 of a file")
+	flags.BoolVar(&o.template, "template", false, "write a table with a header and one example row, and do nothing else")
+	flags.StringVarP(&o.output, "output", "o", "", "`file` for --template: .csv or .xlsx (default: standard output)")
 	cmdutil.AddSettings(cmd, config.Client|config.Files|config.Pace)
 	return cmd
 }

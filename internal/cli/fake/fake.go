@@ -42,7 +42,7 @@ type options struct {
 }
 
 // New makes the command fake.
-func New(p *cmdutil.Factory) *cobra.Command {
+func New(f *cmdutil.Factory) *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "fake",
@@ -69,33 +69,33 @@ description so many bytes long; headers go with any answer:
 An endpoint that is away is a stand-in that does not run.`,
 		Args: cmdutil.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := p.Config(cmd)
+			c, err := f.Config(cmd)
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), p, c, o)
+			return run(cmd.Context(), f, c, o)
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
-	f.IntVar(&o.quota, "quota", 0, "`creates` a second that an account may make (default no limit)")
-	f.StringVar(&o.quotaModel, "quota-model", string(camstest.QuotaWindow), "how they are counted: window (in each second of the clock), bucket (that fills steadily) or sliding (in any second)")
-	f.IntVar(&o.burst, "burst", 0, "`calls` that the bucket of --quota-model bucket holds (default a tenth of a second's worth)")
-	f.BoolVar(&o.noRetryAfter, "no-retry-after", false, "do not say how long to wait when the quota is used up")
-	f.DurationVar(&o.jitter, "jitter", 0, "longest `time` that a call is on its way, before it counts; each takes a random part of it")
-	f.DurationVar(&o.latency, "latency", 0, "longest `time` that a call takes, once it counts; each takes a random part of it (default 3ms, or none with --calm)")
-	f.BoolVar(&o.calm, "calm", false, "plain answers, and at once")
-	f.Float64Var(&o.faultRate, "fault-rate", 0, "`share` of calls that go wrong, from 0 to 1")
-	f.DurationVar(&o.listLag, "list-lag", 0, "`time` for which a new instance is not listed")
-	f.StringVar(&o.rules, "rules", "", "`file` of rules that say which calls meet what")
-	f.StringVar(&o.storeNames, "store-names", "", "`form` in which names are kept: "+strings.Join(camstest.StoreForms(), ", "))
-	f.BoolVar(&o.filterStored, "filter-stored", false, "with --store-names: a list's filter finds names by their stored form")
-	f.Uint64Var(&o.seed, "seed", 0, "`number` that decides all that is random (default random)")
-	f.StringVar(&o.keyID, "key-id", "", "access key `ID` that may call (default ALIBABA_CLOUD_ACCESS_KEY_ID, or else "+camstest.KeyID+")")
-	f.StringVar(&o.keySecret, "key-secret", "", "its `secret` (default ALIBABA_CLOUD_ACCESS_KEY_SECRET, or else "+camstest.KeySecret+")")
-	f.StringVar(&o.receiver, "receiver", "", "also receive webhooks at this `address`, verify them with CAMSQ_CALLBACK_SECRET and print them")
-	f.Float64Var(&o.receiverFails, "receiver-fail", 0, "`share` of webhooks that are answered 500, from 0 to 1")
-	f.BoolVar(&o.public, "public", false, "allow addresses that other machines can reach")
+	flags := cmd.Flags()
+	flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
+	flags.IntVar(&o.quota, "quota", 0, "`creates` a second that an account may make (default no limit)")
+	flags.StringVar(&o.quotaModel, "quota-model", string(camstest.QuotaWindow), "how they are counted: window (in each second of the clock), bucket (that fills steadily) or sliding (in any second)")
+	flags.IntVar(&o.burst, "burst", 0, "`calls` that the bucket of --quota-model bucket holds (default a tenth of a second's worth)")
+	flags.BoolVar(&o.noRetryAfter, "no-retry-after", false, "do not say how long to wait when the quota is used up")
+	flags.DurationVar(&o.jitter, "jitter", 0, "longest `time` that a call is on its way, before it counts; each takes a random part of it")
+	flags.DurationVar(&o.latency, "latency", 0, "longest `time` that a call takes, once it counts; each takes a random part of it (default 3ms, or none with --calm)")
+	flags.BoolVar(&o.calm, "calm", false, "plain answers, and at once")
+	flags.Float64Var(&o.faultRate, "fault-rate", 0, "`share` of calls that go wrong, from 0 to 1")
+	flags.DurationVar(&o.listLag, "list-lag", 0, "`time` for which a new instance is not listed")
+	flags.StringVar(&o.rules, "rules", "", "`file` of rules that say which calls meet what")
+	flags.StringVar(&o.storeNames, "store-names", "", "`form` in which names are kept: "+strings.Join(camstest.StoreForms(), ", "))
+	flags.BoolVar(&o.filterStored, "filter-stored", false, "with --store-names: a list's filter finds names by their stored form")
+	flags.Uint64Var(&o.seed, "seed", 0, "`number` that decides all that is random (default random)")
+	flags.StringVar(&o.keyID, "key-id", "", "access key `ID` that may call (default ALIBABA_CLOUD_ACCESS_KEY_ID, or else "+camstest.KeyID+")")
+	flags.StringVar(&o.keySecret, "key-secret", "", "its `secret` (default ALIBABA_CLOUD_ACCESS_KEY_SECRET, or else "+camstest.KeySecret+")")
+	flags.StringVar(&o.receiver, "receiver", "", "also receive webhooks at this `address`, verify them with CAMSQ_CALLBACK_SECRET and print them")
+	flags.Float64Var(&o.receiverFails, "receiver-fail", 0, "`share` of webhooks that are answered 500, from 0 to 1")
+	flags.BoolVar(&o.public, "public", false, "allow addresses that other machines can reach")
 	cmdutil.AddSettings(cmd, config.File)
 	return cmd
 }
@@ -203,11 +203,11 @@ type fakeServer struct {
 	receiver *callbacktest.Receiver // nil without --receiver
 }
 
-func run(ctx context.Context, p *cmdutil.Factory, c config.Config, o options) error {
+func run(ctx context.Context, f *cmdutil.Factory, c config.Config, o options) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	key, users, err := o.key(func(name string) string { return cmdutil.Getenv(p, name) })
+	key, users, err := o.key(func(name string) string { return cmdutil.Getenv(f, name) })
 	if err != nil {
 		return err
 	}
@@ -216,35 +216,35 @@ func run(ctx context.Context, p *cmdutil.Factory, c config.Config, o options) er
 		Seed: o.seed, Quota: o.quota, QuotaModel: camstest.QuotaModel(o.quotaModel), Burst: o.burst, NoRetryAfter: o.noRetryAfter,
 		Jitter: o.jitter, Latency: o.latency, Calm: o.calm, FaultRate: o.faultRate, ListLag: o.listLag,
 	}
-	if err := o.names(p.Dir, &server); err != nil {
+	if err := o.names(f.Dir, &server); err != nil {
 		return err
 	}
 	if key.SecurityToken != "" {
 		server.Tokens = map[string]string{key.AccessKeyID: key.SecurityToken}
 	}
-	f := &fakeServer{out: &printer{w: p.Stdout}, cloud: camstest.New(server), model: server.QuotaModel}
-	defer f.cloud.Close()
+	fake := &fakeServer{out: &printer{w: f.Stdout}, cloud: camstest.New(server), model: server.QuotaModel}
+	defer fake.cloud.Close()
 	paste := []string{}
 	l, err := app.Listen("--addr", o.addr)
 	if err != nil {
 		return err
 	}
-	defer app.Serve(l, f.handler(), slog.DiscardHandler)()
+	defer app.Serve(l, fake.handler(), slog.DiscardHandler)()
 	paste = append(paste, "CAMSQ_ENDPOINT=http://"+l.Addr().String())
 	if !users {
 		paste = append(paste, "ALIBABA_CLOUD_ACCESS_KEY_ID="+humanize.ShellQuote(key.AccessKeyID), "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+humanize.ShellQuote(key.AccessKeySecret))
 	}
 	if o.receiver != "" {
-		l, more, err := f.receive(c, o)
+		l, more, err := fake.receive(c, o)
 		if err != nil {
 			return err
 		}
-		defer app.Serve(l, f.receiver, slog.DiscardHandler)()
+		defer app.Serve(l, fake.receiver, slog.DiscardHandler)()
 		paste = append(paste, more...)
 	}
-	f.introduce(l.Addr().String(), users, o, paste)
+	fake.introduce(l.Addr().String(), users, o, paste)
 	<-ctx.Done()
-	f.summary()
+	fake.summary()
 	return nil
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // NewCancel makes the command cancel.
-func NewCancel(p *cmdutil.Factory) *cobra.Command {
+func NewCancel(f *cmdutil.Factory) *cobra.Command {
 	var s inspect.Filter
 	cmd := &cobra.Command{
 		Use:   "cancel JOB|BATCH... | --batch NAME",
@@ -31,11 +31,11 @@ Exit codes: 0 nothing of what is named goes on; 1 some jobs do, or there is no
 such job or batch; 2 wrong usage; 3 Redis did not answer.`,
 		Example: `  camsq cancel order-7
   camsq cancel --batch tenants --account eu`,
-		RunE: func(cmd *cobra.Command, args []string) error { return cancel(p, cmd, args, s) },
+		RunE: func(cmd *cobra.Command, args []string) error { return cancel(f, cmd, args, s) },
 	}
-	f := cmd.Flags()
-	f.StringVar(&s.Batch, "batch", "", "the queued jobs of the batch of this `name`")
-	f.StringVar(&s.Account, "account", "", "with --batch: only those of the account of this `name`")
+	flags := cmd.Flags()
+	flags.StringVar(&s.Batch, "batch", "", "the queued jobs of the batch of this `name`")
+	flags.StringVar(&s.Account, "account", "", "with --batch: only those of the account of this `name`")
 	cmdutil.AddSettings(cmd, config.Client|config.Operator)
 	return cmd
 }

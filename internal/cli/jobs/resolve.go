@@ -17,7 +17,7 @@ import (
 )
 
 // NewResolve makes the command resolve.
-func NewResolve(p *cmdutil.Factory) *cobra.Command {
+func NewResolve(f *cmdutil.Factory) *cobra.Command {
 	var o resolveOptions
 	cmd := &cobra.Command{
 		Use:   "resolve JOB --created INSTANCE_ID | --absent | --failed",
@@ -41,14 +41,14 @@ Redis did not answer.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return resolve(p, cmd, args[0], o) },
+		RunE: func(cmd *cobra.Command, args []string) error { return resolve(f, cmd, args[0], o) },
 	}
-	f := cmd.Flags()
-	f.StringVar(&o.created, "created", "", "the `ID` of the job's instance")
-	f.BoolVar(&o.absent, "absent", false, "the job has no instance: try again")
-	f.BoolVar(&o.failed, "failed", false, "give the job up")
-	f.BoolVar(&o.other, "other", false, "with --created: an instance that is not among those in question")
-	f.StringVar(&o.note, "note", "", "`text` for the record; the webhook contains it, so nothing personal")
+	flags := cmd.Flags()
+	flags.StringVar(&o.created, "created", "", "the `ID` of the job's instance")
+	flags.BoolVar(&o.absent, "absent", false, "the job has no instance: try again")
+	flags.BoolVar(&o.failed, "failed", false, "give the job up")
+	flags.BoolVar(&o.other, "other", false, "with --created: an instance that is not among those in question")
+	flags.StringVar(&o.note, "note", "", "`text` for the record; the webhook contains it, so nothing personal")
 	cmd.MarkFlagsOneRequired("created", "absent", "failed")
 	cmd.MarkFlagsMutuallyExclusive("created", "absent", "failed")
 	cmdutil.AddSettings(cmd, config.Client|config.Operator)

@@ -12,7 +12,7 @@ import (
 )
 
 // NewRetry makes the command retry.
-func NewRetry(p *cmdutil.Factory) *cobra.Command {
+func NewRetry(f *cmdutil.Factory) *cobra.Command {
 	var o retryOptions
 	cmd := &cobra.Command{
 		Use:   "retry JOB... | --batch NAME | --code CODE | --all",
@@ -32,12 +32,12 @@ wrong usage; 3 Redis did not answer.`,
 		Example: `  camsq retry default/order-7 order-8
   camsq retry --code camsq.TriesSpent --account default
   camsq retry --callbacks --all`,
-		RunE: func(cmd *cobra.Command, args []string) error { return retry(p, cmd, args, o) },
+		RunE: func(cmd *cobra.Command, args []string) error { return retry(f, cmd, args, o) },
 	}
-	f := cmd.Flags()
-	addFilterFlags(&o.Filter, f)
-	f.BoolVar(&o.all, "all", false, "all of them")
-	f.BoolVar(&o.callbacks, "callbacks", false, "callbacks that were given up instead of failed jobs")
+	flags := cmd.Flags()
+	addFilterFlags(&o.Filter, flags)
+	flags.BoolVar(&o.all, "all", false, "all of them")
+	flags.BoolVar(&o.callbacks, "callbacks", false, "callbacks that were given up instead of failed jobs")
 	cmdutil.AddSettings(cmd, config.Client|config.Operator)
 	return cmd
 }

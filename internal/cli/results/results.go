@@ -27,7 +27,7 @@ import (
 )
 
 // New makes the command results.
-func New(p *cmdutil.Factory) *cobra.Command {
+func New(f *cmdutil.Factory) *cobra.Command {
 	var o resultsOptions
 	cmd := &cobra.Command{
 		Use:   "results FILE",
@@ -64,13 +64,13 @@ written); 3 Redis did not answer; 4 the results could not be written.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return run(p, cmd, args[0], o) },
+		RunE: func(cmd *cobra.Command, args []string) error { return run(f, cmd, args[0], o) },
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	f.StringVarP(&o.output, "output", "o", "", "`file` to write (default: standard output)")
-	f.StringSliceVar(&o.only, "only", nil, "`states` of the rows to write, separated by commas; unfinished stands for queued,calling,uncertain,held")
-	cmdutil.AddReadFlags(&o.reading, f)
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVarP(&o.output, "output", "o", "", "`file` to write (default: standard output)")
+	flags.StringSliceVar(&o.only, "only", nil, "`states` of the rows to write, separated by commas; unfinished stands for queued,calling,uncertain,held")
+	cmdutil.AddReadFlags(&o.reading, flags)
 	cmdutil.AddSettings(cmd, config.Client|config.Files)
 	return cmd
 }

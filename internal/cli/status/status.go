@@ -157,14 +157,14 @@ func statusOf(ctx context.Context, f *cmdutil.Factory, a *app.App, name string, 
 }
 
 // waitFor follows the batch of that name to its end, or else the job.
-func waitFor(ctx context.Context, p *cmdutil.Factory, a *app.App, name string, asJSON bool) error {
+func waitFor(ctx context.Context, f *cmdutil.Factory, a *app.App, name string, asJSON bool) error {
 	found, err := a.BatchesOf(ctx, name)
 	if err != nil {
 		return a.RedisError(ctx, err)
 	}
 	next := fmt.Sprintf("The jobs go on. To follow them again: camsq status --wait %s\n", humanize.ShellQuote(name))
 	if len(found) > 0 {
-		return watch.WaitForBatches(ctx, p, a, []string{name}, asJSON, next)
+		return watch.WaitForBatches(ctx, f, a, []string{name}, asJSON, next)
 	}
 	jobs, err := a.FindJobs(ctx, name)
 	if err != nil {
@@ -178,14 +178,14 @@ func waitFor(ctx context.Context, p *cmdutil.Factory, a *app.App, name string, a
 		all = append(all, importer.Accepted{Ref: tasks.Ref{Account: j.Account, ID: j.ID}, State: j.State})
 	}
 	c := watch.NewJobSource(a.Ledger, all)
-	f := watch.New(p, a, c)
+	follower := watch.New(f, a, c)
 	start := time.Now()
-	err = f.Follow(ctx)
-	f.Progress.Close()
+	err = follower.Follow(ctx)
+	follower.Progress.Close()
 	if err != nil {
-		return watch.Stopped(p, a, err, time.Since(start), inspect.Total(c.Counts()), next)
+		return watch.Stopped(f, a, err, time.Since(start), inspect.Total(c.Counts()), next)
 	}
-	if err := statusOf(ctx, p, a, name, asJSON); err != nil {
+	if err := statusOf(ctx, f, a, name, asJSON); err != nil {
 		return err
 	}
 	if sum := inspect.Total(c.Counts()); sum[tasks.StateCreated] != sum.Sum() {

@@ -95,7 +95,7 @@ func callbackText(b inspect.BatchStatus) string {
 
 // WaitForBatches follows the batches of these names until no job of them changes by itself,
 // and prints them. next is what it prints if it has to stop before.
-func WaitForBatches(ctx context.Context, p *cmdutil.Factory, a *app.App, names []string, asJSON bool, next string) error {
+func WaitForBatches(ctx context.Context, f *cmdutil.Factory, a *app.App, names []string, asJSON bool, next string) error {
 	c := &batchSource{ledger: a.Ledger, moved: time.Now()}
 	for _, name := range names {
 		batches, err := a.BatchesOf(ctx, name)
@@ -104,12 +104,12 @@ func WaitForBatches(ctx context.Context, p *cmdutil.Factory, a *app.App, names [
 		}
 		c.batches = append(c.batches, batches...)
 	}
-	f := New(p, a, c)
+	follower := New(f, a, c)
 	start := time.Now()
-	err := f.Follow(ctx)
-	f.Progress.Close()
+	err := follower.Follow(ctx)
+	follower.Progress.Close()
 	if err != nil {
-		return Stopped(p, a, err, time.Since(start), inspect.Total(c.Counts()), next)
+		return Stopped(f, a, err, time.Since(start), inspect.Total(c.Counts()), next)
 	}
 	var all []inspect.BatchStatus
 	well := true
@@ -122,11 +122,11 @@ func WaitForBatches(ctx context.Context, p *cmdutil.Factory, a *app.App, names [
 		well = well && s.Jobs[tasks.StateCreated] == s.Jobs.Sum()
 	}
 	if asJSON {
-		if err := render.PrintJSON(p.Stdout, map[string]any{"jobs": []inspect.JobStatus{}, "batches": all}); err != nil {
+		if err := render.PrintJSON(f.Stdout, map[string]any{"jobs": []inspect.JobStatus{}, "batches": all}); err != nil {
 			return err
 		}
 	} else {
-		PrintBatches(p.Stdout, all)
+		PrintBatches(f.Stdout, all)
 	}
 	if !well {
 		return exit.ErrSomeFailed
