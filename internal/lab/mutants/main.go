@@ -49,8 +49,8 @@ func matching(mutants []mutant, words []string) []mutant {
 	return chosen
 }
 
-// run tests the mutants of the module in the folder root. Its error says what
-// survived, or why that cannot be known.
+// run tests the mutants of the module in the folder root. Its error names those that
+// survived, and those that could not be tested, such as one that does not compile.
 func run(ctx context.Context, out io.Writer, root string, mutants []mutant) error {
 	if len(mutants) == 0 {
 		return errors.New("mutants: none has these words in its name or file")
@@ -67,22 +67,27 @@ func run(ctx context.Context, out io.Writer, root string, mutants []mutant) erro
 		width = max(width, len(m.name))
 	}
 	var survivors []string
+	var unknown []error
 	for _, m := range mutants {
 		start := time.Now()
 		failed, err := m.failing(ctx, root)
-		if err != nil {
-			return err
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 		by := m.pkg + ": " + strings.Join(failed, ", ")
-		if len(failed) == 0 {
+		switch {
+		case err != nil:
+			by = "UNKNOWN: " + err.Error()
+			unknown = append(unknown, fmt.Errorf("mutants: %s was not tested: %w", m.name, err))
+		case len(failed) == 0:
 			by = "SURVIVED: " + m.risk
 			survivors = append(survivors, m.name)
 		}
 		fmt.Fprintf(out, "%-*s  %5.1fs  %s\n", width, m.name, time.Since(start).Seconds(), by)
 	}
-	fmt.Fprintf(out, "\n%d mutants, %d caught, %.0fs\n", len(mutants), len(mutants)-len(survivors), time.Since(began).Seconds())
+	fmt.Fprintf(out, "\n%d mutants, %d caught, %.0fs\n", len(mutants), len(mutants)-len(survivors)-len(unknown), time.Since(began).Seconds())
 	if len(survivors) > 0 {
-		return fmt.Errorf("mutants: no test failed with: %s", strings.Join(survivors, "; "))
+		unknown = append(unknown, fmt.Errorf("mutants: no test failed with: %s", strings.Join(survivors, "; ")))
 	}
-	return nil
+	return errors.Join(unknown...)
 }

@@ -120,6 +120,12 @@ func TestOnlyATestThatFailsCatchesAMutant(t *testing.T) {
 			}
 		})
 	}
+	var out strings.Builder
+	broken := with(func(m *mutant) { m.name, m.new = "broken", "return maybe" })
+	err := run(t.Context(), &out, root, []mutant{broken, caught})
+	if err == nil || !strings.Contains(out.String(), "door: TestStrangersStayOut") || !strings.Contains(out.String(), "2 mutants, 1 caught") {
+		t.Errorf("one that does not compile ends the run: %v\n%s", err, &out)
+	}
 	if text, err := os.ReadFile(filepath.Join(root, "door/door.go")); err != nil || !bytes.Contains(text, []byte("return friend")) {
 		t.Errorf("the work tree was written into: %s, %v", text, err)
 	}
