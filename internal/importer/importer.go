@@ -134,7 +134,7 @@ type sentRow struct {
 	raw, name     string
 }
 
-// Import reads one file. Its error is a [*rowfile.FileError], an [*exitError], or
+// Import reads one file. Its error is a [*rowfile.FileError], an [*exit.Error], or
 // what the client returned; what was imported until then holds.
 func (in *Importer) Import(ctx context.Context, s Input) (*Report, error) {
 	got := &Report{

@@ -37,7 +37,7 @@ func (m *Model) Batch(ctx context.Context, s Filter) (sum StateCounts, open bool
 	return sum, open, nil
 }
 
-// OneJob finds the job of that name. Its error is an [*exitError].
+// OneJob finds the job of that name. Its error is an [*exit.Error].
 func (m *Model) OneJob(ctx context.Context, name string, orBatch bool) (JobStatus, error) {
 	what := "no job"
 	if orBatch {
